@@ -1,0 +1,142 @@
+"""Put one view and what is remembered together, and name what the rules ask of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ovsha.core import lineage, verdict
+from ovsha.core.facts import Life, Memory, MlagRole, Presence, Record, Role, Stamp, View
+
+USABLE = (Life.UP, Life.BUSY)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One moment as the rules see it."""
+
+    view: View
+    memory: Memory
+    presence: Presence
+
+    @property
+    def alive(self) -> bool:
+        """The peer's agent is heard."""
+        return self.presence is Presence.ALIVE and self.view.record is not None
+
+    @property
+    def peer(self) -> Record:
+        """The peer's last record, or an empty one when there is none."""
+        return self.view.record or Record(self.view.settings.peer)
+
+    @property
+    def open(self) -> bool:
+        """Anything that serves is open here: the VIP, its listener or the managers' remote."""
+        return self.view.vip.present or self.view.server.listener_open or self.view.server.managers_open
+
+    @property
+    def serving(self) -> bool:
+        """This side serves; a server that cannot answer serves as long as the VIP leads to it."""
+        server = self.view.server
+        if server.life not in USABLE:
+            return self.view.vip.present
+        return server.role is Role.ACTIVE and self.open
+
+    @property
+    def peer_serving(self) -> bool:
+        """The peer is heard and says that it serves."""
+        return self.alive and self.peer.serving
+
+    @property
+    def following(self) -> bool:
+        """Our server is a backup that copies from the peer's replication address."""
+        server = self.view.server
+        return server.role is Role.BACKUP and server.source == self.view.settings.source
+
+    @property
+    def known_stamp(self) -> Stamp | None:
+        """The newest lineage that the peer's database was ever seen with."""
+        return lineage.newest(self.memory.peer_stamp, self.peer.stamp, self.view.source.stamp)
+
+    @property
+    def outdated(self) -> str:
+        """Why our copy is too old to serve, "" when it is not."""
+        return lineage.outdated(self.view.server, self.known_stamp)
+
+    @property
+    def preferred(self) -> str | None:
+        """The node that should serve when both can: the operator's, or else clagd's choice; None when unknown."""
+        stamp = lineage.newest(self.view.server.stamp, self.known_stamp)
+        if stamp is not None and stamp.chosen:
+            return stamp.node
+        return self.configured
+
+    @property
+    def configured(self) -> str | None:
+        """The original primary: the node that the configuration names, or the one clagd has elected."""
+        settings = self.view.settings
+        if settings.preferred != "clag":
+            return settings.preferred
+        if self.view.clag.role is not None:
+            return settings.node if self.view.clag.role is MlagRole.PRIMARY else settings.peer
+        if self.alive and self.peer.mlag is not None:
+            return settings.peer if self.peer.mlag is MlagRole.PRIMARY else settings.node
+        return None
+
+    @property
+    def outranks(self) -> bool:
+        """We come before the peer while nobody serves."""
+        server, peer, settings = self.view.server, self.peer, self.view.settings
+        ours = lineage.rank(
+            server.stamp, server.token, server.empty, self.preferred == settings.node, settings.node
+        )
+        theirs = lineage.rank(
+            peer.stamp, peer.token, peer.empty, self.preferred == settings.peer, settings.peer
+        )
+        return ours > theirs
+
+    @property
+    def in_sync(self) -> bool:
+        """Our copy holds all that the peer had committed until just now."""
+        return self.following and self.view.copy.in_sync_for is not None
+
+    @property
+    def link_cut_for(self) -> float | None:
+        """Seconds for which the peer is heard on the backup path only, None when the peer link works."""
+        silent = self.view.link_silent_for
+        if silent is None or silent < self.view.settings.dead_interval:
+            return None
+        return silent
+
+    @property
+    def granted(self) -> bool:
+        """The peer has drained for us, and its last write is in our copy."""
+        ask, grant, server = self.memory.ask, self.peer.grant, self.view.server
+        if ask is None or grant is None or grant.ident != ask.ident or not grant.drained:
+            return False
+        return grant.barrier is None or (server.token or (0, 0)) >= grant.barrier
+
+    @property
+    def being_granted(self) -> bool:
+        """The peer is draining for us."""
+        ask, grant = self.memory.ask, self.peer.grant
+        return ask is not None and grant is not None and grant.ident == ask.ident
+
+    def record(self) -> Record:
+        """Return what the two sides of a split brain are compared by."""
+        server, view = self.view.server, self.view
+        since = self.memory.active_since
+        return Record(
+            node=view.settings.node,
+            lapsed=self.memory.lapsed,
+            controllers=server.controllers,
+            vteps=server.vteps,
+            wrote_age=server.wrote_age,
+            active_for=None if since is None else view.now - since,
+            preferred=self.configured,
+            term=lineage.term_of(server.stamp),
+        )
+
+    @property
+    def verdict(self) -> tuple[str, str]:
+        """The node that goes on serving after a split brain, and why."""
+        return verdict.winner(self.record(), self.peer)

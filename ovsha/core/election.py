@@ -1,0 +1,144 @@
+"""Say what this side should do now.
+
+One table.  Its rules are searched from the top and the first that holds decides; the last
+always holds.  A rule's sentence is what the log, `ovsha status` and the documentation
+print after "because".  Two laws are in the order of the rows: a side that hears an active
+peer never begins to serve, and what is not known is never taken for a death.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from ovsha.core import lineage
+from ovsha.core.case import Case
+from ovsha.core.facts import Life, Presence, Role
+
+
+class Goal(Enum):
+    """What a side should be doing; core.transition knows the way there."""
+
+    SERVE = "serve"
+    DRAIN = "drain"
+    FOLLOW = "follow"
+    PARK = "park"
+    FENCE = "fence"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """If `holds`, this side should reach `goal`, because `why`; `detail` adds what is particular to the moment."""
+
+    name: str
+    holds: Callable[[Case], bool]
+    goal: Goal
+    why: str
+    detail: Callable[[Case], str] | None = None
+
+    def sentence(self, c: Case) -> str:
+        """Return the whole clause that goes after "because"."""
+        detail = self.detail(c) if self.detail else ""
+        return f"{self.why}: {detail}" if detail else self.why
+
+
+def _life(*lives: Life) -> Callable[[Case], bool]:
+    return lambda c: c.view.server.life in lives
+
+
+def _unread(c: Case) -> bool:
+    return not c.view.server.loaded or c.view.server.role is None
+
+
+def _listening(c: Case) -> bool:
+    return c.view.now - c.memory.awake < c.view.settings.dead_interval and not c.alive
+
+
+def _split(won: bool) -> Callable[[Case], bool]:
+    def holds(c: Case) -> bool:
+        return c.serving and c.peer_serving and (c.verdict[0] == c.view.settings.node) is won
+
+    return holds
+
+
+def _source_refused(c: Case) -> str:
+    return lineage.refusal(c.view.server, c.view.source)
+
+
+def _blocked(c: Case) -> bool:
+    return c.peer_serving and not c.following and bool(_source_refused(c))
+
+
+def _begun(c: Case) -> bool:
+    begun = c.memory.ordered is Role.ACTIVE and c.view.server.role is Role.ACTIVE
+    return begun and not c.outdated and not c.peer_serving
+
+
+def _peer_cannot(c: Case) -> bool:
+    return c.alive and c.peer.life in (Life.DOWN, Life.HUNG) and not c.peer.serving
+
+
+def _peer_read_only(c: Case) -> bool:
+    """Tell whether nobody serves behind a silent agent; where both sides may think so, the preferred goes first."""
+    if c.presence is not Presence.SILENT or c.view.source.role is not Role.BACKUP or not c.memory.met:
+        return False
+    since = c.memory.silent_since
+    waited = since is not None and c.view.now - since >= c.view.settings.stall_interval
+    return waited or c.preferred == c.view.settings.node
+
+
+def _lone_boot_over(c: Case) -> bool:
+    limit = c.view.settings.lone_boot
+    return c.presence is Presence.NEVER and limit is not None and c.view.now - c.memory.awake >= limit
+
+
+def _lost_source(c: Case) -> bool:
+    return c.peer_serving and c.following and c.view.source.closed
+
+
+def _silence(c: Case) -> str:
+    age = c.view.heard_age
+    return "" if age is None else f"for {age:.2f} s"
+
+
+RULES = (
+    # name             holds                                     goal          because
+    Rule("server-down", _life(Life.DOWN), Goal.FENCE, "our ovsdb-server is not running"),
+    Rule("server-hung", _life(Life.HUNG), Goal.FENCE, "our ovsdb-server is stopped or hangs"),
+    Rule("server-unknown", _life(Life.UNKNOWN), Goal.KEEP, "our ovsdb-server has not answered yet"),
+    Rule("server-unread", _unread, Goal.KEEP, "our database has not been read yet"),
+    Rule("listening", _listening, Goal.KEEP, "we have just started or woken and listen first"),
+    Rule("draining", lambda c: c.memory.grant is not None, Goal.DRAIN, "we hand over to the peer",
+         lambda c: c.memory.grant.kind.value if c.memory.grant else ""),
+    Rule("granted", lambda c: c.granted, Goal.SERVE, "the peer has drained and its last write is in our copy",
+         lambda c: c.memory.ask.kind.value if c.memory.ask else ""),
+    Rule("split-lost", _split(won=False), Goal.PARK, "both sides serve and the peer goes on",
+         lambda c: c.verdict[1]),
+    Rule("split-won", _split(won=True), Goal.SERVE, "both sides serve and we go on", lambda c: c.verdict[1]),
+    Rule("we-serve", lambda c: c.serving and not c.peer_serving, Goal.SERVE, "we are the active side"),
+    Rule("being-granted", lambda c: c.being_granted, Goal.KEEP, "the peer is draining for us"),
+    Rule("source-lost", _lost_source, Goal.PARK, "the peer's ovsdb-server closed our session"),
+    Rule("source-refused", _blocked, Goal.PARK, "the peer is active but must not be copied yet", _source_refused),
+    Rule("peer-serves", lambda c: c.peer_serving, Goal.FOLLOW, "the peer is the active side"),
+    Rule("begun", _begun, Goal.SERVE, "we have begun to take over"),
+    Rule("copy-outdated", lambda c: bool(c.outdated), Goal.PARK, "only the peer has the newest data",
+         lambda c: c.outdated),
+    Rule("peer-cannot", _peer_cannot, Goal.SERVE, "the peer's ovsdb-server cannot serve",
+         lambda c: c.peer.life.value),
+    Rule("nobody-serves", lambda c: c.alive, Goal.PARK, "nobody serves and the sides are agreeing on who shall"),
+    Rule("peer-read-only", _peer_read_only, Goal.SERVE, "the peer's agent is silent and its ovsdb-server is read-only"),
+    Rule("peer-silent", lambda c: c.presence is Presence.SILENT, Goal.PARK,
+         "the peer's agent is silent, but its switch is not dead", _silence),
+    Rule("peer-dead", lambda c: c.presence is Presence.DEAD, Goal.SERVE, "the peer is silent on every path", _silence),
+    Rule("lone-boot", _lone_boot_over, Goal.SERVE, "the peer was never met and the time set by lone_boot is over"),
+    Rule("lone-wait", lambda c: True, Goal.PARK, "the peer was never met since this switch booted"),
+)  # fmt: skip
+
+
+def decide(c: Case) -> Rule:
+    """Return the first rule that holds."""
+    return next(rule for rule in RULES if rule.holds(c))
+
+

@@ -1,0 +1,308 @@
+"""Hold what the agent knows at one moment: about this side, about the peer, about what is between.
+
+Everything here is a frozen value.  The drivers fill them in, the heartbeat carries a
+`Record` of them to the peer, and the election, the handover and the transition read
+nothing else.  Times are seconds on the monotonic clock of the side that made the
+value; an age travels between switches, a time never does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+
+class MlagRole(Enum):
+    """The role that clagd gives a switch; it does not say who is alive."""
+
+    PRIMARY = "primary"
+    SECONDARY = "secondary"
+
+
+class Role(Enum):
+    """The role of an ovsdb-server, in the words of ovsdb-server(1)."""
+
+    ACTIVE = "active"
+    BACKUP = "backup"
+
+
+class Life(Enum):
+    """Whether an ovsdb-server lives; BUSY is silent but uses the processor, HUNG is silent and does not."""
+
+    UP = "up"
+    BUSY = "busy"
+    HUNG = "hung"
+    DOWN = "down"
+    UNKNOWN = "unknown"
+
+
+class Presence(Enum):
+    """What four witnesses together say of the peer.
+
+    ALIVE: its agent is heard.  SILENT: its agent is not, but its server or its host
+    answers, so it may well serve.  DEAD: nothing answers any more.  NEVER: not one
+    sign of it since this switch booted.
+    """
+
+    ALIVE = "alive"
+    SILENT = "silent"
+    DEAD = "dead"
+    NEVER = "never"
+
+
+class State(Enum):
+    """What this side is to the pair, and so what it promises."""
+
+    INIT = "init"
+    BACKUP = "backup"
+    ACTIVE = "active"
+    FAULT = "fault"
+
+
+class Kind(Enum):
+    """Why a side asks for the service while the other side lives."""
+
+    SWITCHOVER = "switchover"
+    RESTORE = "restore"
+    LINK_CUT = "link-cut"
+    START = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The lineage written into a database: the term it was last opened in, and by which node.
+
+    `chosen` is true when an operator moved the service to that node, so that no restore
+    takes it away again.
+    """
+
+    term: int
+    node: str
+    chosen: bool = False
+
+
+Token = tuple[int, int]
+"""A barrier in the database: the term and a number that only grows within it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What our ovsdb-server is doing.
+
+    `role` None: not asked yet.  `source`: whom it is told to copy from, None when it was
+    never told.  `loaded` is false until its Global row, or the lack of one, has been read.
+    `fenced`: it hangs, its sessions are cut, and orders to close and to park wait for it.
+    `saved`: a snapshot of what it holds was taken since it was parked.
+    """
+
+    life: Life = Life.UNKNOWN
+    role: Role | None = None
+    source: str | None = None
+    replicating: bool = False
+    managers_open: bool = False
+    listener_open: bool = False
+    loaded: bool = False
+    stamp: Stamp | None = None
+    token: Token | None = None
+    empty: bool = True
+    controllers: int = 0
+    vteps: int = 0
+    wrote_age: float | None = None
+    fenced: bool = False
+    saved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What our own session to the peer's ovsdb-server shows.
+
+    `closed`: the peer ended the session or refuses it.  `life_age`: seconds since the
+    peer's host acknowledged or sent anything, None without a session.  `answer_age`: since
+    the server itself answered.  `role` None: not probed.
+    """
+
+    loaded: bool = False
+    closed: bool = False
+    life_age: float | None = None
+    answer_age: float | None = None
+    role: Role | None = None
+    stamp: Stamp | None = None
+    token: Token | None = None
+    empty: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """How far our copy is behind the database it is made from.
+
+    `in_sync_for`: seconds since every token showed up here within the allowed lag, None
+    when it does not.  `lag`: seconds that the last token took.
+    """
+
+    in_sync_for: float | None = None
+    lag: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Vip:
+    """The VIP and the peer link, as netlink tells; `link_up` None: not known.
+
+    `astray`: the address is on an interface where it does not belong.  `stale`: we took
+    the VIP, and sockets that led to its former holder may be left here.
+    """
+
+    present: bool = False
+    link_up: bool | None = None
+    astray: bool = False
+    stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Clag:
+    """What clagd says; `role` None is unknown, and `trouble` then tells why."""
+
+    role: MlagRole | None = None
+    peer_role: MlagRole | None = None
+    peer_alive: bool | None = None
+    backup_active: bool | None = None
+    trouble: str = "not asked yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A side's wish to serve.  `ident` is never used twice; a dropped ask is never acted on again."""
+
+    ident: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A side's promise not to serve until the ask named is served or dropped.
+
+    `barrier`: the token that must be in the asker's copy before it may open, None where
+    there is nothing to wait for.  `drained`: nothing is served here any more.
+    """
+
+    ident: str
+    kind: Kind
+    barrier: Token | None = None
+    drained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A side's whole state, as its heartbeats carry it.  Ages are those at the moment of sending."""
+
+    node: str
+    state: State = State.INIT
+    term: int = 0
+    life: Life = Life.UNKNOWN
+    role: Role | None = None
+    source: str | None = None
+    replicating: bool = False
+    serving: bool = False
+    vip: bool = False
+    listener: bool = False
+    managers: bool = False
+    stamp: Stamp | None = None
+    token: Token | None = None
+    empty: bool = True
+    in_sync_for: float | None = None
+    lag: float | None = None
+    mlag: MlagRole | None = None
+    link_up: bool | None = None
+    preferred: str | None = None
+    lapsed: bool = True
+    controllers: int = 0
+    vteps: int = 0
+    active_for: float | None = None
+    wrote_age: float | None = None
+    ask: Ask | None = None
+    grant: Grant | None = None
+    offer: str | None = None
+    refusal: str = ""
+    why: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The numbers and names the decisions depend on; seconds where nothing else is said."""
+
+    node: str
+    peer: str
+    preferred: str
+    source: str
+    dead_interval: float = 0.4
+    stall_interval: float = 10.0
+    restore_delay: float = 30.0
+    restore_automatic: bool = True
+    handover_timeout: float = 5.0
+    link_cut_hold: float = 3.0
+    max_lag: float = 1.0
+    lone_boot: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that is known at `now`, on which one decision is taken.
+
+    `link_silent_for`: seconds without a heartbeat over the peer link, None when none ever
+    came.  `heard_age`: the same over any path.  `reserved`: the term that is reserved on
+    disk for our next promotion.  `woke`: the agent was not scheduled for longer than the
+    dead interval.
+    """
+
+    now: float
+    settings: Settings
+    server: Server = field(default_factory=Server)
+    vip: Vip = field(default_factory=Vip)
+    clag: Clag = field(default_factory=Clag)
+    source: Source = field(default_factory=Source)
+    copy: Copy = field(default_factory=Copy)
+    record: Record | None = None
+    heard_age: float | None = None
+    link_silent_for: float | None = None
+    reserved: int = 0
+    woke: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a side must remember from one turn to the next; a fresh one is always safe.
+
+    `term`: the highest term seen or used.  `claim`: the term that we are opening, None
+    when we open none.  `met`: the peer was met since this switch booted.
+    `peer_stamp`: the newest lineage the peer was ever seen with.  `lapsed`: we slept or
+    were started since we last heard the peer.  `awake`: when we started or woke.
+    """
+
+    boot: str
+    term: int = 0
+    claim: int | None = None
+    met: bool = False
+    peer_stamp: Stamp | None = None
+    lapsed: bool = True
+    awake: float = 0.0
+    ask: Ask | None = None
+    ask_deadline: float = 0.0
+    ask_after: float = 0.0
+    asks: int = 0
+    grant: Grant | None = None
+    granted: str | None = None
+    grant_since: float = 0.0
+    refusal: str = ""
+    wanted: str | None = None
+    wanted_until: float = 0.0
+    offer: str | None = None
+    silent_since: float | None = None
+    active_since: float | None = None
+    ordered: Role | None = None
+
+
+def remember(memory: Memory, **values: object) -> Memory:
+    """Return the memory with these values: itself when it has them, which is so in nearly every turn."""
+    if all(getattr(memory, name) == value for name, value in values.items()):
+        return memory
+    return replace(memory, **values)  # type: ignore[arg-type]

@@ -1,0 +1,184 @@
+"""Carry the conversation by which one living side gives the service to the other.
+
+The side that wants to serve *asks*; the other drains, promises not to serve, and says so
+with a *grant* that names the ask; the asker opens when the barrier token of the grant is
+in its copy.  Both are part of the state that every heartbeat repeats, so loss and
+repetition do no harm.  Three laws make it safe:
+
+* an ask that was dropped is never acted on again, and its name is never used twice;
+* a grant ends only when the asker serves, says that it dropped the ask, or is dead;
+* a side that has granted has no ask of its own.
+
+While both sides live, neither begins to serve in any other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ovsha.core import lineage
+from ovsha.core.case import USABLE, Case
+from ovsha.core.facts import Ask, Grant, Kind, Life, Memory, MlagRole, Presence, Role, Token, remember
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One reason to ask for the service; the first that holds is asked for."""
+
+    kind: Kind
+    holds: Callable[[Case], bool]
+
+
+def _ordered_by_operator(c: Case) -> bool:
+    ordered = c.memory.wanted is not None or c.peer.offer is not None
+    return ordered and c.peer_serving and c.in_sync
+
+
+def _cut_off_from_the_data_plane(c: Case) -> bool:
+    cut_for = c.link_cut_for
+    if cut_for is None or cut_for < c.view.settings.link_cut_hold or not c.peer_serving:
+        return False
+    roles = (c.view.clag.role, c.peer.mlag)
+    return roles == (MlagRole.PRIMARY, MlagRole.SECONDARY) and not c.outdated
+
+
+def _due_for_restore(c: Case) -> bool:
+    settings, synced = c.view.settings, c.view.copy.in_sync_for
+    if not settings.restore_automatic or not c.peer_serving or not c.in_sync or synced is None:
+        return False
+    return c.preferred == settings.node and synced >= settings.restore_delay
+
+
+def _nobody_serves(c: Case) -> bool:
+    idle = not c.peer_serving and c.peer.life in USABLE and c.peer.grant is None
+    return idle and not c.outdated and c.outranks
+
+
+WISHES = (
+    Wish(Kind.SWITCHOVER, _ordered_by_operator),
+    Wish(Kind.LINK_CUT, _cut_off_from_the_data_plane),
+    Wish(Kind.RESTORE, _due_for_restore),
+    Wish(Kind.START, _nobody_serves),
+)
+
+
+def wish(c: Case) -> Kind | None:
+    """Return why this side should ask for the service now, or None when it should not."""
+    if not c.alive or c.serving or c.view.server.life is not Life.UP or not c.view.server.loaded:
+        return None
+    return next((row.kind for row in WISHES if row.holds(c)), None)
+
+
+def refusal(c: Case, kind: Kind) -> str:
+    """Say why the service is not given to the peer that asks for it, "" when it is."""
+    if kind is Kind.START:
+        if c.serving or c.memory.ordered is Role.ACTIVE:
+            return "this side serves or is about to"
+        return "this side comes first: its data is newer or it is preferred" if c.outranks else ""
+    if not c.serving:
+        return "this side does not serve"
+    if c.peer.life is not Life.UP or c.peer.stamp != c.view.server.stamp:
+        return "the copy on the other side is not of this term, or its ovsdb-server does not answer"
+    if kind is Kind.LINK_CUT:
+        primary = c.view.clag.role is MlagRole.PRIMARY
+        return "clagd says that this side is primary" if primary else ""
+    if c.peer.in_sync_for is None:
+        return "the copy on the other side is not in sync"
+    if kind is Kind.RESTORE and c.preferred == c.view.settings.node:
+        return "this side is the preferred one"
+    return ""
+
+
+def advance(c: Case) -> Memory:
+    """Return the memory with the ask and the grant brought to where they stand now."""
+    c = replace(c, memory=_operator(c))
+    c = replace(c, memory=_grant(c))
+    return _ask(c)
+
+
+def _operator(c: Case) -> Memory:
+    """Forget an operator's order once it is carried out or its time is over."""
+    memory = c.memory
+    late = c.view.now > memory.wanted_until
+    if memory.wanted is not None and (late or c.serving):
+        memory = replace(memory, wanted=None)
+    if memory.offer is not None and (late or c.peer_serving):
+        memory = replace(memory, offer=None)
+    return memory
+
+
+def _grant(c: Case) -> Memory:
+    memory = c.memory
+    if memory.grant is not None:
+        if _grant_is_over(c):
+            return replace(memory, grant=None, ordered=None)
+        return remember(memory, grant=_drained(c, memory.grant))
+    ask = c.peer.ask
+    if not c.alive or ask is None or ask.ident == memory.granted:
+        return remember(memory, refusal="")
+    why_not = refusal(c, ask.kind)
+    if why_not:
+        return remember(memory, refusal=why_not)
+    return replace(
+        memory,
+        grant=Grant(ask.ident, ask.kind),
+        granted=ask.ident,
+        grant_since=c.view.now,
+        refusal="",
+        ask=None,
+        ordered=None,
+    )
+
+
+def _grant_is_over(c: Case) -> bool:
+    grant, own = c.memory.grant, lineage.term_of(c.view.server.stamp)
+    if grant is None or c.presence is Presence.DEAD:
+        return True
+    if lineage.term_of(lineage.newest(c.peer.stamp, c.view.source.stamp)) > own or c.peer_serving:
+        return True
+    if c.alive:
+        return c.peer.ask is None or c.peer.ask.ident != grant.ident
+    silent_for = c.view.now - c.memory.grant_since
+    return c.view.source.role is Role.BACKUP and silent_for > 2 * c.view.settings.handover_timeout
+
+
+def _drained(c: Case, grant: Grant) -> Grant:
+    """Return the grant with its barrier set once nothing is open here, and drained once that is committed."""
+    if grant.drained or c.open:
+        return grant
+    server = c.view.server
+    if grant.kind in (Kind.START, Kind.LINK_CUT) or server.role is not Role.ACTIVE:
+        return replace(grant, drained=True)
+    if grant.barrier is None:
+        return replace(grant, barrier=following(server.token, lineage.term_of(server.stamp)))
+    return replace(grant, drained=(server.token or (0, 0)) >= grant.barrier)
+
+
+def following(token: Token | None, term: int) -> Token:
+    """Return the token to commit after `token` in `term`."""
+    return (term, token[1] + 1) if token is not None and token[0] == term else (term, 1)
+
+
+def _ask(c: Case) -> Memory:
+    memory, settings, now = c.memory, c.view.settings, c.view.now
+    if memory.grant is not None:
+        return remember(memory, ask=None)
+    if memory.ask is not None:
+        if c.serving:
+            return replace(memory, ask=None, ask_after=now + settings.restore_delay)
+        if c.view.server.role is Role.ACTIVE and c.granted:
+            return memory
+        if c.presence is Presence.DEAD or now > memory.ask_deadline or _pointless(c, memory.ask):
+            return replace(memory, ask=None, ask_after=now + max(settings.restore_delay, 1.0))
+        return memory
+    kind = wish(c)
+    if kind is None or (kind is Kind.RESTORE and now < memory.ask_after):
+        return memory
+    ask = Ask(f"{settings.node}-{memory.boot}-{memory.asks}", kind)
+    return replace(memory, ask=ask, asks=memory.asks + 1, ask_deadline=now + settings.handover_timeout)
+
+
+def _pointless(c: Case, ask: Ask) -> bool:
+    """Tell whether the reason for the ask is gone while the peer has not begun to drain for it."""
+    return c.alive and not c.being_granted and wish(c) is not ask.kind

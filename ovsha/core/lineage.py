@@ -1,0 +1,58 @@
+"""Say which of two databases is the newer one, and whether one may be copied over the other.
+
+Connecting an ovsdb-server as a backup erases it, so these questions are asked before
+every connect.  A database carries the *stamp* of the node that last opened it and the
+*token* that node last committed; a database without a stamp is of unknown lineage: it may
+be overwritten, but nothing that is known is ever overwritten by it.
+"""
+
+from __future__ import annotations
+
+from ovsha.core.facts import Server, Source, Stamp, Token
+
+PARKED = "tcp:192.0.2.254:9999"
+"""An address that cannot answer (TEST-NET-1, RFC 5737): a backup of it stays read-only and keeps its data."""
+
+Rank = tuple[int, Token, bool, bool, str]
+"""How much a side deserves to serve while nobody does; the greater one serves."""
+
+
+def newest(*stamps: Stamp | None) -> Stamp | None:
+    """Return the stamp with the highest term, or None when there is none."""
+    return max((stamp for stamp in stamps if stamp), key=lambda stamp: stamp.term, default=None)
+
+
+def term_of(stamp: Stamp | None) -> int:
+    """Return the stamp's term, or 0 for a database of unknown lineage: terms begin with 1."""
+    return stamp.term if stamp else 0
+
+
+def rank(stamp: Stamp | None, token: Token | None, empty: bool, preferred: bool, node: str) -> Rank:
+    """Return how much a side deserves to serve: newer data first, then any data, then preference."""
+    return (term_of(stamp), token or (0, 0), not empty, preferred, node)
+
+
+def refusal(own: Server, source: Source) -> str:
+    """Say why our database must not be overwritten with the source's, "" when it may be."""
+    if not source.loaded:
+        return "the peer's database cannot be read yet"
+    if source.stamp is None:
+        return "the peer's database is of unknown lineage"
+    if own.stamp is None:
+        return ""
+    if source.stamp.term < own.stamp.term:
+        return f"the peer's data is older: term {source.stamp.term}, ours {own.stamp.term}"
+    if source.stamp.term == own.stamp.term and source.stamp.node != own.stamp.node:
+        return f"term {own.stamp.term} was opened by both nodes"
+    if source.empty and not own.empty:
+        return "the peer's database is empty"
+    return ""
+
+
+def outdated(own: Server, known: Stamp | None) -> str:
+    """Say why our copy is too old to serve, given the newest lineage the peer was seen with; "" when it is not."""
+    if term_of(known) <= term_of(own.stamp):
+        return ""
+    if own.stamp is None:
+        return f"our database is of unknown lineage, the peer's is of term {term_of(known)}"
+    return f"our copy is of term {own.stamp.term}, the peer's is of term {term_of(known)}"

@@ -1,0 +1,176 @@
+"""Turn one heartbeat into bytes and bytes into one heartbeat.
+
+A packet is the magic ``OVSHA1``, a compact JSON object in UTF-8, and the
+HMAC-SHA256 (RFC 2104) of both under the pair's key.  The whole is no longer
+than MAX_PACKET, so that it fits one frame on any path.  Nothing of a packet is
+looked at before its HMAC has been checked.
+
+This module knows the form of a heartbeat and nothing of its meaning: whether
+an authentic packet is to be believed is decided in ovsha.core.heartbeat.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MAGIC = b"OVSHA1"
+MAX_PACKET = 1400
+_TAG = hashlib.sha256().digest_size
+
+# What JSON makes of hostile but authentic text: bad syntax and bad UTF-8 are
+# ValueErrors, nesting too deep for the parser is a RecursionError.
+_UNREADABLE = (ValueError, RecursionError)
+
+
+class Refused(ValueError):
+    """A packet that is not believed; `reason` is the counter it is counted under."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Echo:
+    """What the sender last accepted from the incarnation `boot` of the receiver.
+
+    `newest` is the highest number accepted over any path, `here` the highest
+    over the path this packet travels (0: none), and `held` the microseconds
+    between the arrival of `here` and the departure of this packet.
+    """
+
+    boot: str
+    newest: int
+    here: int
+    held: int
+
+
+@dataclass(frozen=True)
+class Hello:
+    """A packet the sender heard of an incarnation it does not believe in yet."""
+
+    boot: str
+    seq: int
+
+
+@dataclass(frozen=True)
+class Message:
+    """One heartbeat.
+
+    `boot` names the sender's incarnation, `seq` counts its packets over all
+    paths from 1, and `at` is the sender's monotonic clock in microseconds.
+    `state` is the sender's whole record, of which nothing is known here.
+    """
+
+    pair: str
+    node: str
+    boot: str
+    seq: int
+    path: str
+    at: int
+    echo: Echo | None
+    hello: Hello | None
+    state: Mapping[str, Any]
+
+
+def pack(message: Message, key: bytes) -> bytes:
+    """Return the packet that carries `message`, authenticated with `key`.
+
+    Raises ValueError or TypeError when the state is too large for MAX_PACKET
+    or is not JSON: a bug of ours, since the agent wrote it.
+    """
+    echo, hello = message.echo, message.hello
+    body = {
+        "pair": message.pair,
+        "node": message.node,
+        "boot": message.boot,
+        "seq": message.seq,
+        "path": message.path,
+        "at": message.at,
+        "echo": [echo.boot, echo.newest, echo.here, echo.held] if echo else None,
+        "hello": [hello.boot, hello.seq] if hello else None,
+        "state": dict(message.state),
+    }
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    signed = MAGIC + text.encode()
+    size = len(signed) + _TAG
+    if size > MAX_PACKET:
+        raise ValueError(f"a heartbeat of {size} bytes; {MAX_PACKET} is the most")
+    return signed + hmac.digest(key, signed, "sha256")
+
+
+def unpack(packet: bytes, key: bytes) -> Message:
+    """Return the heartbeat in `packet`.
+
+    Raises Refused: `oversize`, `malformed` when it does not begin as a
+    heartbeat or an authentic one has not the form of one (a peer of another
+    version), and `forged` when it was not made with our key or was changed.
+    """
+    if len(packet) > MAX_PACKET:
+        raise Refused("oversize")
+    if not packet.startswith(MAGIC) or len(packet) <= len(MAGIC) + _TAG:
+        raise Refused("malformed")
+    signed, tag = packet[:-_TAG], packet[-_TAG:]
+    if not hmac.compare_digest(tag, hmac.digest(key, signed, "sha256")):
+        raise Refused("forged")
+    try:
+        body = json.loads(signed[len(MAGIC) :].decode())
+    except _UNREADABLE as err:
+        raise Refused("malformed") from err
+    if not isinstance(body, dict):
+        raise Refused("malformed")
+    return Message(
+        pair=_text(body, "pair"),
+        node=_text(body, "node"),
+        boot=_text(body, "boot"),
+        seq=_whole(body.get("seq"), 1),
+        path=_text(body, "path"),
+        at=_whole(body.get("at"), -_HUGE),
+        echo=_echo(body.get("echo")),
+        hello=_hello(body.get("hello")),
+        state=_record(body.get("state")),
+    )
+
+
+_HUGE = 2**62
+
+
+def _text(body: Mapping[str, object], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str):
+        raise Refused("malformed")
+    return value
+
+
+def _whole(value: object, least: int) -> int:
+    # type() and not isinstance(): True is an int to Python and not to us.
+    if type(value) is not int or not least <= value <= _HUGE:
+        raise Refused("malformed")
+    return value
+
+
+def _record(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Refused("malformed")
+    return value
+
+
+def _echo(value: object) -> Echo | None:
+    match value:
+        case None:
+            return None
+        case [str(boot), newest, here, held]:
+            return Echo(boot, _whole(newest, 1), _whole(here, 0), _whole(held, 0))
+    raise Refused("malformed")
+
+
+def _hello(value: object) -> Hello | None:
+    match value:
+        case None:
+            return None
+        case [str(boot), seq]:
+            return Hello(boot, _whole(seq, 1))
+    raise Refused("malformed")

@@ -1,0 +1,142 @@
+"""Take one turn of one side: from what is known to what is to be done.
+
+The agent calls `turn` with facts from its drivers, the simulation with facts of a world
+it invents, `explain` with facts that were recorded.  The same view and memory always give
+the same decision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ovsha.core import election, handover, lineage, transition
+from ovsha.core.case import Case
+from ovsha.core.election import Goal, Rule
+from ovsha.core.facts import Kind, Memory, Presence, Record, Role, Stamp, State, Token, View, remember
+from ovsha.core.liveness import only_the_agent_is_silent, presence
+from ovsha.core.transition import Step
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one turn came to: what to remember, the rule that decided, the next step, what to tell the peer.
+
+    `opening`: the stamp for `Step.STAMP`.  `barrier`: the token for `Step.COMMIT_TOKEN`,
+    None when there is none to commit.
+    """
+
+    memory: Memory
+    rule: Rule
+    why: str
+    step: Step | None
+    state: State
+    presence: Presence
+    record: Record
+    opening: Stamp
+    barrier: Token | None
+
+
+def turn(view: View, memory: Memory) -> Decision:
+    """Return the decision for what is known now."""
+    case = Case(view, memory, Presence.NEVER)
+    case = replace(case, memory=_notice(case))
+    case = replace(case, presence=presence(view, case.memory))
+    case = replace(case, memory=_meet(case))
+    case = replace(case, memory=handover.advance(case))
+    rule = election.decide(case)
+    case = replace(case, memory=_resolve(case, rule.goal))
+    step = transition.next_step(rule.goal, case)
+    why, state = rule.sentence(case), _state(case, rule.goal)
+    return Decision(
+        memory=case.memory,
+        rule=rule,
+        why=why,
+        step=step,
+        state=state,
+        presence=case.presence,
+        record=_record(case, state, why),
+        opening=Stamp(transition.opening_term(case), view.settings.node, _chosen_by_operator(case)),
+        barrier=case.memory.grant.barrier if case.memory.grant else None,
+    )
+
+
+def _notice(c: Case) -> Memory:
+    """Remember the highest term, the peer's newest lineage, and that we slept."""
+    memory, view = c.memory, c.view
+    stamp = c.known_stamp
+    term = max(memory.term, lineage.term_of(view.server.stamp), lineage.term_of(stamp), c.peer.term)
+    memory = remember(memory, term=term, peer_stamp=stamp)
+    if view.woke:
+        memory = remember(memory, awake=view.now, lapsed=True, ask=None)
+    return memory
+
+
+def _meet(c: Case) -> Memory:
+    """Remember that the peer was met, since when its agent is silent, and that the two have agreed again."""
+    memory = c.memory
+    if c.alive:
+        long_awake = c.view.now - memory.awake >= 2 * c.view.settings.dead_interval
+        lapsed = memory.lapsed and (c.serving is c.peer_serving or not long_awake)
+        return remember(memory, met=True, lapsed=lapsed, silent_since=None)
+    if memory.silent_since is None and only_the_agent_is_silent(c.view):
+        return remember(memory, silent_since=c.view.now)
+    return memory
+
+
+def _resolve(c: Case, goal: Goal) -> Memory:
+    """Remember the role that was ordered, the term that is being opened, and since when we serve."""
+    memory, now = c.memory, c.view.now
+    since = (memory.active_since or now) if c.serving else None
+    memory = remember(memory, active_since=since)
+    if goal is Goal.SERVE:
+        claim = None if transition.stamped(c) else transition.opening_term(c)
+        return remember(memory, ordered=Role.ACTIVE, claim=claim)
+    if goal in (Goal.FOLLOW, Goal.PARK):
+        return remember(memory, ordered=Role.BACKUP, claim=None)
+    if goal is Goal.KEEP:
+        return memory
+    return remember(memory, ordered=None, claim=None)
+
+
+def _state(c: Case, goal: Goal) -> State:
+    server = c.view.server
+    if goal is Goal.FENCE:
+        return State.FAULT
+    if c.serving and server.managers_open and server.listener_open and c.view.vip.present:
+        return State.ACTIVE
+    return State.BACKUP if c.following else State.INIT
+
+
+def _chosen_by_operator(c: Case) -> bool:
+    """Tell whether the service comes to this side because an operator wants it here."""
+    ask = c.memory.ask
+    return ask is not None and ask.kind is Kind.SWITCHOVER and c.configured != c.view.settings.node
+
+
+def _record(c: Case, state: State, why: str) -> Record:
+    server, view, memory = c.view.server, c.view, c.memory
+    return replace(
+        c.record(),
+        state=state,
+        term=memory.term,
+        life=server.life,
+        role=server.role,
+        source=server.source,
+        replicating=server.replicating,
+        serving=c.serving,
+        vip=view.vip.present,
+        listener=server.listener_open,
+        managers=server.managers_open,
+        stamp=server.stamp,
+        token=server.token,
+        empty=server.empty,
+        in_sync_for=view.copy.in_sync_for if c.in_sync else None,
+        lag=view.copy.lag,
+        mlag=view.clag.role,
+        link_up=view.vip.link_up,
+        ask=memory.ask,
+        grant=memory.grant,
+        offer=memory.offer,
+        refusal=memory.refusal,
+        why=why,
+    )

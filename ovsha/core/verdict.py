@@ -1,0 +1,45 @@
+"""Settle a split brain: of two sides that both serve, name the one that goes on.
+
+One pure function of the two records that both sides exchange.  Exchanging its arguments
+exchanges nothing in its answer, so both sides come to the same verdict without asking
+anybody.  The criteria are searched in order; the first that tells the two apart decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ovsha.core.facts import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One thing in which two serving sides can differ; the greater `weight` goes on serving."""
+
+    weight: Callable[[Record], float]
+    why: str
+
+
+def _since(age: float | None) -> float:
+    return float("-inf") if age is None else -age
+
+
+CRITERIA = (
+    Criterion(lambda r: not r.lapsed, "it has watched without a gap"),
+    Criterion(lambda r: r.controllers > 0, "it has a controller's session"),
+    Criterion(lambda r: r.vteps, "more VTEP daemons are attached to it"),
+    Criterion(lambda r: _since(r.wrote_age), "it was written last"),
+    Criterion(lambda r: r.active_for or 0.0, "it has been active for longer"),
+    Criterion(lambda r: r.preferred == r.node, "it is the preferred side"),
+    Criterion(lambda r: r.term, "its term is the higher one"),
+)
+
+
+def winner(one: Record, other: Record) -> tuple[str, str]:
+    """Return the node that goes on serving and the clause that tells why."""
+    for criterion in CRITERIA:
+        first, second = criterion.weight(one), criterion.weight(other)
+        if first != second:
+            return (one if first > second else other).node, criterion.why
+    return min(one.node, other.node), "all else is equal and its name comes first"
