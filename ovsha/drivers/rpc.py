@@ -1,0 +1,156 @@
+"""Hold a JSON-RPC connection to an ovsdb-server or to its control socket and never block on it.
+
+Both speak JSON-RPC 1.0 (RFC 7047 section 4, ovs-appctl(8)).  Nothing is raised: a request
+that fails, or whose connection closes, calls back with an error text.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ovs.jsonrpc import Connection, Message
+from ovs.poller import Poller
+from ovs.stream import Stream
+
+Reply = Callable[[Any, str | None], None]
+"""Called once with the result, or with None and the error's text."""
+
+_CONNECT_LIMIT = 1.0
+_MESSAGES_PER_TURN = 50
+
+
+class Channel:
+    """One connection to `target`, made anew `retry` seconds after it failed or was closed.
+
+    `greet` is called after each connect, `notice` with the method and the parameters of
+    each notification.
+    """
+
+    def __init__(
+        self,
+        target: str | None,
+        retry: float,
+        greet: Callable[[], None] = lambda: None,
+        notice: Callable[[str, list[Any]], None] = lambda method, params: None,
+    ) -> None:
+        self.target = target
+        self.trouble = "not connected yet"
+        self.closed_at: float | None = None
+        self._retry = retry
+        self._greet = greet
+        self._notice = notice
+        self._next_try = 0.0
+        self._tried_at = 0.0
+        self._stream: Stream | None = None
+        self._connection: Connection | None = None
+        self._pending: dict[Any, tuple[float, Reply]] = {}
+        self._now = 0.0
+
+    @property
+    def connected(self) -> bool:
+        """Whether requests can be sent now."""
+        return self._connection is not None
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """The connected socket, for what the kernel knows of it; None without a connection."""
+        return self._connection.stream.socket if self._connection is not None else None
+
+    def unanswered_for(self, now: float) -> float:
+        """Return the age in seconds of the oldest request without an answer, 0 when there is none."""
+        oldest = next(iter(self._pending.values()), None)
+        return now - oldest[0] if oldest else 0.0
+
+    def request(self, method: str, params: Sequence[Any], reply: Reply) -> None:
+        """Send a request; `reply` is called from a later `run`, or now when there is no connection."""
+        if self._connection is None:
+            reply(None, self.trouble)
+            return
+        message = Message.create_request(method, list(params))
+        self._pending[message.id] = (self._now, reply)
+        self._connection.send(message)
+
+    def run(self, now: float) -> None:
+        """Connect, send what waits, and deliver what has come."""
+        self._now = now
+        if self._connection is None:
+            self._connect(now)
+        connection: Any = self._connection
+        if connection is None:
+            return
+        connection.run()
+        for _ in range(_MESSAGES_PER_TURN):
+            error, message = connection.recv()
+            if error or connection is not self._connection:
+                break
+            self._deliver(connection, message)
+        status = connection.get_status()
+        if status and connection is self._connection:
+            self.close(now, _word(status))
+
+    def wait(self, poller: Poller, now: float) -> None:
+        """Wake the loop when there is something to do here."""
+        if self._connection is not None:
+            self._connection.wait(poller)
+            self._connection.recv_wait(poller)
+        elif self._stream is not None:
+            self._stream.run_wait(poller)
+            self._stream.connect_wait(poller)
+            poller.timer_wait(int(_CONNECT_LIMIT * 1000))
+        elif self.target is not None:
+            poller.timer_wait(max(0, int((self._next_try - now) * 1000) + 1))
+
+    def close(self, now: float, why: str) -> None:
+        """End the connection; requests under way fail with `why`."""
+        if self._connection is not None:
+            self._connection.close()
+        if self._stream is not None:
+            self._stream.close()
+        self._connection = self._stream = None
+        self.trouble, self.closed_at, self._next_try = why, now, now + self._retry
+        pending, self._pending = self._pending, {}
+        for _, reply in pending.values():
+            reply(None, why)
+
+    def _connect(self, now: float) -> None:
+        """Begin to connect, or go on with it."""
+        if self._stream is None:
+            if self.target is None or now < self._next_try:
+                return
+            error, stream = Stream.open(self.target)
+            if error:
+                self.close(now, _word(error))
+                return
+            self._tried_at, self._stream = now, stream
+        stream = self._stream
+        stream.run()
+        error = stream.connect()
+        if error == errno.EAGAIN and now - self._tried_at < _CONNECT_LIMIT:
+            return
+        if error:
+            self.close(now, _word(errno.ETIMEDOUT if error == errno.EAGAIN else error))
+            return
+        self._connection, self._stream = Connection(stream), None
+        self.trouble, self.closed_at = "", None
+        self._greet()
+
+    def _deliver(self, connection: Connection, message: Message) -> None:
+        if message.type == Message.T_NOTIFY:
+            self._notice(message.method, message.params)
+        elif message.type == Message.T_REQUEST:
+            if message.method == "echo":
+                connection.send(Message.create_reply(message.params, message.id))
+        else:
+            _, reply = self._pending.pop(message.id, (0.0, None))
+            if reply is not None:
+                error = message.error
+                reply(message.result, None if error is None else str(error))
+
+
+def _word(code: int) -> str:
+    """Return the text for a status of python-ovs: an errno, or a negative number for end of file."""
+    return os.strerror(code) if code > 0 else "connection closed by the other end"

@@ -1,0 +1,279 @@
+"""Drive the local ovsdb-server: its role, its remotes, and the keys we keep in its database.
+
+It is spoken to over its control socket (the Runtime Management Commands of
+ovsdb-server(1)) and over one JSON-RPC session.  Orders are answered by a callback with
+None or the error's text; nothing is raised and nothing blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ovs.poller import Poller
+
+from ovsha.core.facts import Life, Role, Server, Stamp, Token
+from ovsha.core.lineage import PARKED
+from ovsha.drivers import unixctl_parse
+from ovsha.drivers.database import Contents, Database, stamp_values, token_values
+from ovsha.drivers.process import Process
+from ovsha.drivers.rpc import Channel
+
+Done = Callable[[str | None], None]
+
+_POLL_EVERY = 1.0
+_ECHO_EVERY = 0.3
+_RETRY = 0.05
+_LAST_BREATH = 1.0
+
+
+class LocalServer:
+    """The ovsdb-server of this switch; `listener` is the remote for the VIP."""
+
+    def __init__(
+        self,
+        pidfile: Path,
+        socket: Path,
+        database: str,
+        listener: str,
+        *,
+        patience: float,
+        hang_interval: float,
+        stall_limit: float,
+    ) -> None:
+        self.listener = listener
+        self.managers = f"db:{database},Global,managers"
+        self.saved = False
+        self.incidents: list[str] = []
+        self.status_line = ""
+        self._database_name = database
+        self._rundir = pidfile.parent
+        self._patience, self._hang_interval, self._stall_limit = patience, hang_interval, stall_limit
+        self._process = Process(pidfile)
+        self._control = Channel(None, _RETRY, self._poll)
+        self._database = Database(f"unix:{socket}", database, _RETRY)
+        self._pid: int | None = None
+        self._role: Role | None = None
+        self._source: str | None = None
+        self._replicating = False
+        self._remotes: frozenset[str] = frozenset()
+        self._version = (0, 0)
+        self._fenced = False
+        self._orders = 0
+        self._poll_at = self._echo_at = 0.0
+        self._ticks: int | None = None
+        self._ticks_since = 0.0
+
+    @property
+    def contents(self) -> Contents:
+        """What the rows of the database say."""
+        return self._database.contents
+
+    @property
+    def pid(self) -> int | None:
+        """The process, None while there is none."""
+        return self._pid
+
+    @property
+    def trouble(self) -> str:
+        """What hinders us from talking to the server, "" when nothing does."""
+        return self._database.trouble or self._control.trouble or self._database.channel.trouble
+
+    def facts(self, now: float) -> Server:
+        """Return what the server is doing."""
+        life, contents = self._life(now), self._database.contents
+        parked = self._role is Role.BACKUP and self._source == PARKED
+        self.saved = self.saved and parked and life is not Life.DOWN
+        active = self._role is Role.ACTIVE
+        return Server(
+            life=life,
+            role=self._role,
+            source=self._source if self._role is Role.BACKUP else None,
+            replicating=self._replicating,
+            managers_open=self.managers in self._remotes,
+            listener_open=self.listener in self._remotes,
+            loaded=contents.loaded,
+            stamp=contents.stamp,
+            token=contents.token,
+            empty=contents.empty,
+            controllers=sum(row.connected for row in contents.managers) if active else 0,
+            fenced=self._fenced,
+            saved=self.saved,
+        )
+
+    def run(self, now: float) -> None:
+        """Take what has come, and ask again for what is due."""
+        self._process.run(now)
+        if self._process.pid != self._pid:
+            self._replaced(now)
+        self._control.run(now)
+        self._database.run(now)
+        if now >= self._poll_at and self._control.connected:
+            self._poll_at = now + _POLL_EVERY
+            self._poll()
+        if now >= self._echo_at and self._database.channel.connected:
+            self._echo_at = now + _ECHO_EVERY
+            if not self._database.channel.unanswered_for(now):
+                self._database.channel.request("echo", [], lambda result, error: None)
+
+    def wait(self, poller: Poller, now: float) -> None:
+        """Wake the loop when there is something to do here; what is due by time waits for the next heartbeat."""
+        self._process.wait(poller, now)
+        if self._pid is not None:
+            self._control.wait(poller, now)
+            self._database.channel.wait(poller, now)
+
+    def close(self, now: float) -> None:
+        """Let go of the server without changing anything about it."""
+        self._control.close(now, "closing")
+        self._database.channel.close(now, "closing")
+        self._process.close()
+
+    def promote(self, done: Done) -> None:
+        """Make the server active."""
+        self._order([("disconnect-active-ovsdb-server", [])], self._became_active, done)
+
+    def follow(self, source: str, done: Done) -> None:
+        """Make the server a backup of `source`, which erases what it holds as soon as that answers."""
+        point: list[tuple[str, list[str]]] = [
+            ("set-active-ovsdb-server", [source]),
+            ("connect-active-ovsdb-server", []),
+        ]
+        if self._role is Role.BACKUP and self._version >= (3, 3):
+            # These releases keep the old source unless they are told to leave it first.
+            point.insert(0, ("disconnect-active-ovsdb-server", []))
+        if self._role is Role.ACTIVE:
+            point.append(("reconnect", []))
+
+        def became_backup() -> None:
+            self._role, self._source, self._replicating = Role.BACKUP, source, False
+
+        self._order(point, became_backup, done)
+
+    def park(self, done: Done) -> None:
+        """Make the server a backup of nobody: it keeps its data, read-only."""
+        self.follow(PARKED, done)
+
+    def open(self, remote: str, done: Done) -> None:
+        """Add a remote: `managers` or `listener`."""
+        self._order([("add-remote", [remote])], lambda: self._set_remotes(self._remotes | {remote}), done)
+
+    def shut(self, remote: str, done: Done) -> None:
+        """Remove a remote, and with it the sessions that came over it."""
+        self._order([("remove-remote", [remote])], lambda: self._set_remotes(self._remotes - {remote}), done)
+
+    def fence(self) -> None:
+        """Leave orders to close and to park in the control socket of a server that hangs."""
+        for remote in (self.managers, self.listener):
+            if remote in self._remotes:
+                self.shut(remote, lambda error: None)
+        self.park(lambda error: None)
+        self._fenced = True
+
+    def stamp(self, stamp: Stamp, done: Done) -> None:
+        """Write the lineage and the first token of its term."""
+        self._database.commit(stamp_values(stamp), done)
+
+    def commit(self, token: Token, done: Done) -> None:
+        """Write a token."""
+        self._database.commit(token_values(token), done)
+
+    def _set_remotes(self, remotes: frozenset[str]) -> None:
+        self._remotes = remotes
+
+    def _became_active(self) -> None:
+        self._role, self._source, self._replicating = Role.ACTIVE, None, False
+
+    def _replaced(self, now: float) -> None:
+        """Begin anew with another process, or with none."""
+        self._pid = self._process.pid
+        self._control.close(now, "ovsdb-server is not running")
+        self._database.channel.close(now, "ovsdb-server is not running")
+        self._database.run(now)
+        self._role = self._source = self._ticks = None
+        self._replicating = self._fenced = False
+        self._remotes = frozenset()
+        self._control.target = None
+        if self._pid is not None:
+            self._control.target = f"unix:{self._rundir}/ovsdb-server.{self._pid}.ctl"
+            self._control.run(now + _RETRY)
+
+    def _life(self, now: float) -> Life:
+        if self._pid is None or self._ending(now):
+            return Life.DOWN
+        silent_for = max(self._control.unanswered_for(now), self._database.channel.unanswered_for(now))
+        if silent_for < self._patience:
+            self._ticks = None
+            self._fenced = False
+            return Life.UP if self._role is not None else Life.UNKNOWN
+        if self._process.stopped() or silent_for >= self._stall_limit:
+            return Life.HUNG
+        ticks = self._process.cpu_ticks()
+        if ticks != self._ticks:
+            self._ticks, self._ticks_since = ticks, now
+        return Life.HUNG if now - self._ticks_since >= self._hang_interval else Life.BUSY
+
+    def _ending(self, now: float) -> bool:
+        """Tell whether both connections have just ended: it is dying, and the kernel is not done with it yet."""
+        moments = (self._control.closed_at, self._database.channel.closed_at)
+        return self._role is not None and all(moment is not None and now - moment < _LAST_BREATH for moment in moments)
+
+    def _order(self, commands: Sequence[tuple[str, list[str]]], applied: Callable[[], None], done: Done) -> None:
+        """Send commands back to back; the first error is the answer, and a last success applies."""
+        failures: list[str] = []
+        left = len(commands)
+        self._orders += 1
+
+        def answered(result: Any, error: str | None) -> None:
+            nonlocal left
+            left -= 1
+            if error is not None:
+                failures.append(error)
+            if left == 0:
+                self._orders -= 1
+                if not failures:
+                    applied()
+                done(failures[0].strip() if failures else None)
+
+        for verb, arguments in commands:
+            self._control.request(f"ovsdb-server/{verb}", arguments, answered)
+
+    def _poll(self) -> None:
+        """Ask for role, source and remotes; orders and answers keep their order on the one connection."""
+        if self._control.unanswered_for(self._poll_at):
+            return
+        answers: dict[str, str] = {}
+
+        def take(key: str) -> Callable[[Any, str | None], None]:
+            def answered(result: Any, error: str | None) -> None:
+                if error is None:
+                    answers[key] = str(result)
+                if key == "remotes" and len(answers) == 4:
+                    self._polled(answers)
+
+            return answered
+
+        self._control.request("version", [], take("version"))
+        self._control.request("ovsdb-server/get-active-ovsdb-server", [], take("source"))
+        self._control.request("ovsdb-server/sync-status", [], take("status"))
+        self._control.request("ovsdb-server/list-remotes", [], take("remotes"))
+
+    def _polled(self, answers: dict[str, str]) -> None:
+        if self._orders:
+            return
+        status = unixctl_parse.sync_status(answers["status"], self._database_name)
+        self._version = unixctl_parse.version(answers["version"])
+        source = answers["source"].strip() or None
+        self.status_line = status.line
+        found, ordered = (status.role, source), (self._role, self._source)
+        if self._role is not None and (found[0] is not ordered[0] or (found[0] is Role.BACKUP and found != ordered)):
+            self.incidents.append(f"ovsdb-server was found {_words(*found)}, but was ordered {_words(*ordered)}")
+        self._role, self._source, self._replicating = status.role, source, status.replicating
+        self._remotes = frozenset(answers["remotes"].split())
+
+
+def _words(role: Role | None, source: str | None) -> str:
+    if role is Role.BACKUP:
+        return f"backup of {source}"
+    return role.value if role else "in an unknown role"

@@ -1,0 +1,139 @@
+"""Keep on disk what must survive: the term, the pair id, and the peer as it was last seen.
+
+The file is replaced whole (write, fsync, rename, fsync of the directory), by a thread, so
+that a slow disk never blocks the loop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ovs.poller import POLLIN, Poller
+
+from ovsha.core.facts import Stamp
+from ovsha.errors import DriverError
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is on disk.
+
+    `reserved`: the term that our next promotion may use.  `met_in`: the boot of this
+    switch (boot_id(5) of the kernel) in which the peer was last met, None when never.
+    """
+
+    pair: str
+    node: str
+    term: int = 0
+    reserved: int = 0
+    peer_stamp: Stamp | None = None
+    met_in: str | None = None
+
+
+def load(path: Path, pair: str, node: str) -> Kept:
+    """Return what is kept, or a fresh value when there is no file yet.
+
+    Raises DriverError when the file cannot be read or is damaged, or belongs to another
+    pair or node: to guess a term would be to risk an old one.
+    """
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return Kept(pair, node)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DriverError(f"{path}: cannot be read: {error}") from None
+    try:
+        kept = _parse(json.loads(text))
+    except (ValueError, TypeError, KeyError) as error:
+        raise DriverError(
+            f"{path}: is damaged ({error}); move it away to start anew from the terms in the databases"
+        ) from None
+    if (kept.pair, kept.node) != (pair, node):
+        raise DriverError(
+            f"{path}: belongs to node {kept.node} of pair {kept.pair}, but the configuration names node {node}"
+            f" of pair {pair}; correct the configuration or move the file away"
+        )
+    return kept
+
+
+def _parse(data: dict[str, Any]) -> Kept:
+    stamp = data.pop("peer_stamp")
+    kept = Kept(**data, peer_stamp=Stamp(**stamp) if stamp else None)
+    if not all(isinstance(number, int) and number >= 0 for number in (kept.term, kept.reserved)):
+        raise ValueError("a term is not a number")
+    return kept
+
+
+def save(path: Path, kept: Kept) -> None:
+    """Put `kept` on disk for good.  Raises OSError when the disk does not take it."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w") as file:
+        json.dump(asdict(kept), file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+class Store:
+    """Save in the background; `kept` is what is known to be on disk."""
+
+    def __init__(self, path: Path, kept: Kept) -> None:
+        self.kept = kept
+        self.trouble = ""
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._saving: tuple[Kept, Future[None]] | None = None
+        self._retry_at = 0.0
+        self._bell, self._ear = socket.socketpair()
+        for end in (self._bell, self._ear):
+            end.setblocking(False)
+
+    def run(self, now: float, wanted: Kept) -> None:
+        """Note what has reached the disk, and start to save `wanted` when it differs."""
+        self._hear()
+        if self._saving is not None and self._saving[1].done():
+            kept, future = self._saving
+            self._saving = None
+            error = future.exception()
+            if error is None:
+                self.kept, self.trouble = kept, ""
+            else:
+                self.trouble, self._retry_at = f"{self._path}: cannot be written: {error}", now + 1.0
+        if self._saving is None and wanted != self.kept and now >= self._retry_at:
+            future = self._thread.submit(save, self._path, wanted)
+            future.add_done_callback(lambda done: self._ring())
+            self._saving = (wanted, future)
+
+    def wait(self, poller: Poller) -> None:
+        """Wake the loop when something has reached the disk."""
+        poller.fd_wait(self._ear.fileno(), POLLIN)
+
+    def close(self) -> None:
+        """Wait for what is being saved."""
+        self._thread.shutdown()
+        self._bell.close()
+        self._ear.close()
+
+    def _ring(self) -> None:
+        try:
+            self._bell.send(b"!")
+        except BlockingIOError:
+            return  # the ear has enough to hear already
+
+    def _hear(self) -> None:
+        try:
+            while self._ear.recv(64):
+                pass
+        except BlockingIOError:
+            return

@@ -1,0 +1,267 @@
+"""Add, drop and watch the VIP, and watch the interfaces it depends on, by rtnetlink(7).
+
+pyroute2 asks and orders; a plain socket in the multicast groups of links and addresses
+only wakes us up, and what it says is never taken for the state, which is read anew.
+Raises DriverError with the kernel's word and the interface's name.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from ovs.poller import POLLIN, Poller
+from pyroute2 import IPRoute, NetlinkError
+
+from ovsha.drivers import netlink
+from ovsha.errors import DriverError
+
+RTM_NEWLINK, RTM_DELLINK = 16, 17
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
+IFA_ADDRESS, IFA_LOCAL = 1, 2
+IFA_F_NODAD = 0x02
+IFF_UP = 0x1
+
+_IFADDRMSG = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
+_IFINFOMSG = struct.Struct("=BxHiII")  # family, type, index, flags, change
+_FOREVER = 0xFFFFFFFF
+_READS = 100  # a flood of messages must not hold the loop
+_RETRY = 200  # milliseconds until netlink is asked again after it failed
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An interface; one that does not exist is down and has no index."""
+
+    index: int | None = None
+    up: bool = False
+    carrier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What netlink said when it was last asked.
+
+    `holders`: index and prefix length of every interface that has the address.
+    """
+
+    link: Link = Link()
+    peer: Link = Link()
+    holders: tuple[tuple[int, int], ...] = ()
+
+
+class Vip:
+    """The address on its interface, as it is and not as it was ordered.
+
+    `peer_interface` is the peer link where that is another interface than the VIP's.
+    The state is read when this is made, and again in `run` after the kernel told of a
+    change of one of these interfaces or of this address.
+    """
+
+    def __init__(self, address: str, interface: str, peer_interface: str | None = None) -> None:
+        self._address = ip_address(address)
+        self._interface = interface
+        self._peer = peer_interface or interface
+        self._prefix = self._address.max_prefixlen
+        self._family = socket.AF_INET if self._address.version == 4 else socket.AF_INET6
+        self._stale = True
+        with _errors(f"cannot open netlink for {interface}"):
+            self._events = _listen()
+            try:
+                self._route = IPRoute()
+            except OSError:
+                self._events.close()
+                raise
+        self.seen = Seen()
+        try:
+            self._read()
+        except DriverError:
+            self.close()
+            raise
+
+    @property
+    def present(self) -> bool:
+        """True while the VIP is on its interface."""
+        return any(index == self.seen.link.index for index, _ in self.seen.holders)
+
+    @property
+    def elsewhere(self) -> str | None:
+        """Name the other interfaces that have the address; None when there are none."""
+        others = {index for index, _ in self.seen.holders} - {self.seen.link.index}
+        return ", ".join(sorted(_name(index) for index in others if index is not None)) or None
+
+    @property
+    def interface_up(self) -> bool:
+        """True while the VIP's interface exists and is administratively up."""
+        return self.seen.link.up
+
+    @property
+    def carrier(self) -> bool:
+        """True while the VIP's interface is up and has a carrier."""
+        return self.seen.link.carrier
+
+    @property
+    def peer_carrier(self) -> bool:
+        """True while the peer link is up and has a carrier."""
+        return self.seen.peer.carrier
+
+    def run(self, now: float) -> None:
+        """Read the state anew if the kernel told of a change.
+
+        Raises DriverError when netlink does not answer; the state is then read at the next
+        turn, and what is here until then is old.
+        """
+        del now
+        self._stale = self._drain() or self._stale
+        if self._stale:
+            self._read()
+
+    def wait(self, poller: Poller, now: float) -> None:
+        """Wake up for the next change."""
+        del now
+        poller.fd_wait(self._events.fileno(), POLLIN)
+        if self._stale:
+            poller.timer_wait(_RETRY)
+
+    def add(self, now: float) -> None:
+        """Put the VIP on its interface; nothing is wrong when it is there already.
+
+        Raises DriverError when the interface does not exist or the kernel refuses.
+        """
+        del now
+        with _errors(f"cannot add {self._address} to {self._interface}"):
+            index = self._link(self._interface).index
+            if index is None:
+                raise OSError(errno.ENODEV, "No such device")
+            self._order("add", index, self._prefix, ignored={errno.EEXIST})
+        self._read()
+
+    def drop(self, now: float) -> None:
+        """Take the address from every interface that has it; nothing is wrong when none has.
+
+        Raises DriverError when the kernel refuses, after all interfaces were tried.
+        """
+        del now
+        refused: list[DriverError] = []
+        self._read()
+        for index, prefix in self.seen.holders:
+            try:
+                with _errors(f"cannot drop {self._address} from {_name(index)}"):
+                    self._order("del", index, prefix, ignored={errno.EADDRNOTAVAIL, errno.ENODEV})
+            except DriverError as err:
+                refused.append(err)
+        self._read()
+        if refused:
+            raise DriverError("; ".join(map(str, refused)))
+
+    def close(self) -> None:
+        """Close the sockets; the address stays where it is."""
+        self._events.close()
+        self._route.close()
+
+    def _order(self, verb: str, index: int, prefix: int, ignored: set[int]) -> None:
+        extra: dict[str, object] = {}
+        if verb == "add" and self._family == socket.AF_INET6:
+            # No duplicate address detection: a VIP that moves must work at once.  Deprecated,
+            # so that it is never chosen as the source of our own connections (RFC 6724,
+            # rule 3), which would die with it.
+            extra["flags"] = IFA_F_NODAD
+            # pyroute2 0.7 reads the short names, 0.9 passes on the long ones.
+            extra["IFA_CACHEINFO"] = {"preferred": 0, "valid": _FOREVER, "ifa_preferred": 0, "ifa_valid": _FOREVER}
+        try:
+            self._route.addr(
+                verb, index=index, address=str(self._address), prefixlen=prefix, family=self._family, **extra
+            )
+        except NetlinkError as err:
+            if err.code not in ignored:
+                raise
+
+    def _drain(self) -> bool:
+        """Empty the socket; true when something that matters here may have changed."""
+        changed = False
+        for _ in range(_READS):
+            try:
+                data = self._events.recv(1 << 16)
+            except BlockingIOError:
+                return changed
+            except OSError as err:
+                if err.errno != errno.ENOBUFS:
+                    raise DriverError(f"netlink: {err.strerror}") from err
+                changed = True  # messages were lost, and nobody knows which
+            else:
+                changed = changed or any(self._matters(*message) for message in netlink.messages(data))
+        return True
+
+    def _matters(self, kind: int, body: bytes) -> bool:
+        if kind in (RTM_NEWADDR, RTM_DELADDR):
+            return self._address.packed in body
+        if kind not in (RTM_NEWLINK, RTM_DELLINK) or len(body) < _IFINFOMSG.size:
+            return False
+        index = _IFINFOMSG.unpack_from(body)[2]
+        if index in (self.seen.link.index, self.seen.peer.index):
+            return True
+        return any(name.encode() + b"\0" in body for name in (self._interface, self._peer))
+
+    def _read(self) -> None:
+        self._stale = True
+        with _errors(f"cannot read the state of {self._interface}"):
+            link = self._link(self._interface)
+            peer = link if self._peer == self._interface else self._link(self._peer)
+            self.seen = Seen(link, peer, tuple(self._holders()))
+        self._stale = False
+
+    def _link(self, name: str) -> Link:
+        try:
+            answers = list(self._route.link("get", ifname=name))
+        except NetlinkError as err:
+            if err.code == errno.ENODEV:
+                return Link()
+            raise
+        up = bool(answers[0]["flags"] & IFF_UP)
+        return Link(answers[0]["index"], up, up and bool(answers[0].get_attr("IFLA_CARRIER")))
+
+    def _holders(self) -> Iterator[tuple[int, int]]:
+        body = _IFADDRMSG.pack(self._family, 0, 0, 0, 0)
+        with netlink.open_socket(socket.NETLINK_ROUTE) as sock:
+            for kind, answer in netlink.dump(sock, RTM_GETADDR, body, needle=self._address.packed):
+                if kind == RTM_NEWADDR and _local(answer) == self._address.packed:
+                    family, prefix, _, _, index = _IFADDRMSG.unpack_from(answer)
+                    if family == self._family:
+                        yield index, prefix
+
+
+def _listen() -> socket.socket:
+    groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
+    events = netlink.open_socket(socket.NETLINK_ROUTE, groups)
+    events.setblocking(False)
+    return events
+
+
+def _local(body: bytes) -> bytes | None:
+    """Return the interface's own address; IFA_ADDRESS is the far end's on a point-to-point link."""
+    found = dict(netlink.attributes(body, _IFADDRMSG.size))
+    return found.get(IFA_LOCAL, found.get(IFA_ADDRESS))
+
+
+def _name(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return f"interface {index}"
+
+
+@contextmanager
+def _errors(what: str) -> Iterator[None]:
+    """Turn the kernel's refusal into a DriverError that begins with `what`."""
+    try:
+        yield
+    except NetlinkError as err:
+        raise DriverError(f"{what}: {err.args[1]}") from err
+    except OSError as err:
+        raise DriverError(f"{what}: {err.strerror or err}") from err
