@@ -62,7 +62,9 @@ def load(path: Path, pair: str, node: str) -> Kept:
     return kept
 
 
-def _parse(data: dict[str, Any]) -> Kept:
+def _parse(data: Any) -> Kept:
+    if not isinstance(data, dict):
+        raise ValueError("it holds no mapping")
     stamp = data.pop("peer_stamp")
     kept = Kept(**data, peer_stamp=Stamp(**stamp) if stamp else None)
     if not all(isinstance(number, int) and number >= 0 for number in (kept.term, kept.reserved)):
