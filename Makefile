@@ -1,0 +1,60 @@
+# All of it works on a fresh Debian 12 as root; what is missing is installed first.
+#
+#   make demo       a lab of two switches: crash, silent death, return and restore, with a timeline
+#   make test       all tests: unit (twice) and lab
+#   make unit       unit tests, with Debian's packages and then with the current ones of PyPI
+#   make lab-test   tests on real servers in network namespaces
+#   make lint       ruff and mypy
+#   make bench      how long each kind of failover takes
+#   make deps       only install what the others need
+#   make install    put it on this machine, below DESTDIR if that is given; keeps a configuration that is there
+#   make clean      remove what they left in this directory
+#
+# PYTEST_ARGS goes to each pytest: make unit PYTEST_ARGS='-k config'
+
+PYTHON := /usr/bin/python3
+PYTEST_ARGS ?=
+
+.PHONY: demo test unit unit-debian unit-current lab-test lint bench deps deps-apt install clean
+
+demo: deps-apt
+	$(PYTHON) integration/demo.py
+
+bench: deps-apt
+	$(PYTHON) integration/bench.py
+
+test: unit lab-test
+
+unit: unit-debian unit-current
+
+unit-debian: deps-apt
+	$(PYTHON) -m pytest tests $(PYTEST_ARGS)
+
+unit-current: deps
+	.venv/bin/python -m pytest tests $(PYTEST_ARGS)
+
+lab-test: deps-apt
+	$(PYTHON) -m pytest integration $(PYTEST_ARGS)
+
+lint: deps
+	.venv/bin/ruff check
+	.venv/bin/mypy
+
+deps:
+	scripts/install-deps.sh
+
+deps-apt:
+	scripts/install-deps.sh apt
+
+install:
+	find ovsha -name '*.py' -o -name py.typed | while read -r file; do \
+	    install -Dm644 "$$file" "$(DESTDIR)/usr/lib/python3/dist-packages/$$file" || exit 1; done
+	install -d "$(DESTDIR)/usr/bin"
+	printf '#!/usr/bin/python3\nimport sys\n\nfrom ovsha.cli import main\n\nsys.exit(main())\n' >"$(DESTDIR)/usr/bin/ovsha"
+	chmod 755 "$(DESTDIR)/usr/bin/ovsha"
+	test -e "$(DESTDIR)/etc/ovsha/ovsha.yaml" || install -Dm644 etc/ovsha.yaml "$(DESTDIR)/etc/ovsha/ovsha.yaml"
+	install -Dm644 systemd/ovsha.service "$(DESTDIR)/lib/systemd/system/ovsha.service"
+
+clean:
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,7 @@
+"""Run the command line: `python3 -m ovsha`."""
+
+import sys
+
+from ovsha.cli import main
+
+sys.exit(main())

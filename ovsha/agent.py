@@ -1,0 +1,195 @@
+"""Run the agent of one switch: look, decide, act, wait.
+
+The loop is single-threaded, in the dialect of python-ovs, and never blocks but in its one
+wait.  Starting up is the recovery path: it looks at what is there and goes on from that,
+so the agent may be killed at any moment, and stopping it changes nothing either.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+
+from ovs.poller import Poller
+
+from ovsha.config import Config, read_key
+from ovsha.core import handover, side
+from ovsha.core.facts import Memory, Presence, Role, View
+from ovsha.core.side import Decision
+from ovsha.drivers import store
+from ovsha.drivers.systemd import Notifier
+from ovsha.orders import Orders
+from ovsha.switch import Switch, boot_id
+
+log = logging.getLogger("ovsha")
+
+_STEPS_PER_TURN = 12
+
+
+class Agent:
+    """The agent of this switch; `clock` gives monotonic seconds.
+
+    Raises ConfigError for a pair key that cannot be used, DriverError when the state
+    directory or the kernel refuses.
+    """
+
+    def __init__(self, config: Config, clock: Callable[[], float]) -> None:
+        self.config = config
+        self.clock = clock
+        self.started = now = clock()
+        key = read_key(config.pair.key_file)
+        kept = store.load(config.state_directory / "state.json", config.pair.id, config.node)
+        boot = secrets.token_hex(4)
+        self.memory = Memory(
+            boot=boot, term=kept.term, peer_stamp=kept.peer_stamp, met=kept.met_in == boot_id(), awake=now
+        )
+        self.switch = Switch(config, key, boot, kept)
+        self.orders = Orders(self.switch)
+        self.systemd = Notifier(os.environ)
+        self.view: View | None = None
+        self.decision: Decision | None = None
+        self.counters: dict[str, int] = {"incidents": 0, "gaps": 0, "moves": 0}
+        self.moved: tuple[float, str] | None = None
+        self._last_turn = now
+        self._send_at = now
+        self._watchdog_at = now
+        self._told: tuple[object, ...] = ()
+        self._token_at = now
+        self._committing = False
+        self._ready = False
+
+    def turn(self) -> None:
+        """Look once, decide, and carry out what can be carried out now."""
+        now = self.clock()
+        woke = now - self._last_turn > self.config.heartbeat.dead_interval
+        if woke:
+            log.warning("the agent was not scheduled for %.2f s; it asks before it acts", now - self._last_turn)
+            self.counters["gaps"] += 1
+            self.switch.woke(now)
+            self._send_at = now
+        self._last_turn = now
+        self.switch.run(now, self.memory)
+        for _ in range(_STEPS_PER_TURN):
+            decision = self._decide(now, woke)
+            woke = False
+            if not self.orders.carry_out(decision, now):
+                break
+        self._commit_token(now)
+        self._tell(now)
+
+    def wait(self) -> Poller:
+        """Return a poller that blocks until there is something to do."""
+        poller, now = Poller(), self.clock()
+        self.switch.wait(poller, now)
+        moments = [self._send_at]
+        if self.decision is not None:
+            retry = self.orders.deadline(self.decision.step)
+            moments += [retry] if retry is not None else []
+        heard = self.switch.conversation.deadline(self.config.heartbeat.dead_interval)
+        if heard is not None and heard > now:
+            moments.append(heard)
+        poller.timer_wait(max(0, int((min(moments) - now) * 1000) + 1))
+        return poller
+
+    def order_switchover(self, target: str, ident: str) -> str:
+        """Ask for the service to move to node `target`; return why that cannot begin, "" when it does."""
+        view, decision = self.view, self.decision
+        if view is None or decision is None:
+            return "the agent has only just started; try again in a moment"
+        if target not in (self.config.node, self.config.peer):
+            return f"node {target} is not of this pair: it has {self.config.node} and {self.config.peer}"
+        if decision.presence is not Presence.ALIVE or view.record is None:
+            return "the peer's agent is not heard, so nothing can be handed over"
+        ours = target == self.config.node
+        if not (view.record.serving if ours else decision.record.serving):
+            return "the other side does not serve now" if ours else "this side does not serve now"
+        synced = decision.record.in_sync_for if ours else view.record.in_sync_for
+        if synced is None:
+            return f"the copy on {target} is not in sync"
+        until = view.now + self.config.handover.timeout
+        self.memory = replace(
+            self.memory,
+            wanted=ident if ours else None,
+            offer=None if ours else ident,
+            wanted_until=until,
+        )
+        self._send_at = view.now
+        return ""
+
+    def close(self) -> None:
+        """Stop, and leave everything as it stands."""
+        self.systemd.stopping()
+        self.switch.close(self.clock())
+
+    def _decide(self, now: float, woke: bool) -> Decision:
+        view = self.switch.observe(now, woke)
+        decision = side.turn(view, self.memory)
+        self._report(decision)
+        self.view, self.decision, self.memory = view, decision, decision.memory
+        return decision
+
+    def _report(self, decision: Decision) -> None:
+        """Log a move, and a change of rule, once."""
+        last = self.decision
+        for incident in self.switch.server.incidents:
+            log.warning("incident: %s", incident)
+            self.counters["incidents"] += 1
+        self.switch.server.incidents.clear()
+        if last is None or last.state is not decision.state:
+            before = last.state.value if last else "start"
+            log.info("%s -> %s, because %s", before, decision.state.value, decision.why)
+            self.counters["moves"] += last is not None
+            self.moved = (self._last_turn, f"{before} -> {decision.state.value}, because {decision.why}")
+            self.systemd.status(f"{decision.state.value}: {decision.why}")
+        elif last.rule is not decision.rule:
+            log.info("%s, because %s", decision.rule.goal.value, decision.why)
+        if last is None or last.presence is not decision.presence:
+            log.info("the peer is %s", decision.presence.value)
+        if last is not None and last.step is not decision.step and decision.step is not None:
+            log.info("step: %s", decision.step.value)
+
+    def _commit_token(self, now: float) -> None:
+        """While we serve, commit a token every few seconds: it shows the peer how far its copy is."""
+        decision, view = self.decision, self.view
+        assert decision is not None
+        assert view is not None
+        server = view.server
+        if now < self._token_at or self._committing or not decision.record.serving or self.memory.grant:
+            return
+        if server.role is not Role.ACTIVE or server.stamp is None or server.stamp != self._own(decision):
+            return
+        self._token_at, self._committing = now + self.config.replication.token_interval, True
+
+        def done(error: str | None) -> None:
+            self._committing = False
+
+        self.switch.server.commit(handover.following(server.token, server.stamp.term), done)
+
+    def _own(self, decision: Decision) -> object:
+        return replace(decision.opening, chosen=bool(decision.record.stamp and decision.record.stamp.chosen))
+
+    def _tell(self, now: float) -> None:
+        """Send the heartbeat when it is due, or at once when something changed that the peer waits for."""
+        decision = self.decision
+        assert decision is not None
+        record = decision.record
+        urgent = (
+            record.state, record.life, record.role, record.serving, record.stamp, record.ask, record.grant,
+            record.offer, record.in_sync_for is None, record.refusal,
+        )  # fmt: skip
+        interval = self.config.heartbeat.interval
+        # Who answers the peer a little early, and comes a little late by itself, wakes up half as often.
+        early = self.switch.heard and now >= self._send_at - interval / 4
+        if early or now >= self._send_at or urgent != self._told:
+            self._told, self._send_at = urgent, now + interval + (interval / 10 if early else 0.0)
+            self.switch.send(record, now)
+        if not self._ready:
+            self._ready = True
+            self.systemd.ready()
+        watchdog = self.systemd.watchdog_interval
+        if watchdog is not None and now >= self._watchdog_at:
+            self._watchdog_at = now + watchdog
+            self.systemd.watchdog()

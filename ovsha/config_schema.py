@@ -1,0 +1,283 @@
+"""Say which keys the configuration file has: what each means, takes, and is when it is left out.
+
+A key is a field of a frozen dataclass, made by `key`: its one-sentence documentation, the reader that turns what
+stands in the file into the value the agent works with, and its default as it would stand in the file.  There is no
+other list of keys or defaults.  All intervals, delays and limits are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal
+
+import netaddr
+
+from ovsha import config_values as read
+
+MLAG_DECIDES = "clag"
+"""The value of `pair.preferred` that leaves the choice to clagd; no switch may bear this name."""
+
+
+class Default(Enum):
+    """What stands in the place of a default where there is none."""
+
+    REQUIRED = "required"
+
+
+def key(doc: str, reader: read.Reader, default: object = Default.REQUIRED, example: object = None) -> Any:
+    """Describe one key of the file; `default` and `example` are written as in the file."""
+    metadata = {
+        "doc": doc,
+        "read": reader,
+        "default": default,
+        "example": default if example is None else example,
+    }
+    if default is Default.REQUIRED:
+        return field(metadata=metadata)
+    return field(default=reader(default), metadata=metadata)
+
+
+def section(kind: type) -> Any:
+    """Describe a mapping of the file whose keys are the fields of `kind`."""
+    return field(metadata={"section": kind})
+
+
+def named(kind: type) -> Any:
+    """Describe a mapping from names that the operator chooses to sections of `kind`."""
+    return field(metadata={"named": kind})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """What both switches must agree on to know each other."""
+
+    id: str = key("The name of this pair, carried in each heartbeat.", read.name, example="rack7")
+    key_file: Path = key(
+        "The file with the secret that both agents share: at least 32 bytes, readable by its owner only.",
+        read.absolute_path,
+        "/etc/ovsha/pair.key",
+    )
+    preferred: str = key(
+        "The original primary, which serves whenever it can: a switch's name, or clag for whichever clagd elects.",
+        read.name,
+        MLAG_DECIDES,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """The addresses of one switch."""
+
+    peer_link: netaddr.IPAddress = key(
+        "The switch's address on the peer link, which is also its replication address.",
+        read.address,
+        example="169.254.0.9",
+    )
+    backup_path: netaddr.IPAddress | None = key(
+        "The switch's address on clagd's backup path, for the second path of heartbeats; null for none.",
+        read.address_or_null,
+        None,
+        example="192.168.100.1",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeerLink:
+    """The link between the two switches."""
+
+    interface: str = key("The interface of the peer link.", read.interface_name, "peerlink.4094")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vip:
+    """The address that only the active side holds."""
+
+    address: netaddr.IPAddress = key(
+        "The address that the VTEP daemons of both switches connect to, without a prefix length.",
+        read.address,
+        example="169.254.0.11",
+    )
+    interface: str = key(
+        "The interface that gets the VIP; null for the peer link's.",
+        read.or_null(read.interface_name),
+        None,
+        "peerlink.4094",
+    )
+    port: int = key("The TCP port on the VIP.", read.port, 9998)
+    announce_count: int = key(
+        "How often a new holder announces the VIP by gratuitous ARP or neighbour advertisement.",
+        read.whole(1, 100),
+        5,
+    )
+    announce_interval: float = key(
+        "The time between two announcements; the first goes out at once.", read.seconds(0.01, 60), 1.0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replication:
+    """How the backup copies the active side."""
+
+    port: int = key("The TCP port on each switch's replication address.", read.port, 9999)
+    token_interval: float = key(
+        "How often the active side commits a token, by which the backup measures its lag.",
+        read.seconds(0.01, 3600),
+        2.0,
+    )
+    max_lag: float = key("The lag up to which the backup counts as in sync.", read.seconds(0.01, 3600), 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heartbeat:
+    """How the agents hear each other."""
+
+    port: int = key("The UDP port of the heartbeats, on both paths.", read.port, 5344)
+    interval: float = key("The time between two heartbeats on a path.", read.seconds(0.01, 10), 0.125)
+    dead_interval: float = key(
+        "The silence after which a path counts as dead; at least three intervals.",
+        read.seconds(0.03, 60),
+        0.4,
+    )
+    stall_interval: float = key(
+        "How long the peer's switch may answer nothing but acknowledgements before it counts as dead.",
+        read.seconds(1, 600),
+        10.0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """The ovsdb-server of this switch."""
+
+    pidfile: Path = key(
+        "The server's pidfile, by which its control socket is found.",
+        read.absolute_path,
+        "/var/run/openvswitch/ovsdb-server.pid",
+    )
+    socket: Path = key(
+        "The Unix socket on which the server takes database sessions.",
+        read.absolute_path,
+        "/var/run/openvswitch/db.sock",
+    )
+    database: str = key(
+        "The name of the database.",
+        read.text(r"[A-Za-z_][A-Za-z_0-9]*", "the name of a database"),
+        "hardware_vtep",
+    )
+    file: Path = key(
+        "The file the database is kept in, of which snapshots are taken.",
+        read.absolute_path,
+        "/var/lib/openvswitch/conf.db",
+    )
+    hang_interval: float = key(
+        "How long a server may answer nothing and use no processor time before it counts as hung.",
+        read.seconds(0.1, 600),
+        3.0,
+    )
+    stall_limit: float = key(
+        "How long a server may answer nothing although it is busy; a resynchronisation takes seconds.",
+        read.seconds(0.1, 3600),
+        60.0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clag:
+    """How clagd is asked."""
+
+    command: tuple[str, ...] = key(
+        "The command that prints the state of clagd as JSON.", read.command, ["/usr/bin/clagctl", "-j"]
+    )
+    text_command: tuple[str, ...] = key(
+        "The command that prints it as text, for releases without the JSON form.",
+        read.command,
+        ["/usr/bin/clagctl"],
+    )
+    interval: float = key("The time between two questions.", read.seconds(0.1, 3600), 5.0)
+    timeout: float = key("How long the command may take before it is killed.", read.seconds(0.1, 600), 4.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restore:
+    """How the original primary gets the service back after a failover."""
+
+    mode: Literal["automatic", "manual"] = key(
+        "Whether the original primary asks for the service by itself (automatic) or waits for the operator (manual).",
+        read.choice("automatic", "manual"),
+        "automatic",
+    )
+    delay: float = key("How long it must have been in sync before it asks.", read.seconds(0, 604800), 30.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handover:
+    """A planned move of the service."""
+
+    timeout: float = key("How long each step may take before the move is called off.", read.seconds(0.1, 600), 5.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinkCut:
+    """A peer link that is cut while both switches live."""
+
+    hold: float = key(
+        "How long the peer link must be cut before the clagd primary asks for the service.",
+        read.seconds(0, 600),
+        3.0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshots:
+    """The copies of the database that are taken before it may be erased."""
+
+    directory: Path = key("Where the snapshots are kept.", read.absolute_path, "/var/lib/ovsha/snapshots")
+    keep: int = key("How many of them are kept.", read.whole(1, 1000), 5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The whole configuration of one agent.
+
+    `peer` is the name of the other switch, `warnings` what is allowed but doubtful: one line each, for the operator.
+    After `ovsha.config.parse`, `node` and `vip.interface` are never empty, and `lone_boot` None means wait.
+    """
+
+    node: str = key(
+        "This switch's own name; null for its host name without the domain.",
+        read.or_null(read.name),
+        None,
+        "sw1",
+    )
+    pair: Pair = section(Pair)
+    nodes: Mapping[str, Node] = named(Node)
+    peer_link: PeerLink = section(PeerLink)
+    vip: Vip = section(Vip)
+    replication: Replication = section(Replication)
+    heartbeat: Heartbeat = section(Heartbeat)
+    server: Server = section(Server)
+    clag: Clag = section(Clag)
+    restore: Restore = section(Restore)
+    handover: Handover = section(Handover)
+    link_cut: LinkCut = section(LinkCut)
+    lone_boot: float | None = key(
+        "What a switch does that has never met its peer since it booted: wait, or serve alone after so many seconds.",
+        read.wait_or_seconds,
+        "wait",
+    )
+    snapshots: Snapshots = section(Snapshots)
+    state_directory: Path = key(
+        "Where the agent keeps what must survive a reboot: terms and its journal.",
+        read.absolute_path,
+        "/var/lib/ovsha",
+    )
+    run_directory: Path = key(
+        "Where the agent's pidfile and control socket are; ovs-appctl -t ovsha looks in the default.",
+        read.absolute_path,
+        "/var/run/openvswitch",
+    )
+    peer: str = ""
+    warnings: tuple[str, ...] = ()

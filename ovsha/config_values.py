@@ -1,0 +1,135 @@
+"""Turn one value of the configuration file into what the agent works with, or say why that cannot be.
+
+A reader takes what stands in the file and returns the value, or raises ValueError with what is wrong with it;
+`ovsha.config` knows the file and the key and adds them.  The factories here make readers.
+"""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import netaddr
+
+Reader = Callable[[object], Any]
+
+PARKING_ADDRESS = netaddr.IPAddress("192.0.2.254")
+"""An address that cannot answer (RFC 5737, TEST-NET-1): a backup pointed there copies nothing and keeps its data."""
+
+
+def quote(value: object) -> str:
+    """Return `value` on one short line, for a message."""
+    return "null" if value is None else reprlib.repr(value)
+
+
+def seconds(least: float, most: float) -> Reader:
+    """Read a number of seconds that is not outside `least` to `most`."""
+
+    def read(value: object) -> float:
+        if isinstance(value, str) and re.fullmatch(r"[0-9][0-9.]* *[A-Za-zµ]+", value):
+            raise ValueError(f"{quote(value)} is not a number of seconds, which is written without a unit")
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise ValueError(f"{quote(value)} is not a number of seconds")
+        if not least <= value <= most:
+            raise ValueError(f"{quote(value)} is not between {least:g} and {most:g} seconds")
+        return float(value)
+
+    return read
+
+
+def whole(least: int, most: int, what: str = "a whole number") -> Reader:
+    """Read an integer that is not outside `least` to `most`."""
+
+    def read(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ValueError(f"{quote(value)} is not {what} from {least} to {most}")
+        return value
+
+    return read
+
+
+port = whole(1, 65535, "a port")
+
+
+def text(pattern: str, what: str) -> Reader:
+    """Read a string that matches `pattern` as a whole."""
+
+    def read(value: object) -> str:
+        if isinstance(value, (int, float)):
+            raise ValueError(f"{value!r} is a number where {what} is wanted: put it into quotes")
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(f"{quote(value)} is not {what}")
+        return value
+
+    return read
+
+
+name = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "a name (letters, digits, '.', '_' and '-', at most 63)")
+interface_name = text(r"(?!\.\.?$)[^\s/:]{1,15}", "the name of an interface (at most 15 characters)")
+
+
+def or_null(read: Reader) -> Reader:
+    """Read what `read` reads, or null, which becomes the empty string."""
+    return lambda value: "" if value is None else read(value)
+
+
+def choice(*words: str) -> Reader:
+    """Read one of `words`."""
+
+    def read(value: object) -> str:
+        if value not in words or not isinstance(value, str):
+            raise ValueError(f"{quote(value)} is not {' or '.join(words)}")
+        return value
+
+    return read
+
+
+def absolute_path(value: object) -> Path:
+    """Read the path of a file or directory, from the root."""
+    if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
+        raise ValueError(f"{quote(value)} is not an absolute path")
+    return Path(value)
+
+
+def command(value: object) -> tuple[str, ...]:
+    """Read a command as a list of words, the program with its whole path: no shell looks at it."""
+    if not isinstance(value, list) or not value or not all(isinstance(word, str) and word for word in value):
+        raise ValueError(f"{quote(value)} is not a list of the words of a command")
+    if not value[0].startswith("/"):
+        raise ValueError(f"{quote(value[0])} is not the absolute path of a program")
+    return tuple(value)
+
+
+def address(value: object) -> netaddr.IPAddress:
+    """Read an IPv4 or IPv6 address that one host can have and another can reach."""
+    try:
+        # Without INET_PTON the Debian 12 release of netaddr takes '10' for 0.0.0.10.
+        read = netaddr.IPAddress(value if isinstance(value, str) else "", flags=netaddr.INET_PTON)
+    except (netaddr.AddrFormatError, ValueError):
+        more = ", which is written without a prefix length" if "/" in str(value) else ""
+        raise ValueError(f"{quote(value)} is not an IP address{more}") from None
+    if read.is_multicast() or read.is_loopback() or int(read) in (0, 2**32 - 1):
+        raise ValueError(f"{read} is not the address of one switch that another can reach")
+    if read.version == 6 and read.is_link_local():
+        raise ValueError(f"{read} is a link-local IPv6 address, which means nothing without an interface")
+    if read == PARKING_ADDRESS:
+        raise ValueError(f"{read} is the address that must never answer: backups are parked on it")
+    return read
+
+
+def address_or_null(value: object) -> netaddr.IPAddress | None:
+    """Read an address, or null for none."""
+    return None if value is None else address(value)
+
+
+def wait_or_seconds(value: object) -> float | None:
+    """Read a number of seconds, or the word `wait`, which becomes None: for ever."""
+    if value == "wait":
+        return None
+    try:
+        return float(seconds(0, 86400)(value))
+    except ValueError as err:
+        raise ValueError(f"{err}, nor the word wait") from None

@@ -1,0 +1,163 @@
+"""Run the agent as a service: signals, pidfile, control socket, the wait.
+
+SIGTERM and SIGINT end the agent and leave a healthy service standing; SIGHUP reads the
+configuration anew, and a bad file keeps the old one.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from ovs.poller import POLLIN
+
+from ovsha import config as configuration
+from ovsha.agent import Agent
+from ovsha.config import Config
+from ovsha.control import Control
+from ovsha.errors import ConfigError, DriverError
+
+log = logging.getLogger("ovsha")
+
+_RESTART_ONLY = ("node", "pair", "run_directory", "state_directory")
+
+
+class Signals:
+    """Turn signals into something a poller can wait for."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self.reload = False
+        self._ear, bell = socket.socketpair()
+        self._ear.setblocking(False)
+        bell.setblocking(False)
+        self._bell = bell
+        signal.set_wakeup_fd(bell.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_stop)
+        signal.signal(signal.SIGHUP, self._on_reload)
+
+    def fileno(self) -> int:
+        """Return what becomes readable when a signal has come."""
+        return self._ear.fileno()
+
+    def drain(self) -> None:
+        """Make the descriptor quiet again."""
+        try:
+            while self._ear.recv(64):
+                pass
+        except BlockingIOError:
+            return
+
+    def _on_stop(self, number: int, frame: object) -> None:
+        self.stop = True
+
+    def _on_reload(self, number: int, frame: object) -> None:
+        self.reload = True
+
+
+def run(path: Path) -> int:
+    """Run the agent with the configuration in `path` until it is told to stop; return the exit status.
+
+    Raises ConfigError for the operator's mistakes, DriverError when the agent cannot start.
+    """
+    config = configuration.load(path)
+    _log_to_stderr()
+    for warning in config.warnings:
+        log.warning("%s", warning)
+    signals = Signals()
+    for directory in (config.state_directory, config.run_directory):
+        _make(directory)
+    pidfile = _claim(config)
+    agent = Agent(config, time.monotonic)
+    control = Control(agent, config)
+    # What has been loaded lives as long as the agent: the collector need not walk it ever again.
+    gc.freeze()
+    log.info("ovsha started as node %s of pair %s", config.node, config.pair.id)
+    try:
+        while not signals.stop:
+            if signals.reload:
+                signals.reload = False
+                agent = _reload(path, agent, control)
+            agent.turn()
+            control.run()
+            poller = agent.wait()
+            control.wait(poller)
+            poller.fd_wait(signals.fileno(), POLLIN)
+            poller.block()
+            signals.drain()
+    finally:
+        control.close()
+        agent.close()
+        pidfile.unlink(missing_ok=True)
+    log.info("ovsha stopped; the service stays as it is")
+    return 0
+
+
+def _reload(path: Path, agent: Agent, control: Control) -> Agent:
+    """Return an agent with the new configuration, or the old one when the file is bad.
+
+    A new agent is what a restart would bring, and that is made to be harmless.
+    """
+    agent.systemd.reloading(time.monotonic())
+    try:
+        config = configuration.load(path)
+        fixed = next((k for k in _RESTART_ONLY if getattr(config, k) != getattr(agent.config, k)), None)
+        if fixed is not None:
+            raise ConfigError(f"{path}: {fixed} cannot be changed by a reload; restart the agent for that")
+        configuration.read_key(config.pair.key_file)
+    except ConfigError as error:
+        log.error("reload refused, the old configuration stays: %s", error)
+        agent.systemd.ready()
+        return agent
+    for warning in config.warnings:
+        log.warning("%s", warning)
+    log.info("configuration read anew from %s", path)
+    agent.switch.close(time.monotonic())
+    fresh = Agent(config, time.monotonic)
+    control.serve(fresh)
+    return fresh
+
+
+def _claim(config: Config) -> Path:
+    """Write our pid where ovs-appctl looks for it.  Raises DriverError when another agent runs."""
+    pidfile = config.run_directory / "ovsha.pid"
+    try:
+        other = int(pidfile.read_text())
+        running = "ovsha" in Path(f"/proc/{other}/cmdline").read_text() and other != os.getpid()
+    except (OSError, ValueError):
+        running = False
+    if running:
+        raise DriverError(f"{pidfile}: an agent runs already, with pid {other}; stop it first")
+    try:
+        part = pidfile.with_name(f"ovsha.pid.{os.getpid()}")
+        part.write_text(f"{os.getpid()}\n")
+        part.replace(pidfile)
+    except OSError as error:
+        raise DriverError(f"{pidfile}: cannot be written: {error}") from None
+    return pidfile
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DriverError(f"{directory}: cannot be made: {error}") from None
+
+
+def _log_to_stderr() -> None:
+    """Log one line an event; the journal adds the time where it receives them."""
+    handler = logging.StreamHandler(sys.stderr)
+    under_systemd = "JOURNAL_STREAM" in os.environ
+    form = "%(levelname)s %(message)s" if under_systemd else "%(asctime)s.%(msecs)03d %(levelname)s %(message)s"
+    handler.setFormatter(logging.Formatter(form, datefmt="%Y-%m-%dT%H:%M:%S"))
+    root = logging.getLogger("ovsha")
+    root.addHandler(handler)
+    root.setLevel(os.environ.get("OVSHA_LOG", "INFO"))
+    root.propagate = False

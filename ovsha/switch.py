@@ -1,0 +1,280 @@
+"""Hold everything of this switch that the agent looks at or acts on, and put it into one view.
+
+The drivers know nothing of each other; here they are made from the configuration, run,
+waited for, and read.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from time import gmtime, strftime
+
+from ovs.poller import Poller
+
+from ovsha.config import Config
+from ovsha.core import record as codec
+from ovsha.core.copywatch import CopyWatch
+from ovsha.core.facts import Memory, Record, Role, Settings, View, Vip
+from ovsha.core.heartbeat import Conversation
+from ovsha.drivers import sockdiag
+from ovsha.drivers.announce import Announcer
+from ovsha.drivers.clag import ClagReader
+from ovsha.drivers.peer import Endpoint, PeerLink
+from ovsha.drivers.server import LocalServer
+from ovsha.drivers.snapshot import Snapshots
+from ovsha.drivers.source import PeerSource
+from ovsha.drivers.store import Kept, Store
+from ovsha.drivers.vip import Vip as VipDriver
+from ovsha.errors import DriverError
+
+log = logging.getLogger("ovsha")
+
+PEER_LINK, BACKUP_PATH = "peer-link", "backup-path"
+_COUNT_EVERY = 1.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def boot_id() -> str:
+    """Return what names this boot of the switch (random(4))."""
+    return _BOOT_ID.read_text().strip()
+
+
+def settings(config: Config) -> Settings:
+    """Return the plain numbers and names that the core decides by."""
+    return Settings(
+        node=config.node,
+        peer=config.peer,
+        preferred=config.pair.preferred,
+        source=_remote("tcp", str(config.nodes[config.peer].peer_link), config.replication.port),
+        dead_interval=config.heartbeat.dead_interval,
+        stall_interval=config.heartbeat.stall_interval,
+        restore_delay=config.restore.delay,
+        restore_automatic=config.restore.mode == "automatic",
+        handover_timeout=config.handover.timeout,
+        link_cut_hold=config.link_cut.hold,
+        max_lag=config.replication.max_lag,
+        lone_boot=config.lone_boot,
+    )
+
+
+def _remote(method: str, address: str, port: int) -> str:
+    """Return a connection method of ovsdb(7): the port comes first in a passive one."""
+    host = f"[{address}]" if ":" in address else address
+    return f"{method}:{port}:{host}" if method.startswith("p") else f"{method}:{host}:{port}"
+
+
+class Switch:
+    """The drivers of this switch.  Raises DriverError when the kernel or the state directory refuses."""
+
+    def __init__(self, config: Config, key: bytes, boot: str, kept: Kept) -> None:
+        self.config = config
+        self.settings = settings(config)
+        own, peer = config.nodes[config.node], config.nodes[config.peer]
+        self.vip_address, self.own_address = str(config.vip.address), str(own.peer_link)
+        self.server = LocalServer(
+            config.server.pidfile,
+            config.server.socket,
+            config.server.database,
+            _remote("ptcp", self.vip_address, config.vip.port),
+            patience=config.heartbeat.dead_interval,
+            hang_interval=config.server.hang_interval,
+            stall_limit=config.server.stall_limit,
+        )
+        silence = max(2.0, 5 * config.heartbeat.dead_interval)
+        self.source = PeerSource(self.settings.source, config.server.database, silence)
+        self.vip = VipDriver(self.vip_address, config.vip.interface, config.peer_link.interface)
+        self.announcer = Announcer(
+            self.vip_address, config.vip.interface, config.vip.announce_count, config.vip.announce_interval
+        )
+        self.clag = ClagReader(
+            config.clag.command, config.clag.text_command, config.clag.interval, config.clag.timeout
+        )
+        endpoints = [
+            Endpoint(PEER_LINK, str(own.peer_link), str(peer.peer_link), config.heartbeat.port,
+                     config.peer_link.interface)
+        ]  # fmt: skip
+        if own.backup_path is not None and peer.backup_path is not None:
+            endpoints.append(
+                Endpoint(BACKUP_PATH, str(own.backup_path), str(peer.backup_path), config.heartbeat.port)
+            )
+        self.conversation = Conversation(
+            config.pair.id, config.node, config.peer, key, boot, [each.path for each in endpoints],
+            max_delay=max(1.0, config.heartbeat.dead_interval),
+        )  # fmt: skip
+        self.peer = PeerLink(self.conversation, endpoints)
+        self.snapshots = Snapshots(config.server.file, config.snapshots.directory, config.snapshots.keep)
+        self.store = Store(config.state_directory / "state.json", kept)
+        self.record: Record | None = None
+        self.heard = False
+        self.stale = False
+        self.vteps = 0
+        self.troubles: dict[str, str] = {}
+        self._copy = CopyWatch(config.replication.max_lag, config.replication.token_interval)
+        self._count_at = 0.0
+        self._carrier: bool | None = None
+        self._boot_id = boot_id()
+
+    def run(self, now: float, memory: Memory) -> None:
+        """Let every driver do what can be done now."""
+        self.server.run(now)
+        self.source.run(now, self._probe_every(now))
+        states = self.peer.run(now)
+        self.heard = bool(states)
+        for state in states:
+            self._believe(state)
+        self._guard("vip", lambda: self.vip.run(now))
+        self._guard("announce", lambda: self.announcer.run(now))
+        self.clag.run(now)
+        self.snapshots.run()
+        self.store.run(now, self._wanted(memory))
+        self._watch("store", self.store.trouble)
+        if self._carrier is not self.vip.peer_carrier:
+            self._carrier = self.vip.peer_carrier
+            self.clag.poke(now)
+        if now >= self._count_at and self.vip.present:
+            self._count_at = now + _COUNT_EVERY
+            self._guard("sockets", self._count)
+
+    def wait(self, poller: Poller, now: float) -> None:
+        """Have the loop woken when one of the drivers has something to do."""
+        self.server.wait(poller, now)
+        self.source.wait(poller, now)
+        self.peer.wait(poller, now)
+        self.vip.wait(poller, now)
+        self.announcer.wait(poller, now)
+        self.clag.wait(poller, now)
+        self.snapshots.wait(poller)
+        self.store.wait(poller)
+
+    def observe(self, now: float, woke: bool) -> View:
+        """Return all that is known now."""
+        server = self.server.facts(now)
+        server = replace(server, vteps=self.vteps) if self.vip.present else server
+        source = self.source.facts(now)
+        following = server.role is Role.BACKUP and server.source == self.settings.source
+        link = self.conversation.path_state(PEER_LINK, now, self.settings.dead_interval)
+        return View(
+            now=now,
+            settings=self.settings,
+            server=server,
+            vip=Vip(self.vip.present, self.vip.peer_carrier, self.vip.elsewhere is not None, self.stale),
+            clag=self.clag.facts,
+            source=source,
+            copy=self._copy.look(now, server, source, following),
+            record=self.record,
+            heard_age=self.conversation.heard_age(now),
+            link_silent_for=link.heard_age,
+            reserved=self.store.kept.reserved,
+            woke=woke,
+        )
+
+    def woke(self, now: float) -> None:
+        """Forget what was heard before a gap: what waits in the sockets says nothing of now."""
+        self.peer.discard_queued()
+        self.conversation.forget_liveness(now)
+
+    def send(self, record: Record, now: float) -> None:
+        """Send our state to the peer over every path."""
+        self.peer.send(codec.to_plain(record), now)
+
+    def add_vip(self, now: float) -> None:
+        """Take the VIP and begin to announce it.  Raises DriverError when the kernel refuses."""
+        self.vip.add(now)
+        self.stale = True
+        self._guard("announce", lambda: self.announcer.start(now))
+
+    def drop_vip(self, now: float) -> None:
+        """Let go of the VIP.  Raises DriverError when the kernel refuses."""
+        self.announcer.stop()
+        self.vip.drop(now)
+        self.stale = False
+
+    def cut_stale(self) -> None:
+        """Destroy our side's sockets to the VIP's former holder, whose FIN we can no longer hear.
+
+        Raises DriverError when the kernel refuses.
+        """
+        sockdiag.destroy_tcp(remote=self.vip_address, local=self.own_address, port=self.config.vip.port)
+        self.stale = False
+
+    def fence(self) -> None:
+        """Cut the sessions of our hanging server, and leave it the orders to close and to park."""
+        self._guard("fence", self._cut_sessions)
+        self.server.fence()
+
+    def snapshot(self, term: int, done: Callable[[str | None], None]) -> None:
+        """Copy the database file; `done` gets None or the error's text."""
+
+        def taken(error: str | None) -> None:
+            self.server.saved = error is None
+            done(error)
+
+        self.snapshots.take(f"{strftime('%Y%m%dT%H%M%SZ', gmtime())}-term{term}", taken)
+
+    def close(self, now: float) -> None:
+        """Let go of everything and change nothing: a healthy service goes on."""
+        self.clag.close()
+        self.snapshots.close()
+        self.store.close()
+        self.announcer.close()
+        self.vip.close()
+        self.peer.close()
+        self.source.close(now)
+        self.server.close(now)
+
+    def _believe(self, state: dict[str, object]) -> None:
+        try:
+            self.record = codec.from_plain(state)
+            self.troubles.pop("record", None)
+        except ValueError as error:
+            self._note("record", f"the peer's heartbeat carries a record that cannot be read: {error}")
+
+    def _probe_every(self, now: float) -> float:
+        """Return how often the peer's server is probed: each interval once its agent is late."""
+        interval = self.config.heartbeat.interval
+        age = self.conversation.heard_age(now)
+        return interval if age is None or age > 1.5 * interval else _COUNT_EVERY
+
+    def _wanted(self, memory: Memory) -> Kept:
+        kept = self.store.kept
+        return Kept(
+            kept.pair,
+            kept.node,
+            term=memory.term,
+            reserved=max(kept.reserved, memory.term + 1),
+            peer_stamp=memory.peer_stamp,
+            met_in=self._boot_id if memory.met else kept.met_in,
+        )
+
+    def _count(self) -> None:
+        self.vteps = len(sockdiag.established(local_port=self.config.vip.port))
+
+    def _cut_sessions(self) -> None:
+        sockdiag.destroy_tcp(local=self.vip_address, port=self.config.vip.port)
+        for manager in self.server.contents.managers:
+            method, _, rest = manager.target.partition(":")
+            host, _, port = rest.rpartition(":")
+            if method in ("ssl", "tcp") and port.isdecimal():
+                sockdiag.destroy_tcp(remote=host.strip("[]"), port=int(port))
+
+    def _guard(self, what: str, act: Callable[[], None]) -> None:
+        """Do what may fail without harm; the reason is logged when it changes."""
+        try:
+            act()
+            self.troubles.pop(what, None)
+        except (DriverError, ValueError) as error:
+            self._note(what, str(error))
+
+    def _watch(self, what: str, trouble: str) -> None:
+        if trouble:
+            self._note(what, trouble)
+        else:
+            self.troubles.pop(what, None)
+
+    def _note(self, what: str, trouble: str) -> None:
+        if self.troubles.get(what) != trouble:
+            log.warning("%s", trouble)
+        self.troubles[what] = trouble
