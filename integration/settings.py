@@ -1,0 +1,58 @@
+"""Write the configuration file of ovsha for one switch of the lab.
+
+It holds the defaults of the lab where they differ from ovsha's own, the places of this switch's files, and what a test
+wants otherwise.  Both switches get the same but for `node` and those places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from topology import INTERFACE, MANAGEMENT_ADDRESS, PEER_LINK_ADDRESS, SWITCHES
+
+VIP = "169.254.0.11"
+VIP_PORT = 9998
+REPLICATION_PORT = 9999
+
+
+def configuration(node: str, directory: Path, key_file: Path, clagctl: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration of `node`, whose files are in `directory`, as the lab runs it by default."""
+    return {
+        "node": node,
+        "pair": {"id": "lab", "key_file": str(key_file), "preferred": SWITCHES[0]},
+        "nodes": {
+            each: {"peer_link": PEER_LINK_ADDRESS[each], "backup_path": MANAGEMENT_ADDRESS[each]} for each in SWITCHES
+        },
+        "peer_link": {"interface": INTERFACE["peer link"]},
+        "vip": {"address": VIP, "port": VIP_PORT},
+        "replication": {"port": REPLICATION_PORT},
+        "server": {
+            "pidfile": str(directory / "run" / "ovsdb-server.pid"),
+            "socket": str(directory / "run" / "db.sock"),
+            "database": "hardware_vtep",
+            "file": str(directory / "conf.db"),
+        },
+        "clag": {"command": [*clagctl, "-j"], "text_command": list(clagctl), "interval": 0.5},
+        "restore": {"mode": "automatic", "delay": 1.0},
+        "snapshots": {"directory": str(directory / "state" / "snapshots")},
+        "state_directory": str(directory / "state"),
+        "run_directory": str(directory / "run"),
+    }
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with `over` laid upon it, section by section; anything but a section is replaced whole."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write the configuration as YAML."""
+    path.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")

@@ -1,0 +1,227 @@
+"""Build the lab's network: two switches and a controller's place, each a network namespace.
+
+The peer link is a veth pair whose ends are called ``peerlink.4094``, as on a real switch.  The management network,
+which is also clagd's backup path, joins ``eth0`` of each switch to a bridge in the controller's namespace::
+
+    sw1 peerlink.4094 169.254.0.9/29 ------------------ 169.254.0.10/29 peerlink.4094 sw2
+    sw1 eth0 192.168.100.1/24 ---- [ctl br0 192.168.100.10/24] ---- 192.168.100.2/24 eth0 sw2
+
+192.0.2.0/24, where a parked ovsdb-server looks for its source, is routed to ctl and vanishes there without a word.
+
+A link that is *down* takes the carrier away on both ends.  A path that is *cut* loses every frame that arrives, ARP
+included, and both sides keep their carrier; it can be cut in one direction only.
+
+Namespaces carry their owner in their name (pid and start time, in base 36), so that what a killed lab has left behind
+can be told from what another lab is using.  Needs root, iproute2 and nftables.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import select
+import signal
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+Line = Literal["peer link", "backup path"]
+
+SW1, SW2, CTL = "sw1", "sw2", "ctl"
+SWITCHES = (SW1, SW2)
+PEER = MappingProxyType({SW1: SW2, SW2: SW1})
+INTERFACE: Mapping[Line, str] = MappingProxyType({"peer link": "peerlink.4094", "backup path": "eth0"})
+PEER_LINK_ADDRESS = MappingProxyType({SW1: "169.254.0.9", SW2: "169.254.0.10"})
+MANAGEMENT_ADDRESS = MappingProxyType({SW1: "192.168.100.1", SW2: "192.168.100.2", CTL: "192.168.100.10"})
+PREFIX_LENGTH: Mapping[Line, int] = MappingProxyType({"peer link": 29, "backup path": 24})
+PEER_LINK_MAC = MappingProxyType({SW1: "44:38:39:00:00:09", SW2: "44:38:39:00:00:10"})
+MANAGEMENT_MAC = MappingProxyType({SW1: "44:38:39:00:01:01", SW2: "44:38:39:00:01:02"})
+NOWHERE = "192.0.2.0/24"
+
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+OWNED = re.compile(r"oh\.(?P<pid>[0-9a-z]+)\.(?P<start>[0-9a-z]+)\.[0-9a-z]+")
+_serial = itertools.count()
+
+
+class Network:
+    """The network of one lab; `build` and `remove` may both be repeated."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+
+    def namespace(self, node: str) -> str:
+        """Return the name of the namespace of `node`, one of sw1, sw2 and ctl."""
+        return f"{self.prefix}-{node}"
+
+    def build(self) -> None:
+        """Make the namespaces, the links and the addresses; all links are up afterwards."""
+        sw1, sw2, ctl = (self.namespace(node) for node in (SW1, SW2, CTL))
+        link, eth = INTERFACE["peer link"], INTERFACE["backup path"]
+        _batch(
+            *(f"netns add {namespace}" for namespace in (sw1, sw2, ctl)),
+            f"link add {link} address {PEER_LINK_MAC[SW1]} netns {sw1} type veth"
+            f" peer name {link} address {PEER_LINK_MAC[SW2]} netns {sw2}",
+            *(
+                f"link add {eth} address {MANAGEMENT_MAC[node]} netns {self.namespace(node)} type veth"
+                f" peer name {node} netns {ctl}"
+                for node in SWITCHES
+            ),
+        )
+        _batch(
+            "link set lo up",
+            "link add br0 type bridge",
+            f"address add {MANAGEMENT_ADDRESS[CTL]}/{PREFIX_LENGTH['backup path']} dev br0",
+            "link set br0 up",
+            *(f"link set {node} master br0 up" for node in SWITCHES),
+            f"route add blackhole {NOWHERE}",
+            namespace=ctl,
+        )
+        for node in SWITCHES:
+            _batch("link set lo up", namespace=self.namespace(node))
+            self.reset_addresses(node)
+            self.link_up("peer link", node)
+            self.link_up("backup path", node)
+
+    def remove(self) -> None:
+        """Kill what still runs in the namespaces and delete them."""
+        for node in (SW1, SW2, CTL):
+            remove_namespace(self.namespace(node))
+
+    def reset_addresses(self, node: str) -> None:
+        """Leave the switch its own addresses only, as after a reboot; a VIP left behind goes."""
+        own: tuple[tuple[Line, str], ...] = (
+            ("peer link", PEER_LINK_ADDRESS[node]),
+            ("backup path", MANAGEMENT_ADDRESS[node]),
+        )
+        commands = ["address flush dev lo scope global"]
+        for path, address in own:
+            commands.append(f"address flush dev {INTERFACE[path]}")
+            commands.append(f"address replace {address}/{PREFIX_LENGTH[path]} dev {INTERFACE[path]}")
+        _batch(*commands, namespace=self.namespace(node))
+
+    def link_down(self, path: Line, node: str | None = None) -> None:
+        """Take the link down at `node`'s end, or at both ends for None; the carrier goes on both."""
+        for each in SWITCHES if node is None else (node,):
+            _batch(f"link set {INTERFACE[path]} down", namespace=self.namespace(each))
+
+    def link_up(self, path: Line, node: str | None = None) -> None:
+        """Take the link up again at `node`'s end, or at both ends for None."""
+        for each in SWITCHES if node is None else (node,):
+            _batch(f"link set {INTERFACE[path]} up", namespace=self.namespace(each))
+            if path == "backup path":
+                _batch(f"route replace {NOWHERE} via {MANAGEMENT_ADDRESS[CTL]}", namespace=self.namespace(each))
+
+    def cut(self, path: Line, into: str | None = None) -> None:
+        """Lose every frame that arrives at `into` by this path, or at both switches for None; the carrier stays."""
+        for node in SWITCHES if into is None else (into,):
+            table = _table(path)
+            self._nft(
+                node,
+                f"add table netdev {table}; delete table netdev {table}; add table netdev {table};"
+                f" add chain netdev {table} lost"
+                f' {{ type filter hook ingress device "{INTERFACE[path]}" priority 0; policy drop; }}',
+            )
+
+    def mend(self, path: Line, into: str | None = None) -> None:
+        """Undo `cut`."""
+        for node in SWITCHES if into is None else (into,):
+            table = _table(path)
+            self._nft(node, f"add table netdev {table}; delete table netdev {table}")
+
+    def run(self, node: str, *command: str, limit: float = 10.0) -> subprocess.CompletedProcess[str]:
+        """Run a short command in the namespace of `node` and return what it printed, whatever its exit status."""
+        return subprocess.run(
+            [*self.entering(node), *command], capture_output=True, text=True, timeout=limit, check=False
+        )
+
+    def entering(self, node: str) -> tuple[str, ...]:
+        """Return the words to put before a command so that it runs in the namespace of `node`, with the same pid."""
+        return ("ip", "netns", "exec", self.namespace(node))
+
+    def _nft(self, node: str, rules: str) -> None:
+        _run([*self.entering(node), "nft", rules])
+
+
+def unique_prefix() -> str:
+    """Return a prefix that no other lab has, and that tells later labs whether this process still lives."""
+    pid = os.getpid()
+    start = _start_time(pid)
+    assert start is not None, "this process runs"
+    return f"oh.{_base36(pid)}.{_base36(start)}.{_base36(next(_serial))}"
+
+
+def is_orphan(name: str) -> bool:
+    """Say whether `name` begins with the prefix of a lab whose process is gone; names not of a lab are not orphans."""
+    owned = OWNED.match(name)
+    return owned is not None and _start_time(int(owned["pid"], 36)) != int(owned["start"], 36)
+
+
+def orphaned_namespaces() -> tuple[str, ...]:
+    """Return the namespaces that labs which were killed have left behind."""
+    return tuple(name for name in namespaces() if is_orphan(name))
+
+
+def namespaces() -> Iterator[str]:
+    """Give the names of all network namespaces of this machine."""
+    for line in _run(["ip", "netns", "list"]).splitlines():
+        yield line.split()[0]
+
+
+def remove_namespace(name: str) -> None:
+    """Kill the processes in this namespace and delete it; nothing happens when it is not there."""
+    found = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True, check=False)
+    for pid in found.stdout.split():
+        _end(int(pid))
+    subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+def _end(pid: int) -> None:
+    """Kill the process and wait until it is gone, for then it writes no more files."""
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        select.select([process], [], [], 5.0)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(process)
+
+
+def _table(path: Line) -> str:
+    return "lab_" + path.replace(" ", "_")
+
+
+def _start_time(pid: int) -> int | None:
+    """Return when the process began, in clock ticks since boot, or None when there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, *rest = stat.rpartition(")")[2].split()
+    return None if state in "ZX" else int(rest[18])
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number or not digits:
+        number, digit = divmod(number, 36)
+        digits = DIGITS[digit] + digits
+    return digits
+
+
+def _batch(*commands: str, namespace: str | None = None) -> None:
+    where: Iterable[str] = () if namespace is None else ("-n", namespace)
+    _run(["ip", *where, "-batch", "-"], given="\n".join(commands) + "\n")
+
+
+def _run(command: Sequence[str], given: str = "") -> str:
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr.strip()}\n{given}")
+    return done.stdout
