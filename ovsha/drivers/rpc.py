@@ -60,6 +60,11 @@ class Channel:
         """The connected socket, for what the kernel knows of it; None without a connection."""
         return self._connection.stream.socket if self._connection is not None else None
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a request has no answer yet."""
+        return bool(self._pending)
+
     def unanswered_for(self, now: float) -> float:
         """Return the age in seconds of the oldest request without an answer, 0 when there is none."""
         oldest = next(iter(self._pending.values()), None)

@@ -114,7 +114,7 @@ class LocalServer:
             self._poll()
         if now >= self._echo_at and self._database.channel.connected:
             self._echo_at = now + _ECHO_EVERY
-            if not self._database.channel.unanswered_for(now):
+            if not self._database.channel.waiting:
                 self._database.channel.request("echo", [], lambda result, error: None)
 
     def wait(self, poller: Poller, now: float) -> None:
@@ -241,7 +241,7 @@ class LocalServer:
 
     def _poll(self) -> None:
         """Ask for role, source and remotes; orders and answers keep their order on the one connection."""
-        if self._control.unanswered_for(self._poll_at):
+        if self._control.waiting:
             return
         answers: dict[str, str] = {}
 

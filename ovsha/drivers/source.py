@@ -91,11 +91,10 @@ class PeerSource:
     def _life_age(self, now: float) -> float:
         """Return for how long the peer's host has acknowledged nothing although it was sent something."""
         channel = self._database.channel
-        waiting = channel.unanswered_for(now)
-        if not waiting or not _unacknowledged(channel.socket):
+        if not channel.waiting or not _unacknowledged(channel.socket):
             self._acknowledged_at = now
             return 0.0
-        return min(waiting, now - self._acknowledged_at)
+        return min(channel.unanswered_for(now), now - self._acknowledged_at)
 
 
 def _unacknowledged(connection: socket.socket | None) -> int:
