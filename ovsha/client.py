@@ -1,0 +1,130 @@
+"""Ask the running agent a question over its control socket.
+
+It is JSON-RPC (ovs-appctl(8)) with a time limit, so that an agent that hangs is reported and not waited for.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tenacity
+from ovs.jsonrpc import Connection, Message
+from ovs.poller import Poller
+from ovs.stream import Stream
+
+from ovsha.errors import DriverError
+
+ANSWER_LIMIT = 3.0
+"""Seconds within which an agent answers a question; its turn takes milliseconds."""
+
+_RESTART_LIMIT = 1.0
+_TRY_EVERY = 0.05
+_GONE = (errno.ENOENT, errno.ECONNREFUSED, errno.EPIPE, errno.ECONNRESET)
+
+Find = Callable[[], Path]
+"""Return where the control socket is now; DriverError when there is none."""
+
+
+class NotRunning(DriverError):
+    """No agent listens there, perhaps only while it is restarted."""
+
+
+def in_directory(directory: Path) -> Find:
+    """Return what finds the socket of the agent whose pidfile is in `directory`."""
+
+    def find() -> Path:
+        pidfile = directory / "ovsha.pid"
+        try:
+            pid = int(pidfile.read_text())
+        except FileNotFoundError:
+            raise NotRunning(f"no agent runs here: {pidfile} does not exist; start ovsha") from None
+        except (OSError, ValueError) as error:
+            raise DriverError(f"{pidfile}: cannot be read: {_word(error)}") from None
+        return directory / f"ovsha.{pid}.ctl"
+
+    return find
+
+
+def ask(find: Find, command: str, *args: str, limit: float = ANSWER_LIMIT) -> str:
+    """Return the agent's answer, waiting for it for `limit` seconds.
+
+    An agent that is not there is waited for as long as a restart takes.  Raises
+    DriverError with one line when nobody answers, or with what the agent refuses by.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(NotRunning),
+        stop=tenacity.stop_after_delay(_RESTART_LIMIT),
+        wait=tenacity.wait_fixed(_TRY_EVERY),
+        reraise=True,
+    )
+    connection = retrying(lambda: _connect(find(), limit))
+    try:
+        return _transact(connection, command, list(args), limit)
+    finally:
+        connection.close()
+
+
+def ask_json(find: Find, command: str, *args: str, schema: int, limit: float = ANSWER_LIMIT) -> dict[str, Any]:
+    """Return the JSON object that the agent answers, which must be of `schema`.  Raises DriverError as `ask` does."""
+    text = ask(find, command, *args, limit=limit)
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict) or document.get("schema") != schema:
+        raise DriverError(f"the agent answers {command} in a form of another release; restart ovsha after an upgrade")
+    return document
+
+
+def _connect(path: Path, limit: float) -> Connection:
+    error, stream = Stream.open_block(Stream.open(f"unix:{path}"), round(limit * 1000))
+    if error in _GONE:
+        raise NotRunning(f"no agent answers at {path}: {os.strerror(error)}; start ovsha")
+    if error in (errno.EAGAIN, errno.ETIMEDOUT):
+        raise DriverError(_hangs(path, limit))
+    if error:
+        hint = "; run this as root" if error in (errno.EACCES, errno.EPERM) else ""
+        raise DriverError(f"the agent cannot be asked at {path}: {os.strerror(error)}{hint}")
+    return Connection(stream)
+
+
+def _transact(connection: Connection, command: str, args: list[str], limit: float) -> str:
+    where, deadline = connection.name.removeprefix("unix:"), time.monotonic() + limit
+    request = Message.create_request(command, args)
+    error = connection.send(request)
+    while not error:
+        connection.run()
+        error, reply = connection.recv()
+        if not error:
+            if reply.type in (Message.T_REPLY, Message.T_ERROR) and reply.id == request.id:
+                if reply.error is not None:
+                    raise DriverError(str(reply.error).strip())
+                return str(reply.result)
+            continue
+        if error != errno.EAGAIN:
+            break
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise DriverError(_hangs(where, limit))
+        error = 0
+        poller = Poller()
+        connection.wait(poller)
+        connection.recv_wait(poller)
+        poller.timer_wait(int(left * 1000) + 1)
+        poller.block()
+    ended = "it ended" if error in (errno.ECONNRESET, errno.EPIPE) or error < 0 else os.strerror(error)
+    raise DriverError(f"the agent at {where} did not answer {command}: {ended}; see its log")
+
+
+def _hangs(where: object, limit: float) -> str:
+    return f"the agent at {where} has not answered within {limit:g} s; see its log, and restart ovsha if it hangs"
+
+
+def _word(error: OSError | ValueError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "no pid is in it"

@@ -1,0 +1,248 @@
+"""Serve the agent's control socket, which is that of a unixctl server: ovs-appctl -t ovsha works too.
+
+Commands: `status [json]`, `sync-status [json]`, `counters [json]`, `switchover [NODE [json]]`, `list-commands`,
+`version`.  A switchover is answered when it is over; everything else at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import ovs.unixctl
+import ovs.unixctl.server
+from ovs.poller import Poller
+
+from ovsha import __version__, move, report
+from ovsha.config import Config
+from ovsha.core import status, status_text
+from ovsha.core.facts import View
+from ovsha.core.outside import Outside
+from ovsha.core.side import Decision
+from ovsha.errors import DriverError
+
+_GRACE = 1.0
+"""Seconds that a switchover is given beyond the time limit of the handover: that runs from the ask, a little later."""
+
+_LOOK_EVERY = 50
+_EARLY = "the agent has only just started; try again in a moment"
+
+
+class Served(Protocol):
+    """What this needs of an agent."""
+
+    @property
+    def config(self) -> Config:
+        """Its configuration."""
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Its monotonic clock, in seconds."""
+
+    @property
+    def view(self) -> View | None:
+        """What it knew at its last turn, None before the first."""
+
+    @property
+    def decision(self) -> Decision | None:
+        """What it decided then."""
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What it counts."""
+
+    def order_switchover(self, target: str, ident: str) -> str:
+        """Begin to move the service to `target`; why that cannot begin, "" when it does."""
+
+
+class Control:
+    """The control socket of `agent`; `outside` gathers what the status shows beyond the decision.
+
+    There is one in a process: python-ovs keeps one table of commands.  Raises DriverError
+    when the socket cannot be made.
+    """
+
+    def __init__(
+        self, agent: Served, config: Config, outside: Callable[[Any, float], Outside] = report.outside
+    ) -> None:
+        self._agent = agent
+        self._outside = outside
+        self._move: tuple[move.Move, Any, bool] | None = None
+        self._commands = {
+            "status": ("[json]", 0, 1, self._status),
+            "sync-status": ("[json]", 0, 1, self._sync_status),
+            "counters": ("[json]", 0, 1, self._counters),
+            "switchover": ("[NODE [json]]", 0, 2, self._switchover),
+            "list-commands": ("", 0, 0, self._list_commands),
+            # Before python-ovs registers its own, which knows neither our name nor our version.
+            "version": ("", 0, 0, self._version),
+        }
+        for name, (usage, least, most, command) in self._commands.items():
+            ovs.unixctl.command_register(name, usage, least, most, command, None)
+        self._server = _listen(config.run_directory)
+
+    def serve(self, agent: Served) -> None:
+        """Go on with another agent, which knows nothing of a switchover under way."""
+        self._agent = agent
+        self._end_move("the configuration was read anew meanwhile; see ovsha status")
+
+    def run(self) -> None:
+        """Answer what has been asked, and the switchover when it is over."""
+        self._server.run()
+        self._look()
+
+    def wait(self, poller: Poller) -> None:
+        """Wake the loop for the next question."""
+        if self._move is None:
+            self._server.wait(poller)
+        else:
+            # python-ovs would wait for input on the connection that waits for its answer, and take
+            # none: a client that goes away would keep the loop awake until then.
+            poller.timer_wait(_LOOK_EVERY)
+
+    def close(self) -> None:
+        """Take the socket away."""
+        self._end_move("the agent was told to stop; see ovsha status on the peer")
+        self._server.close()
+        for name in self._commands:
+            ovs.unixctl.commands.pop(name, None)
+
+    def _document(self) -> dict[str, Any] | None:
+        view, decision = self._agent.view, self._agent.decision
+        if view is None or decision is None:
+            return None
+        return status.status(view, decision, self._outside(self._agent, self._agent.clock()))
+
+    def _status(self, conn: Any, argv: list[str], aux: object) -> None:
+        self._show(conn, argv, lambda document: document, status_text.status_text)
+
+    def _sync_status(self, conn: Any, argv: list[str], aux: object) -> None:
+        self._show(conn, argv, status.sync_status, status_text.sync_text)
+
+    def _show(
+        self,
+        conn: Any,
+        argv: list[str],
+        part: Callable[[dict[str, Any]], dict[str, Any]],
+        text: Callable[[dict[str, Any]], str],
+    ) -> None:
+        document = self._document()
+        if document is None:
+            conn.reply_error(_EARLY)
+        elif not _is_form(argv):
+            conn.reply_error(f'"{argv[0]}" is no form; it is json or nothing')
+        else:
+            _answer(conn, _json(part(document)) if argv else text(document))
+
+    def _counters(self, conn: Any, argv: list[str], aux: object) -> None:
+        self._show(
+            conn,
+            argv,
+            lambda document: {"schema": status.SCHEMA, "counters": document["counters"]},
+            lambda document: "\n".join(f"{name}: {count}" for name, count in document["counters"].items()),
+        )
+
+    def _switchover(self, conn: Any, argv: list[str], aux: object) -> None:
+        agent, view, decision = self._agent, self._agent.view, self._agent.decision
+        if view is None or decision is None:
+            conn.reply_error(_EARLY)
+            return
+        if not _is_form(argv[1:]):
+            conn.reply_error(f'"{argv[1]}" is no form; it is json or nothing')
+            return
+        if self._move is not None:
+            conn.reply_error(f"a switchover to {self._move[0].target} is under way; wait for its end")
+            return
+        target = (argv[0] if argv else "") or move.idle_side(view, decision)
+        if target is None:
+            conn.reply_error("which side serves is not clear now; see ovsha status")
+            return
+        if move.arrived(view, decision, target):
+            told = {"schema": status.SCHEMA, "moved": False, "from": target, "to": target}
+            _answer(conn, _json(told) if argv[1:] else f"{target} is active already; nothing was moved")
+            return
+        refused = agent.order_switchover(target, f"operator-{secrets.token_hex(4)}")
+        if refused:
+            conn.reply_error(refused)
+            return
+        now = agent.clock()
+        deadline = now + agent.config.handover.timeout + _GRACE
+        self._move = (move.Move(move.other(view, target), target, now, deadline), conn, bool(argv[1:]))
+
+    def _look(self) -> None:
+        """See how far a switchover is, and answer it when it is over."""
+        view, decision = self._agent.view, self._agent.decision
+        if self._move is None or view is None or decision is None:
+            return
+        now = self._agent.clock()
+        going, conn, as_json = self._move
+        going = move.look(going, view, decision)
+        self._move = (going, conn, as_json)
+        if move.arrived(view, decision, going.target):
+            told = move.result(going, view, decision)
+            self._move = None
+            if _waits(conn):
+                _answer(conn, _json(told) if as_json else move.result_text(told, view.now - going.began))
+        elif now >= going.deadline:
+            self._end_move(move.failure(going, view, decision))
+
+    def _end_move(self, why: str) -> None:
+        if self._move is not None:
+            _, conn, _ = self._move
+            self._move = None
+            if _waits(conn):
+                conn.reply_error(why)
+
+    def _list_commands(self, conn: Any, argv: list[str], aux: object) -> None:
+        usages = {name: command.usage for name, command in sorted(ovs.unixctl.commands.items())}
+        lines = [f"  {name:<23} {usage}".rstrip() for name, usage in usages.items()]
+        _answer(conn, "\n".join(["The available commands are:", *lines]))
+
+    def _version(self, conn: Any, argv: list[str], aux: object) -> None:
+        _answer(conn, f"ovsha {__version__}")
+
+
+def _listen(directory: Path) -> Any:
+    """Make the socket that ovs-appctl looks for, for its owner only, and take away those that dead agents left."""
+    path = directory / f"ovsha.{os.getpid()}.ctl"
+    try:
+        for old in directory.glob("ovsha.*.ctl"):
+            pid = old.name.split(".")[1]
+            if pid.isdecimal() and (int(pid) == os.getpid() or not Path(f"/proc/{pid}").exists()):
+                old.unlink(missing_ok=True)
+    except OSError as error:
+        raise DriverError(f"{error.filename}: an old control socket cannot be removed: {error.strerror}") from None
+    before = os.umask(0o077)
+    try:
+        code, server = ovs.unixctl.server.UnixctlServer.create(str(path))
+    finally:
+        os.umask(before)
+    if code:
+        raise DriverError(f"{path}: the control socket cannot be made: {os.strerror(code)}")
+    return server
+
+
+def _answer(conn: Any, text: str) -> None:
+    """Answer with `text`, whose last line is ended here because newer releases of python-ovs do not."""
+    conn.reply(text if text.endswith("\n") else text + "\n")
+
+
+def _waits(conn: Any) -> bool:
+    """Tell whether a client still waits for its deferred answer.
+
+    A connection that was closed meanwhile has forgotten its request, and python-ovs would
+    fail an assertion over an answer to none, which would end the agent.
+    """
+    return conn._request_id is not None
+
+
+def _is_form(argv: list[str]) -> bool:
+    return not argv or argv == ["json"]
+
+
+def _json(values: dict[str, Any]) -> str:
+    return json.dumps(values, indent=2)

@@ -1,0 +1,65 @@
+"""Hold what the status shows beyond what the decisions are taken on.
+
+The agent fills it in from its drivers; ages and spans are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ovsha.core.path import Path
+
+
+@dataclass(frozen=True, slots=True)
+class PathReport:
+    """How one path of the heartbeats is doing, and why it cannot be used from here ("" when it can)."""
+
+    path: Path
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """Where a controller listens; `connected` is true only on the active side."""
+
+    target: str
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """The last change of this side's state: how long ago, and the sentence with its reason."""
+
+    age: float
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What surrounds a decision.
+
+    `under_way`: the step that waits for its answer.  `failing`: for each step that failed when it
+    was last tried, the error.  `troubles`: what else fails, by what it is.  `server_trouble`,
+    `source_trouble`: what hinders us from talking to our and to the peer's ovsdb-server.
+    `clag_age`: None before clagd's first answer.
+    """
+
+    version: str
+    pair: str
+    pid: int
+    uptime: float
+    database: str
+    vip: str
+    vip_interface: str
+    vip_port: int
+    paths: Mapping[str, PathReport] = field(default_factory=dict)
+    clag_age: float | None = None
+    managers: tuple[Manager, ...] = ()
+    counters: Mapping[str, int] = field(default_factory=dict)
+    moved: Moved | None = None
+    under_way: str = ""
+    failing: Mapping[str, str] = field(default_factory=dict)
+    troubles: Mapping[str, str] = field(default_factory=dict)
+    server_trouble: str = ""
+    source_trouble: str = ""

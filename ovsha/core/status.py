@@ -1,0 +1,159 @@
+"""Put what is known of both sides into one document, which `ovsha status --json` prints.
+
+Nothing here is worded but the problems; `ovsha.core.status_text` turns the document into
+what an operator reads, so that both show the same.  Ages, spans and lags are seconds; null
+is what is not known.  A key is never given another meaning while `schema` stays the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import Enum
+from typing import Any
+
+from ovsha.core.case import Case
+from ovsha.core.diagnosis import Level, Moment, find
+from ovsha.core.facts import Presence, Record, Stamp, Token, View
+from ovsha.core.lineage import PARKED
+from ovsha.core.outside import Outside, PathReport
+from ovsha.core.side import Decision
+
+SCHEMA = 1
+
+_SYNC_KEYS = ("schema", "node", "peer", "pair", "sides", "source", "in_sync", "verdict", "do")
+
+
+def status(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
+    """Return the whole document, made of JSON values only."""
+    moment = Moment(Case(view, decision.memory, decision.presence), decision, outside)
+    problems = find(moment)
+    broken = next((problem for problem in problems if problem.level is Level.BROKEN), None)
+    return {
+        "schema": SCHEMA,
+        "version": outside.version,
+        "node": view.settings.node,
+        "peer": view.settings.peer,
+        "pair": outside.pair,
+        "pid": outside.pid,
+        "uptime": outside.uptime,
+        "in_sync": moment.in_sync,
+        "healthy": not problems,
+        "verdict": broken.what if broken else "in sync",
+        "do": broken.do if broken else None,
+        "state": decision.state.value,
+        "rule": decision.rule.name,
+        "why": decision.why,
+        "step": decision.step.value if decision.step else None,
+        "under_way": outside.under_way or None,
+        "moved": asdict(outside.moved) if outside.moved else None,
+        "preferred": _preferred(moment.case),
+        "handover": _handover(moment.case),
+        "presence": decision.presence.value,
+        "sides": _sides(view, decision, outside.database),
+        "source": _source(view),
+        "paths": {name: _path(report) for name, report in outside.paths.items()},
+        "clag": {**_plain(asdict(view.clag)), "age": outside.clag_age},
+        "vip": {"address": outside.vip, "interface": outside.vip_interface, "port": outside.vip_port},
+        "managers": [asdict(manager) for manager in outside.managers],
+        "counters": dict(outside.counters),
+        "failing": dict(outside.failing),
+        "settings": asdict(view.settings),
+        "problems": [_plain(asdict(problem)) for problem in problems],
+    }
+
+
+def sync_status(document: dict[str, Any]) -> dict[str, Any]:
+    """Return of the whole document what tells whether the pair is in sync."""
+    return {key: document[key] for key in _SYNC_KEYS}
+
+
+def token_text(token: Token | None) -> str | None:
+    """Return a token the way it stands in the database: term and number."""
+    return None if token is None else f"{token[0]}.{token[1]}"
+
+
+def _sides(view: View, decision: Decision, database: str) -> dict[str, Any]:
+    """Return both sides by name, the peer as its last record tells; null when it never sent one."""
+    own, peer = view.settings.node, view.settings.peer
+    sides: dict[str, Any] = {own: _side(decision.record, database, 0.0, True), peer: None}
+    if view.record is not None:
+        sides[peer] = _side(view.record, database, view.heard_age, decision.presence is Presence.ALIVE)
+    return dict(sorted(sides.items()))
+
+
+def _side(record: Record, database: str, age: float | None, current: bool) -> dict[str, Any]:
+    """Return a side; `current` is false when what is known is older than the dead interval."""
+    plain: dict[str, Any] = _plain(asdict(record))
+    for spoken_elsewhere in ("node", "ask", "grant", "offer", "preferred"):
+        del plain[spoken_elsewhere]
+    return {
+        "age": age,
+        "current": current,
+        **plain,
+        "database": database,
+        "parked": record.source == PARKED,
+        "stamp": _stamp(record.stamp),
+        "token": token_text(record.token),
+    }
+
+
+def _stamp(stamp: Stamp | None) -> dict[str, Any] | None:
+    return asdict(stamp) if stamp else None
+
+
+def _preferred(case: Case) -> dict[str, Any]:
+    """Return who should serve when both can, what the configuration says of it, and whether an operator chose."""
+    settings = case.view.settings
+    return {
+        "node": case.preferred,
+        "configured": settings.preferred,
+        "chosen": case.preferred is not None and case.preferred != case.configured,
+        "restore": "automatic" if settings.restore_automatic else "manual",
+    }
+
+
+def _handover(case: Case) -> dict[str, Any] | None:
+    """Return the ask or the grant that is open between the sides, null when there is none."""
+    own, peer = case.view.settings.node, case.view.settings.peer
+    ask, grant, target = case.memory.ask, case.memory.grant, own
+    if grant is not None:
+        ask, target = None, peer
+    elif ask is not None and case.being_granted:
+        grant = case.peer.grant
+    elif ask is None and case.alive and case.peer.ask is not None:
+        ask, target = case.peer.ask, peer
+    kind = grant.kind if grant else ask.kind if ask else None
+    if kind is None:
+        return None
+    refusal = case.peer.refusal if target == own else case.memory.refusal
+    return {
+        "kind": kind.value,
+        "to": target,
+        "granted": grant is not None,
+        "drained": grant is not None and grant.drained,
+        "barrier": token_text(grant.barrier) if grant else None,
+        "refusal": None if grant else refusal or None,
+    }
+
+
+def _source(view: View) -> dict[str, Any]:
+    """Return our own session to the peer's ovsdb-server; `unanswered_for` is 0 when nothing waits for it."""
+    source = view.source
+    return {
+        "address": view.settings.source,
+        "loaded": source.loaded,
+        "closed": source.closed,
+        "host_silent_for": source.life_age,
+        "unanswered_for": source.answer_age,
+        "role": source.role.value if source.role else None,
+        "stamp": _stamp(source.stamp),
+        "token": token_text(source.token),
+    }
+
+
+def _path(report: PathReport) -> dict[str, Any]:
+    return {**_plain(asdict(report.path)), "trouble": report.trouble or None}
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value.value if isinstance(value, Enum) else value for key, value in values.items()}

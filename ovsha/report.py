@@ -1,0 +1,46 @@
+"""Gather from a running agent what its status shows beyond its decision."""
+
+from __future__ import annotations
+
+import os
+
+from ovsha import __version__
+from ovsha.agent import Agent
+from ovsha.core.facts import Role
+from ovsha.core.outside import Manager, Moved, Outside, PathReport
+
+
+def outside(agent: Agent, now: float) -> Outside:
+    """Return what surrounds the agent's last decision; `now` is on the agent's clock."""
+    config, switch, orders = agent.config, agent.switch, agent.orders
+    active = agent.view is not None and agent.view.server.role is Role.ACTIVE
+    step = agent.decision.step if agent.decision is not None else None
+    return Outside(
+        version=__version__,
+        pair=config.pair.id,
+        pid=os.getpid(),
+        uptime=now - agent.started,
+        database=config.server.database,
+        vip=switch.vip_address,
+        vip_interface=config.vip.interface,
+        vip_port=config.vip.port,
+        paths=_paths(agent, now),
+        clag_age=switch.clag.age(now),
+        managers=tuple(Manager(row.target, active and row.connected) for row in switch.server.contents.managers),
+        counters={**agent.counters, **switch.conversation.counters},
+        moved=None if agent.moved is None else Moved(now - agent.moved[0], agent.moved[1]),
+        under_way=orders.under_way.value if orders.under_way else "",
+        # An error of a step that is no longer wanted is history.
+        failing={each.value: error for each, error in orders.failing.items() if each is step},
+        troubles=dict(switch.troubles),
+        server_trouble=switch.server.trouble,
+        source_trouble=switch.source.trouble,
+    )
+
+
+def _paths(agent: Agent, now: float) -> dict[str, PathReport]:
+    conversation, dead_interval = agent.switch.conversation, agent.config.heartbeat.dead_interval
+    return {
+        name: PathReport(conversation.path_state(name, now, dead_interval), trouble)
+        for name, trouble in agent.switch.peer.trouble.items()
+    }

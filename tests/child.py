@@ -1,0 +1,52 @@
+"""Processes that bear any name wanted, such as a server's, for what is found and watched by pid and name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+WORK = "read begin; i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; read end"
+
+
+@contextmanager
+def child(directory: Path, name: str = "ovsdb-server") -> Iterator[subprocess.Popen[bytes]]:
+    """Run an idle process called `name`; a line on its standard input gives it some tenths of a second of work."""
+    shell = shutil.which("sh")
+    assert shell is not None
+    program = directory / name
+    if not program.exists():
+        program.symlink_to(shell)  # the kernel calls a process by the name of what was executed (proc(5), comm)
+    process = subprocess.Popen(["sh", "-c", WORK], executable=program, stdin=subprocess.PIPE, bufsize=0)
+    try:
+        # Popen returns when the descriptors are closed, and the new name comes a moment later.
+        while Path(f"/proc/{process.pid}/comm").read_text().rstrip("\n") != name[:15]:
+            assert process.poll() is None, "it has ended"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop it as SIGSTOP does, and return when it stands."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill it, and return when it is dead; nobody has taken its status yet."""
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+
+def work(process: subprocess.Popen[bytes], seen: Callable[[], bool]) -> None:
+    """Make it use the processor until that is seen."""
+    assert process.stdin is not None
+    process.stdin.write(b"begin\n")
+    while not seen():
+        assert process.poll() is None, "it has ended"

@@ -1,0 +1,406 @@
+"""Laws of what the operator is told: the same facts always give the same words, and they are true."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from made_up_pair import (
+    ACTIVE_PEER,
+    BACKUP_PEER,
+    FOLLOWING,
+    MEMORY,
+    OUTSIDE,
+    SERVING,
+    SETTINGS,
+    SOURCE,
+    document,
+    lost,
+)
+from ovsha.core import status, status_text
+from ovsha.core.facts import (
+    Ask,
+    Copy,
+    Grant,
+    Kind,
+    Life,
+    Memory,
+    Server,
+    Source,
+    Stamp,
+    State,
+    View,
+)
+from ovsha.core.lineage import PARKED
+from ovsha.core.outside import PathReport
+from ovsha.core.path import Path, PathState
+from ovsha.core.words import ago, span, yes
+
+
+def test_sync_status_of_a_backup_shows_the_vendors_lines_and_that_they_are_true() -> None:
+    assert (
+        status_text.sync_text(document())
+        == """\
+sw1: the peer, heard 0.050 s ago
+state: active
+serving: yes
+term: 7, opened by sw1
+last token: 7.155
+
+sw2: this side
+state: backup
+replicating: tcp:169.254.0.9:9999
+database: hardware_vtep
+serving: no
+term: 7, opened by sw1
+last token: 7.155
+in sync: yes, for 5 min
+lag: 0.004 s
+session to tcp:169.254.0.9:9999: alive
+
+verdict: in sync
+"""
+    )
+
+
+def test_sync_status_of_the_active_side_shows_the_same_two_sides() -> None:
+    assert (
+        status_text.sync_text(document(SERVING))
+        == """\
+sw1: the peer, heard 0.050 s ago
+state: backup
+replicating: tcp:169.254.0.10:9999
+database: hardware_vtep
+serving: no
+term: 7, opened by sw2
+last token: 7.40
+in sync: yes, for 20 s
+lag: 0.012 s
+
+sw2: this side
+state: active
+serving: yes
+term: 7, opened by sw2
+last token: 7.40
+
+verdict: in sync
+"""
+    )
+
+
+def test_a_lost_peer_keeps_its_lines_with_their_age() -> None:
+    assert (
+        status_text.sync_text(document(lost(SERVING)))
+        == """\
+sw1: the peer, last heard 12 s ago; what follows was true then
+state: backup (when last heard)
+replicating: tcp:169.254.0.10:9999
+database: hardware_vtep
+serving: no
+term: 7, opened by sw2
+last token: 7.40
+in sync: yes, for 20 s
+lag: 0.012 s
+
+sw2: this side
+state: active
+serving: yes
+term: 7, opened by sw2
+last token: 7.40
+
+verdict: sw1 is silent on every path for 12 s; see whether sw1 runs and is cabled; it rejoins by itself
+"""
+    )
+
+
+def test_a_peer_that_was_never_heard_has_a_line_too() -> None:
+    told = document(View(1000.0, SETTINGS, Server(Life.DOWN)), memory=Memory("boot"))
+    assert (
+        status_text.sync_text(told)
+        == """\
+sw1: the peer, never heard
+
+sw2: this side
+state: unknown
+ovsdb-server: down
+serving: no
+term: none in the database
+last token: none
+
+verdict: ovsdb-server on sw2 is not running; start it; the agent on sw2 does the rest
+"""
+    )
+
+
+def test_status_shows_both_sides_beside_each_other() -> None:
+    assert (
+        status_text.status_text(document())
+        == """\
+node: sw2 of pair rack7
+agent: ovsha 0.1.0, pid 4711, up 2 h 5 min
+state: backup, because the peer is the active side (rule peer-serves)
+last move: init -> backup, because the peer is the active side, 5 min 12 s ago
+preferred: sw1 (configured as sw1), restore automatic
+handover: none
+
+                   sw1               sw2
+heard:             0.050 s ago       this side
+state:             active            backup
+MLAG role:         primary           secondary
+ovsdb-server:      up, active        up, backup
+source:            -                 replicating tcp:169.254.0.9:9999
+in sync:           -                 yes, for 5 min
+lag:               -                 0.004 s
+term:              7, opened by sw1  7, opened by sw1
+last token:        7.155             7.155
+serving:           yes               no
+active for:        5 min 12 s        -
+VIP:               yes               no
+VIP listener:      yes               no
+managers' remote:  yes               no
+controllers:       1                 0
+VTEP sessions:     2                 0
+peer link:         up                up
+
+peer: alive
+path peer-link: up, heard 0.050 s ago, round trip 0.4 ms
+path backup-path: up, heard 0.050 s ago, round trip 0.4 ms
+session to tcp:169.254.0.9:9999: alive
+clagd: secondary, peer primary, alive yes, backup active yes, asked 2.10 s ago
+VIP: 169.254.0.11 port 9998 on peerlink.4094
+manager: ssl:10.0.0.1:6632
+counters: moves 1
+
+verdict: in sync
+problems: none
+"""
+    )
+
+
+def test_status_names_what_is_wrong_and_what_to_do() -> None:
+    down = Path(PathState.DOWN, 4.5, None, None)
+    outside = replace(OUTSIDE, paths={"peer-link": PathReport(down, "cannot send: Network is unreachable")})
+    text = status_text.status_text(document(outside=outside))
+    assert text.endswith(
+        """\
+path peer-link: down, heard 4.50 s ago, cannot send: Network is unreachable
+session to tcp:169.254.0.9:9999: alive
+clagd: secondary, peer primary, alive yes, backup active yes, asked 2.10 s ago
+VIP: 169.254.0.11 port 9998 on peerlink.4094
+manager: ssl:10.0.0.1:6632
+counters: moves 1
+
+verdict: in sync
+problem (degraded): the heartbeat path peer-link is down for 4.50 s: cannot send: Network is unreachable
+  do: see its interface and addresses on both switches
+"""
+    )
+
+
+def test_the_document_is_json_and_its_keys_do_not_change_within_a_schema() -> None:
+    told = json.loads(json.dumps(document()))
+    assert told == {
+        "schema": 1,
+        "version": "0.1.0",
+        "node": "sw2",
+        "peer": "sw1",
+        "pair": "rack7",
+        "pid": 4711,
+        "uptime": 7500.0,
+        "in_sync": True,
+        "healthy": True,
+        "verdict": "in sync",
+        "do": None,
+        "state": "backup",
+        "rule": "peer-serves",
+        "why": "the peer is the active side",
+        "step": None,
+        "under_way": None,
+        "moved": {"age": 312.0, "what": "init -> backup, because the peer is the active side"},
+        "preferred": {"node": "sw1", "configured": "sw1", "chosen": False, "restore": "automatic"},
+        "handover": None,
+        "presence": "alive",
+        "sides": {"sw1": SW1, "sw2": SW2},
+        "source": {
+            "address": SOURCE,
+            "loaded": True,
+            "closed": False,
+            "host_silent_for": 0.0,
+            "unanswered_for": 0.0,
+            "role": "active",
+            "stamp": {"term": 7, "node": "sw1", "chosen": False},
+            "token": "7.155",
+        },
+        "paths": {
+            name: {"state": "up", "heard_age": 0.05, "echo_age": 0.06, "round_trip": 0.0004, "trouble": None}
+            for name in ("peer-link", "backup-path")
+        },
+        "clag": {
+            "role": "secondary",
+            "peer_role": "primary",
+            "peer_alive": True,
+            "backup_active": True,
+            "trouble": "",
+            "age": 2.1,
+        },
+        "vip": {"address": "169.254.0.11", "interface": "peerlink.4094", "port": 9998},
+        "managers": [{"target": "ssl:10.0.0.1:6632", "connected": False}],
+        "counters": {"moves": 1, "incidents": 0, "forged": 0},
+        "failing": {},
+        "settings": {
+            "node": "sw2",
+            "peer": "sw1",
+            "preferred": "sw1",
+            "source": SOURCE,
+            "dead_interval": 0.4,
+            "stall_interval": 10.0,
+            "restore_delay": 30.0,
+            "restore_automatic": True,
+            "handover_timeout": 5.0,
+            "link_cut_hold": 3.0,
+            "max_lag": 1.0,
+            "lone_boot": None,
+        },
+        "problems": [],
+    }
+
+
+SW1 = {
+    "age": 0.05,
+    "current": True,
+    "state": "active",
+    "term": 7,
+    "life": "up",
+    "role": "active",
+    "source": None,
+    "replicating": False,
+    "serving": True,
+    "vip": True,
+    "listener": True,
+    "managers": True,
+    "stamp": {"term": 7, "node": "sw1", "chosen": False},
+    "token": "7.155",
+    "empty": False,
+    "in_sync_for": None,
+    "lag": None,
+    "mlag": "primary",
+    "link_up": True,
+    "lapsed": False,
+    "controllers": 1,
+    "vteps": 2,
+    "active_for": 312.0,
+    "wrote_age": None,
+    "refusal": "",
+    "why": "we are the active side",
+    "trouble": "",
+    "database": "hardware_vtep",
+    "parked": False,
+}
+SW2 = SW1 | {
+    "age": 0.0,
+    "state": "backup",
+    "role": "backup",
+    "source": SOURCE,
+    "replicating": True,
+    "serving": False,
+    "vip": False,
+    "listener": False,
+    "managers": False,
+    "in_sync_for": 300.0,
+    "lag": 0.004,
+    "mlag": "secondary",
+    "controllers": 0,
+    "vteps": 0,
+    "active_for": None,
+    "why": "the peer is the active side",
+}
+
+
+def test_sync_status_as_json_is_a_part_of_the_document() -> None:
+    told = document()
+    part = status.sync_status(told)
+    assert part["in_sync"] is True
+    assert part.items() <= told.items()
+    assert status_text.sync_text(part) == status_text.sync_text(told)
+
+
+def test_a_parked_backup_is_not_shown_as_connecting() -> None:
+    parked = replace(FOLLOWING.server, source=PARKED, replicating=False)
+    told = document(replace(FOLLOWING, server=parked, source=Source(loaded=True), copy=Copy()))
+    assert f"\nparked: {PARKED}\n" in status_text.sync_text(told)
+    assert told["verdict"] == (
+        "sw2 is not in sync: it does not follow sw1, because the peer is active but must not be copied yet: "
+        "the peer's database is of unknown lineage"
+    )
+    assert told["do"] == "nothing is erased; to serve with the data on sw2, stop ovsdb-server on sw1"
+
+
+def test_a_backup_that_does_not_replicate_yet_is_connecting() -> None:
+    told = document(replace(FOLLOWING, server=replace(FOLLOWING.server, replicating=False), copy=Copy()))
+    assert f"\nconnecting: {SOURCE}\n" in status_text.sync_text(told)
+    assert told["verdict"] == f"sw2 is not in sync: it is connecting to {SOURCE}"
+
+
+def test_a_handover_shows_how_far_it_is_on_both_sides() -> None:
+    ask = Ask("sw1-x-0", Kind.RESTORE)
+    asking = replace(SERVING, record=replace(BACKUP_PEER, ask=ask))
+    assert document(asking)["handover"] == {
+        "kind": "restore",
+        "to": "sw1",
+        "granted": True,
+        "drained": False,
+        "barrier": None,
+        "refusal": None,
+    }
+    grant = Grant("sw2-x-0", Kind.SWITCHOVER, (7, 156), drained=True)
+    drained = replace(FOLLOWING, record=replace(ACTIVE_PEER, state=State.INIT, serving=False, grant=grant))
+    told = document(
+        drained, memory=replace(MEMORY, ask=Ask("sw2-x-0", Kind.SWITCHOVER), ask_deadline=2000.0, wanted="o")
+    )
+    assert told["verdict"] == "the service is on its way to the other side (switchover)"
+    assert "handover: switchover to sw2: drained, barrier 7.156" in status_text.status_text(told)
+
+
+def test_a_refused_ask_shows_the_reason() -> None:
+    refusing = replace(FOLLOWING, record=replace(ACTIVE_PEER, refusal="this side is the preferred one"))
+    memory = replace(MEMORY, ask=Ask("sw2-x-0", Kind.SWITCHOVER), ask_deadline=2000.0, wanted="o", wanted_until=2000.0)
+    text = status_text.status_text(document(refusing, memory=memory))
+    assert "handover: switchover to sw2: refused, because this side is the preferred one" in text
+
+
+def test_an_operators_choice_is_shown_over_the_configured_side() -> None:
+    chosen = Stamp(7, "sw2", chosen=True)
+    view = replace(SERVING, server=replace(SERVING.server, stamp=chosen), record=replace(BACKUP_PEER, stamp=chosen))
+    text = status_text.status_text(document(view, memory=replace(MEMORY, peer_stamp=chosen)))
+    assert "preferred: sw2 (chosen by an operator over sw1), restore automatic" in text
+
+
+def test_an_agent_that_has_slept_says_so_of_its_peer() -> None:
+    told = document(replace(SERVING, heard_age=None, source=Source(), link_silent_for=None))
+    assert "sw1: the peer, not heard since this agent slept; what follows was true then" in status_text.sync_text(told)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0.000 s"),
+        (0.0042, "0.004 s"),
+        (0.5, "0.50 s"),
+        (12.3, "12 s"),
+        (60, "1 min"),
+        (312, "5 min 12 s"),
+        (3600, "1 h"),
+        (3605, "1 h"),
+        (7500, "2 h 5 min"),
+        (90000, "1 d 1 h"),
+        (-1e-9, "0.000 s"),
+    ],
+)
+def test_a_span_has_at_most_two_units(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+def test_what_is_not_known_has_its_own_word() -> None:
+    assert (ago(None), ago(2.0), yes(None), yes(True), yes(False)) == ("never", "2.00 s ago", "unknown", "yes", "no")
