@@ -86,12 +86,13 @@ class Case:
     def outranks(self) -> bool:
         """We come before the peer while nobody serves."""
         server, peer, settings = self.view.server, self.peer, self.view.settings
-        ours = lineage.rank(
-            server.stamp, server.token, server.empty, self.preferred == settings.node, settings.node
-        )
-        theirs = lineage.rank(
-            peer.stamp, peer.token, peer.empty, self.preferred == settings.peer, settings.peer
-        )
+        # Both sides must come to the same order, so each speaks for itself: two clagds may disagree.
+        first, second = self.configured == settings.node, peer.preferred == settings.peer
+        stamp = server.stamp
+        if stamp is not None and stamp.chosen and stamp == peer.stamp:
+            first, second = stamp.node == settings.node, stamp.node == settings.peer
+        ours = lineage.rank(server.stamp, server.token, server.empty, first, settings.node)
+        theirs = lineage.rank(peer.stamp, peer.token, peer.empty, second, settings.peer)
         return ours > theirs
 
     @property
@@ -102,10 +103,8 @@ class Case:
     @property
     def link_cut_for(self) -> float | None:
         """Seconds for which the peer is heard on the backup path only, None when the peer link works."""
-        silent = self.view.link_silent_for
-        if silent is None or silent < self.view.settings.dead_interval:
-            return None
-        return silent
+        lost_at = self.memory.link_lost_at
+        return None if lost_at is None else self.view.now - lost_at
 
     @property
     def granted(self) -> bool:

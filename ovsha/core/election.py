@@ -116,7 +116,8 @@ RULES = (
          lambda c: c.memory.ask.kind.value if c.memory.ask else ""),
     Rule("split-lost", _split(won=False), Goal.PARK, "both sides serve and the peer goes on",
          lambda c: c.verdict[1]),
-    Rule("split-won", _split(won=True), Goal.SERVE, "both sides serve and we go on", lambda c: c.verdict[1]),
+    # Nothing that the verdict is made of may change before the other side has come to the same.
+    Rule("split-won", _split(won=True), Goal.KEEP, "both sides serve and we go on", lambda c: c.verdict[1]),
     Rule("we-serve", lambda c: c.serving and not c.peer_serving, Goal.SERVE, "we are the active side"),
     Rule("being-granted", lambda c: c.being_granted, Goal.KEEP, "the peer is draining for us"),
     Rule("source-lost", _lost_source, Goal.PARK, "the peer's ovsdb-server closed our session"),

@@ -274,8 +274,11 @@ class Memory:
 
     `term`: the highest term seen or used.  `claim`: the term that we are opening, None
     when we open none.  `met`: the peer was met since this switch booted.
+    `grant_term`: the highest term in either database when the grant was given.
     `peer_stamp`: the newest lineage the peer was ever seen with.  `lapsed`: we slept or
     were started since we last heard the peer.  `awake`: when we started or woke.
+    `link_lost_at`: since when the peer is heard, but not over the peer link.
+    `unpreferred_at`: when this side was last not the preferred one, None when never.
     """
 
     boot: str
@@ -292,11 +295,14 @@ class Memory:
     grant: Grant | None = None
     granted: str | None = None
     grant_since: float = 0.0
+    grant_term: int = 0
     refusal: str = ""
     wanted: str | None = None
     wanted_until: float = 0.0
     offer: str | None = None
     silent_since: float | None = None
+    link_lost_at: float | None = None
+    unpreferred_at: float | None = None
     active_since: float | None = None
     ordered: Role | None = None
 

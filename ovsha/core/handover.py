@@ -47,7 +47,9 @@ def _due_for_restore(c: Case) -> bool:
     settings, synced = c.view.settings, c.view.copy.in_sync_for
     if not settings.restore_automatic or not c.peer_serving or not c.in_sync or synced is None:
         return False
-    return c.preferred == settings.node and synced >= settings.restore_delay
+    unpreferred_at = c.memory.unpreferred_at
+    preferred_for = float("inf") if unpreferred_at is None else c.view.now - unpreferred_at
+    return c.preferred == settings.node and min(synced, preferred_for) >= settings.restore_delay
 
 
 def _nobody_serves(c: Case) -> bool:
@@ -61,6 +63,9 @@ WISHES = (
     Wish(Kind.RESTORE, _due_for_restore),
     Wish(Kind.START, _nobody_serves),
 )
+
+PLANNED = (Kind.SWITCHOVER, Kind.RESTORE)
+"""The kinds that move a whole service, and so lose nothing."""
 
 
 def wish(c: Case) -> Kind | None:
@@ -122,9 +127,10 @@ def _grant(c: Case) -> Memory:
         return remember(memory, refusal=why_not)
     return replace(
         memory,
-        grant=Grant(ask.ident, ask.kind),
+        grant=_drained(c, Grant(ask.ident, ask.kind)),
         granted=ask.ident,
         grant_since=c.view.now,
+        grant_term=_newest_term(c),
         refusal="",
         ask=None,
         ordered=None,
@@ -132,15 +138,22 @@ def _grant(c: Case) -> Memory:
 
 
 def _grant_is_over(c: Case) -> bool:
-    grant, own = c.memory.grant, lineage.term_of(c.view.server.stamp)
+    grant = c.memory.grant
     if grant is None or c.presence is Presence.DEAD:
         return True
-    if lineage.term_of(lineage.newest(c.peer.stamp, c.view.source.stamp)) > own or c.peer_serving:
+    if _newest_term(c) > c.memory.grant_term or c.peer_serving:
         return True
+    if grant.kind in PLANNED and not grant.drained and c.view.server.role is not Role.ACTIVE:
+        return True  # the server was lost half-way, and what it last wrote may not have arrived
     if c.alive:
         return c.peer.ask is None or c.peer.ask.ident != grant.ident
     silent_for = c.view.now - c.memory.grant_since
     return c.view.source.role is Role.BACKUP and silent_for > 2 * c.view.settings.handover_timeout
+
+
+def _newest_term(c: Case) -> int:
+    """Return the highest term that either database shows now; one above it is opened by the asker."""
+    return lineage.term_of(lineage.newest(c.view.server.stamp, c.peer.stamp, c.view.source.stamp))
 
 
 def _drained(c: Case, grant: Grant) -> Grant:
@@ -148,10 +161,14 @@ def _drained(c: Case, grant: Grant) -> Grant:
     if grant.drained or c.open:
         return grant
     server = c.view.server
-    if grant.kind in (Kind.START, Kind.LINK_CUT) or server.role is not Role.ACTIVE:
+    if grant.kind in (Kind.START, Kind.LINK_CUT):
         return replace(grant, drained=True)
+    if server.role is not Role.ACTIVE:
+        return grant
     if grant.barrier is None:
-        return replace(grant, barrier=following(server.token, lineage.term_of(server.stamp)))
+        # Not the very next token: that one may be on its way already, ahead of the last writes.
+        term = lineage.term_of(server.stamp)
+        return replace(grant, barrier=following(following(server.token, term), term))
     return replace(grant, drained=(server.token or (0, 0)) >= grant.barrier)
 
 

@@ -13,7 +13,7 @@ from ovsha.core.facts import Server, Source, Stamp, Token
 PARKED = "tcp:192.0.2.254:9999"
 """An address that cannot answer (TEST-NET-1, RFC 5737): a backup of it stays read-only and keeps its data."""
 
-Rank = tuple[int, Token, bool, bool, str]
+Rank = tuple[int, Token, bool, bool, bool, str]
 """How much a side deserves to serve while nobody does; the greater one serves."""
 
 
@@ -28,8 +28,12 @@ def term_of(stamp: Stamp | None) -> int:
 
 
 def rank(stamp: Stamp | None, token: Token | None, empty: bool, preferred: bool, node: str) -> Rank:
-    """Return how much a side deserves to serve: newer data first, then any data, then preference."""
-    return (term_of(stamp), token or (0, 0), not empty, preferred, node)
+    """Return how much a side deserves to serve: newer data first, then any data, then preference.
+
+    The node that opened a term had each write of it before its backup did.
+    """
+    opener = stamp is not None and stamp.node == node
+    return (term_of(stamp), token or (0, 0), opener, not empty, preferred, node)
 
 
 def refusal(own: Server, source: Source) -> str:
@@ -38,14 +42,14 @@ def refusal(own: Server, source: Source) -> str:
         return "the peer's database cannot be read yet"
     if source.stamp is None:
         return "the peer's database is of unknown lineage"
+    if source.empty and not own.empty:
+        return "the peer's database is empty"
     if own.stamp is None:
         return ""
     if source.stamp.term < own.stamp.term:
         return f"the peer's data is older: term {source.stamp.term}, ours {own.stamp.term}"
     if source.stamp.term == own.stamp.term and source.stamp.node != own.stamp.node:
         return f"term {own.stamp.term} was opened by both nodes"
-    if source.empty and not own.empty:
-        return "the peer's database is empty"
     return ""
 
 

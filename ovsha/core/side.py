@@ -66,18 +66,24 @@ def _notice(c: Case) -> Memory:
     stamp = c.known_stamp
     term = max(memory.term, lineage.term_of(view.server.stamp), lineage.term_of(stamp), c.peer.term)
     memory = remember(memory, term=term, peer_stamp=stamp)
+    if c.preferred != view.settings.node:
+        memory = remember(memory, unpreferred_at=view.now)
     if view.woke:
         memory = remember(memory, awake=view.now, lapsed=True, ask=None)
     return memory
 
 
 def _meet(c: Case) -> Memory:
-    """Remember that the peer was met, since when its agent is silent, and that the two have agreed again."""
+    """Remember that the peer was met, since when its agent or the link is silent, and that the two have agreed."""
     memory = c.memory
     if c.alive:
         long_awake = c.view.now - memory.awake >= 2 * c.view.settings.dead_interval
         lapsed = memory.lapsed and (c.serving is c.peer_serving or not long_awake)
-        return remember(memory, met=True, lapsed=lapsed, silent_since=None)
+        link = c.view.link_silent_for
+        link_works = link is not None and link < c.view.settings.dead_interval
+        lost_at = None if link_works else c.view.now if memory.link_lost_at is None else memory.link_lost_at
+        return remember(memory, met=True, lapsed=lapsed, silent_since=None, link_lost_at=lost_at)
+    memory = remember(memory, link_lost_at=None)
     if memory.silent_since is None and only_the_agent_is_silent(c.view):
         return remember(memory, silent_since=c.view.now)
     return memory
@@ -90,7 +96,8 @@ def _resolve(c: Case, goal: Goal) -> Memory:
     memory = remember(memory, active_since=since)
     if goal is Goal.SERVE:
         claim = None if transition.stamped(c) else transition.opening_term(c)
-        return remember(memory, ordered=Role.ACTIVE, claim=claim)
+        # Only a service that was held through a gap has lapsed; one that begins now begins on what is known now.
+        return remember(memory, ordered=Role.ACTIVE, claim=claim, lapsed=memory.lapsed and c.serving)
     if goal in (Goal.FOLLOW, Goal.PARK):
         return remember(memory, ordered=Role.BACKUP, claim=None)
     if goal is Goal.KEEP:

@@ -3,6 +3,8 @@
 One pure function of the two records that both sides exchange.  Exchanging its arguments
 exchanges nothing in its answer, so both sides come to the same verdict without asking
 anybody.  The criteria are searched in order; the first that tells the two apart decides.
+None of them is an age: each side sees its own age now and the other's as it was a moment
+ago, so that two sides of nearly the same age would both win.
 """
 
 from __future__ import annotations
@@ -21,18 +23,12 @@ class Criterion:
     why: str
 
 
-def _since(age: float | None) -> float:
-    return float("-inf") if age is None else -age
-
-
 CRITERIA = (
     Criterion(lambda r: not r.lapsed, "it has watched without a gap"),
     Criterion(lambda r: r.controllers > 0, "it has a controller's session"),
     Criterion(lambda r: r.vteps, "more VTEP daemons are attached to it"),
-    Criterion(lambda r: _since(r.wrote_age), "it was written last"),
-    Criterion(lambda r: r.active_for or 0.0, "it has been active for longer"),
+    Criterion(lambda r: -r.term, "its term was opened first, so it has been active for longer"),
     Criterion(lambda r: r.preferred == r.node, "it is the preferred side"),
-    Criterion(lambda r: r.term, "its term is the higher one"),
 )
 
 
