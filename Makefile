@@ -15,7 +15,7 @@
 PYTHON := /usr/bin/python3
 PYTEST_ARGS ?=
 
-.PHONY: demo test unit unit-debian unit-current lab-test lint bench deps deps-apt install clean
+.PHONY: demo test unit unit-debian unit-current lab-test lint ruff mypy bench deps deps-apt install clean
 
 demo: deps-apt
 	$(PYTHON) integration/demo.py
@@ -36,8 +36,12 @@ unit-current: deps
 lab-test: deps-apt
 	$(PYTHON) -m pytest integration $(PYTEST_ARGS)
 
-lint: deps
+lint: ruff mypy
+
+ruff: deps
 	.venv/bin/ruff check
+
+mypy: deps
 	.venv/bin/mypy
 
 deps:

@@ -22,3 +22,10 @@ def lab() -> Iterator[Callable[..., Lab]]:
         pytest.skip("a lab needs root" if os.geteuid() else f"a lab needs {', '.join(missing)}")
     with ExitStack() as stack:
         yield lambda **wishes: stack.enter_context(Lab(**wishes))
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    """Give a stack for what has to be undone when the test ends."""
+    with ExitStack() as stack:
+        yield stack

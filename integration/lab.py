@@ -162,7 +162,7 @@ class Lab:
     def _make_switches(self) -> None:
         key_file = self.directory / "pair.key"
         key_file.touch(mode=0o600)
-        key_file.write_bytes(secrets.token_bytes(32))
+        key_file.write_text(secrets.token_hex(32))
         timers, priorities, backup = self._clag
         self.sw1, self.sw2 = (
             Switch(

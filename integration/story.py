@@ -8,6 +8,7 @@ where it is the subject.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,12 +20,15 @@ import rpc
 import settings
 from lab import Lab
 from switch import Switch
-from topology import PEER
+from topology import INTERFACE, PEER
 
 MakeLab = Callable[..., Lab]
 
 LIMIT = 20.0
 """Seconds that anything may take which takes a second or two on a machine that has nothing else to do."""
+
+LAST_MOMENT = 10
+"""Rows that may exist only on a server that died: replication is asynchronous."""
 
 MANAGERS = "db:hardware_vtep,Global,managers"
 LISTENER = f"ptcp:{settings.VIP_PORT}:{settings.VIP}"
@@ -33,7 +37,7 @@ LISTENER = f"ptcp:{settings.VIP_PORT}:{settings.VIP}"
 QUICK: Mapping[str, Any] = {"replication": {"token_interval": 0.3}}
 
 
-def begin(make_lab: MakeLab, rate: float = 100.0, on: str = "sw1", **wishes: Any) -> Lab:
+def begin(make_lab: MakeLab, rate: float = 200.0, on: str = "sw1", **wishes: Any) -> Lab:
     """Return a pair that serves on the switch `on`, with a controller that writes and both VTEP daemons attached."""
     wishes["overrides"] = settings.merged(QUICK, wishes.get("overrides", {}))
     lab = make_lab(**wishes)
@@ -58,7 +62,12 @@ def other(lab: Lab, switch: Switch) -> Switch:
 
 
 def open_here(switch: Switch) -> frozenset[str]:
-    """Name everything of the service that is on this switch; a server that does not answer has no remotes."""
+    """Name everything of the service that is on this switch; a server that does not answer has no remotes.
+
+    A switch without power has nothing, whatever its frozen memory still holds.
+    """
+    if without_power(switch):
+        return frozenset()
     try:
         remotes = switch.remotes() & {MANAGERS, LISTENER}
         active = {"active server"} if switch.role() == "active" else set()
@@ -84,7 +93,7 @@ def attached(switch: Switch) -> int:
 def await_service(lab: Lab, switch: Switch, limit: float = LIMIT) -> None:
     """Wait until the service is on `switch` alone, with the controller writing there and the VTEP daemons attached."""
     lab.wait_until(lambda: serves(lab, switch), limit, f"{switch.node} alone serves")
-    running = sum(each.vtepd.running for each in lab.switches if not frozen(each))
+    running = sum(each.vtepd.running for each in lab.switches if not without_power(each))
     lab.wait_until(lambda: attached(switch) >= running, limit, "the VTEP daemons are back")
     if lab.controller.running:
         lab.wait_until(lambda: writer(lab) == switch.management_address, limit, "the controller writes there")
@@ -106,9 +115,9 @@ def await_pair(lab: Lab, switch: Switch, limit: float = LIMIT) -> None:
     await_copy(lab, other(lab, switch), limit)
 
 
-def frozen(switch: Switch) -> bool:
-    """Say whether the whole switch has lost its power."""
-    return not switch.run("ip", "link", "show", "up", "dev", "eth0").stdout
+def without_power(switch: Switch) -> bool:
+    """Say whether the switch has lost its power, by which both its links are down."""
+    return all("UP" not in switch.run("ip", "-br", "link", "show", each).stdout for each in INTERFACE.values())
 
 
 def token(switch: Switch) -> tuple[str, str] | None:
@@ -142,7 +151,7 @@ def kept(switch: Switch) -> frozenset[str]:
     return frozenset(macs)
 
 
-# -- what the controller and the VTEP daemons went through --------------------------------------------------------------
+# -- what the controller and the VTEP daemons went through -------------------------------------------------------------
 
 
 def acks(lab: Lab) -> list[history.Ack]:
@@ -166,6 +175,19 @@ def lost(lab: Lab, switch: Switch) -> list[history.Ack]:
     """Return the rows that were acknowledged and are not in the database of `switch`."""
     acknowledged = acks(lab)  # before the rows: what is acknowledged later need not be there
     return history.missing(acknowledged, switch.rows())
+
+
+def await_every_row(lab: Lab, switch: Switch, limit: float = LIMIT) -> None:
+    """Wait until all that has been acknowledged by now is in the database of `switch`, a backup for instance."""
+    acknowledged = acks(lab)
+    lab.wait_until(lambda: not history.missing(acknowledged, switch.rows()), limit, f"{switch.node} has every row")
+
+
+def assert_little_was_lost_and_all_is_kept(lab: Lab, returned: Switch, serving: Switch) -> None:
+    """Hold that what did not reach the survivor is little, and is in the snapshots of the side that came back."""
+    gone = lost(lab, serving)
+    assert len(gone) <= LAST_MOMENT
+    assert {ack.mac for ack in gone} <= kept(returned)
 
 
 def seconds_with_two(lab: Lab) -> float:
@@ -235,3 +257,37 @@ def log(switch: Switch) -> str:
 def await_word(lab: Lab, switch: Switch, words: str, limit: float = LIMIT, since: int = 0) -> None:
     """Wait until the agent's log says `words`, after its first `since` characters."""
     lab.wait_until(lambda: words in log(switch)[since:], limit, f"{switch.node}'s agent says: {words}")
+
+
+def strike(switch: Switch, words: str, since: int, blow: Callable[[], None], limit: float = LIMIT) -> None:
+    """Deal the blow in the very millisecond in which the agent says `words`; for that the log is read without a pause.
+
+    What the agent does meanwhile is over in a few milliseconds, so where exactly the blow falls differs between runs.
+    """
+    deadline = time.monotonic() + limit
+    with switch.agent.log.open(encoding="utf-8") as lines:
+        lines.seek(since)
+        said = ""
+        while words not in said:
+            said += lines.read()
+            assert time.monotonic() < deadline, f"{switch.node}'s agent does not say: {words}\n{said}"
+    blow()
+
+
+def one_serves(lab: Lab) -> Switch | None:
+    """Return the switch on which the whole service is, None while there is no such switch or a part is elsewhere."""
+    return next((switch for switch in lab.switches if serves(lab, switch)), None)
+
+
+def await_one(lab: Lab, limit: float = LIMIT) -> Switch:
+    """Wait until one side serves and the other is its copy, whichever they are; return the serving one."""
+    lab.wait_until(lambda: one_serves(lab), limit, "one side alone serves")
+    serving = one_serves(lab)
+    assert serving is not None, "the service does not move on"
+    await_pair(lab, serving, limit)
+    return serving
+
+
+def in_sync(lab: Lab) -> bool:
+    """Say whether both agents hold the copy to be in sync."""
+    return all(status(switch)["in_sync"] for switch in lab.switches)

@@ -13,6 +13,7 @@ import json
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +31,7 @@ CLAGCTL = HERE / "standins" / "clagctl"
 PARKED = "tcp:192.0.2.254:9999"
 NSX_PORT = 6640
 PATIENCE = 1.0
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 LossOfPower = Literal["cut", "kill"]
 
@@ -65,6 +67,8 @@ class Switch:
         self._had: tuple[Service, ...] = ()
         for each in (directory, self.run_directory, directory / "state"):
             each.mkdir()
+        self._boot_id = directory / "boot_id"
+        self._boot_id.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
         self._clagctl = (str(CLAGCTL), "--socket", str(self.run_directory / "clagd.socket"))
         self.config = settings.merged(settings.configuration(node, directory, key_file, self._clagctl), overrides)
         settings.write(self.config_file, self.config)
@@ -118,6 +122,7 @@ class Switch:
         self._network.reset_addresses(self.node)
         shutil.rmtree(self.run_directory)
         self.run_directory.mkdir()
+        self._boot_id.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
 
     # -- questions -----------------------------------------------------------------------------------------------
 
@@ -236,7 +241,9 @@ class Switch:
         return "hardware_vtep" in rpc.call(self.socket, "list_dbs", [], PATIENCE) and self.role() is not None
 
     def _agent_command(self) -> Sequence[str]:
-        return (sys.executable, "-m", "ovsha", "agent", "--config", str(self.config_file))
+        # Entering a namespace by ip-netns(8) gives a program mounts of its own, so each switch can have its own boot.
+        own_boot = ("sh", "-c", f'mount --bind "$0" {BOOT_ID} && exec "$@"', str(self._boot_id))
+        return (*own_boot, sys.executable, "-m", "ovsha", "agent", "--config", str(self.config_file))
 
     def _clagd_command(self) -> Sequence[str]:
         timers, priority, backup_path = self._clag
