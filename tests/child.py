@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-WORK = "read begin; i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; read end"
+WORK = "while read line; do i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; done"
 
 
 @contextmanager
 def child(directory: Path, name: str = "ovsdb-server") -> Iterator[subprocess.Popen[bytes]]:
-    """Run an idle process called `name`; a line on its standard input gives it some tenths of a second of work."""
+    """Run an idle process called `name`; each line on its standard input is some tenths of a second of work."""
     shell = shutil.which("sh")
     assert shell is not None
     program = directory / name
@@ -44,9 +44,11 @@ def end(process: subprocess.Popen[bytes]) -> None:
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
 
-def work(process: subprocess.Popen[bytes], seen: Callable[[], bool]) -> None:
-    """Make it use the processor until that is seen."""
+def work(process: subprocess.Popen[bytes], used: Callable[[], int | None]) -> None:
+    """Make it use the processor until `used`, its processor time by the one who watches it, has grown."""
+    before = used()
+    assert before is not None
     assert process.stdin is not None
-    process.stdin.write(b"begin\n")
-    while not seen():
+    process.stdin.write(b"work\n")
+    while (used() or 0) <= before:
         assert process.poll() is None, "it has ended"

@@ -90,11 +90,13 @@ class Channel:
         connection.run()
         for _ in range(_MESSAGES_PER_TURN):
             error, message = connection.recv()
-            if error or connection is not self._connection:
+            if error:
                 break
             self._deliver(connection, message)
+            if connection is not self._connection:  # what was delivered made somebody close it
+                return
         status = connection.get_status()
-        if status and connection is self._connection:
+        if status:
             self.close(now, _word(status))
 
     def wait(self, poller: Poller, now: float) -> None:

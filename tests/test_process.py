@@ -1,0 +1,161 @@
+"""A server is found by its pidfile, and its death, its standstill and its work are seen at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ovs.poller import Poller
+
+from child import child, end, stop, work
+from ovsha.drivers.process import Process
+
+LIMIT_MS = 10_000
+
+
+@pytest.fixture
+def pidfile(tmp_path: Path) -> Path:
+    return tmp_path / "ovsdb-server.pid"
+
+
+@pytest.fixture
+def process(pidfile: Path) -> Iterator[Process]:
+    process = Process(pidfile)
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def running(tmp_path: Path, pidfile: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with child(tmp_path) as running:
+        pidfile.write_text(f"{running.pid}\n")
+        yield running
+
+
+def woken_after(process: Process, now: float) -> float:
+    """Block as the loop does; return for how many seconds."""
+    poller = Poller()
+    process.wait(poller, now)
+    poller.timer_wait(LIMIT_MS)
+    begun = time.monotonic()
+    poller.block()
+    return time.monotonic() - begun
+
+
+def test_process_named_by_the_pidfile_is_found(process: Process, running: subprocess.Popen[bytes]) -> None:
+    process.run(0.0)
+    assert process.pid == running.pid
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "-1", "4194305", "99999999999999999999", "²", "12 13", "\0"])
+def test_pidfile_without_a_living_pid_is_no_process(process: Process, pidfile: Path, text: str) -> None:
+    assert process.pid is None
+    process.run(0.0)
+    pidfile.write_text(text)
+    process.run(1.0)
+    assert (process.pid, process.stopped(), process.cpu_ticks()) == (None, False, None)
+
+
+def test_pidfile_that_is_not_text_is_no_process(process: Process, pidfile: Path) -> None:
+    pidfile.write_bytes(b"\xff\xfe12")
+    process.run(0.0)
+    assert process.pid is None
+
+
+def test_old_pidfile_does_not_make_another_program_the_server(process: Process, pidfile: Path) -> None:
+    pidfile.write_text(str(os.getpid()))
+    process.run(0.0)
+    assert process.pid is None
+
+
+def test_name_is_compared_as_far_as_the_kernel_keeps_it(tmp_path: Path, pidfile: Path) -> None:
+    with child(tmp_path, "a-server-with-a-long-name") as running:
+        pidfile.write_text(str(running.pid))
+        process = Process(pidfile, "a-server-with-a-long-name")
+        process.run(0.0)
+        assert process.pid == running.pid
+        process.close()
+
+
+def test_death_wakes_the_loop_and_is_seen_in_the_next_turn(process: Process, running: subprocess.Popen[bytes]) -> None:
+    process.run(0.0)
+    end(running)
+    assert woken_after(process, 0.0) < LIMIT_MS / 2000
+    process.run(0.0)
+    assert process.pid is None
+
+
+def test_dead_process_whose_status_nobody_took_is_not_found_again(
+    process: Process, running: subprocess.Popen[bytes]
+) -> None:
+    end(running)
+    process.run(0.0)
+    assert process.pid is None
+
+
+def test_successor_is_found_in_the_turn_that_sees_the_death(
+    process: Process, running: subprocess.Popen[bytes], tmp_path: Path, pidfile: Path
+) -> None:
+    process.run(0.0)
+    with child(tmp_path) as successor:
+        pidfile.write_text(str(successor.pid))
+        process.run(0.0)
+        assert process.pid == running.pid, "it lives, whatever the pidfile says"
+        end(running)
+        process.run(0.0)
+        assert process.pid == successor.pid
+
+
+def test_while_there_is_no_process_the_loop_wakes_to_look_for_one(process: Process, pidfile: Path) -> None:
+    process.run(5.0)
+    assert woken_after(process, 5.0) < LIMIT_MS / 2000
+
+
+def test_standstill_is_seen(process: Process, running: subprocess.Popen[bytes]) -> None:
+    process.run(0.0)
+    assert not process.stopped()
+    stop(running)
+    assert process.stopped()
+
+
+def test_name_that_looks_like_a_state_deceives_nobody(tmp_path: Path, pidfile: Path) -> None:
+    with child(tmp_path, "x) T 1 (") as running:
+        pidfile.write_text(str(running.pid))
+        process = Process(pidfile, "x) T 1 (")
+        process.run(0.0)
+        assert process.pid == running.pid
+        assert not process.stopped()
+        stop(running)
+        assert process.stopped()
+        process.close()
+
+
+def test_work_shows_as_processor_time_and_idleness_does_not(process: Process, running: subprocess.Popen[bytes]) -> None:
+    process.run(0.0)
+    stop(running)
+    assert process.cpu_ticks() == process.cpu_ticks()
+    running.send_signal(signal.SIGCONT)
+    work(running, process.cpu_ticks)
+
+
+def test_processor_time_of_a_process_that_is_gone_is_unknown(
+    process: Process, running: subprocess.Popen[bytes]
+) -> None:
+    process.run(0.0)
+    running.kill()
+    running.wait()
+    assert (process.cpu_ticks(), process.stopped()) == (None, False)
+
+
+def test_closing_leaves_no_descriptor(pidfile: Path, running: subprocess.Popen[bytes]) -> None:
+    before = sorted(os.listdir("/proc/self/fd"))
+    process = Process(pidfile)
+    process.run(0.0)
+    process.close()
+    assert process.pid is None
+    assert sorted(os.listdir("/proc/self/fd")) == before

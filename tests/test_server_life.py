@@ -1,0 +1,141 @@
+"""Whether the local server lives is read from its process, its connections and its silence together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from child import end, stop, work
+from endpoint import spin
+from ovsha.core.facts import Life, Server
+from ovsha.core.lineage import PARKED
+from recorded_server import (
+    ACTIVE,
+    AS_PARKED,
+    HANG,
+    LISTENER,
+    MANAGERS,
+    PATIENCE,
+    PEER,
+    QUESTIONS,
+    STALL,
+    STATUS,
+    Rig,
+    parked_rig,
+)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    with parked_rig(tmp_path) as rig:
+        yield rig
+
+
+def test_death_of_the_process_ends_everything_that_was_known(rig: Rig) -> None:
+    rig.tell(ACTIVE, PEER, f"{MANAGERS}\n{LISTENER}\n")
+    rig.known()
+    end(rig.process)
+    now = rig.until(lambda: rig.server.pid is None)
+    assert rig.server.facts(now) == Server(life=Life.DOWN)
+    assert rig.server.incidents == []
+
+
+def test_loss_of_both_connections_tells_of_the_death_before_the_process_is_gone(rig: Rig) -> None:
+    rig.known()
+    for endpoint in (rig.control, rig.database):
+        endpoint.close()
+    now = spin(rig.server.run, [], lambda: rig.server.facts(0.0).life is Life.DOWN)
+    assert rig.server.pid == rig.process.pid
+    assert not rig.server.facts(now).loaded
+
+
+def test_loss_of_one_connection_is_no_death(rig: Rig) -> None:
+    rig.known()
+    rig.database.hang_up()
+    now = spin(rig.server.run, [rig.control], lambda: not rig.server.contents.loaded)
+    assert rig.server.facts(now).life is Life.UP
+    assert rig.server.facts(rig.known()).loaded
+
+
+def test_idle_silence_is_busy_at_first_and_hung_when_it_used_no_processor_time(rig: Rig) -> None:
+    silent = rig.silence(rig.known())
+    assert rig.server.facts(silent + PATIENCE - 0.01).life is Life.UP
+    assert rig.server.facts(silent + PATIENCE + 0.01).life is Life.BUSY
+    assert rig.server.facts(silent + PATIENCE + HANG - 0.1).life is Life.BUSY
+    assert rig.server.facts(silent + PATIENCE + HANG + 0.1).life is Life.HUNG
+
+
+def test_stopped_process_is_hung_as_soon_as_it_is_silent(rig: Rig) -> None:
+    silent = rig.silence(rig.known())
+    stop(rig.process)
+    assert rig.server.facts(silent + PATIENCE - 0.01).life is Life.UP
+    assert rig.server.facts(silent + PATIENCE + 0.01).life is Life.HUNG
+
+
+def test_silence_with_work_is_busy_until_the_stall_limit(rig: Rig) -> None:
+    silent = rig.silence(rig.known())
+    for each in range(4):
+        assert rig.server.facts(silent + PATIENCE + 0.01 + each * 0.9 * HANG).life is Life.BUSY
+        work(rig.process, rig.server._process.cpu_ticks)
+    assert rig.server.facts(silent + STALL + 0.1).life is Life.HUNG
+
+
+def test_answer_ends_the_silence(rig: Rig) -> None:
+    silent = rig.silence(rig.known())
+    rig.server.facts(silent + PATIENCE + 0.01)
+    assert rig.server.facts(silent + PATIENCE + HANG + 0.1).life is Life.HUNG
+    rig.control.hang_up()
+    rig.database.hang_up()
+    rig.tell(AS_PARKED, PARKED)
+    rig.database.answers["monitor"] = lambda params: {}
+    rig.database.answers["echo"] = lambda params: params
+    now = rig.known()
+    assert rig.server.facts(now).life is Life.UP
+    assert rig.server.incidents == []
+
+
+def test_silent_server_is_asked_one_thing_at_a_time(rig: Rig) -> None:
+    rig.database.answers.pop("echo")
+    silent = rig.silence(rig.known())
+    for later in range(1, 30):
+        rig.server.run(silent + later)
+    rig.until(lambda: ("echo", []) in rig.database.asked and rig.control.asked.count((STATUS, [])) == 2)
+    assert len(rig.control.asked) == 2 * len(QUESTIONS), "at the beginning, and when it fell silent"
+    assert [method for method, _ in rig.database.asked] == ["monitor", "echo"]
+
+
+def test_fence_leaves_orders_to_close_and_to_park(rig: Rig) -> None:
+    rig.tell(ACTIVE, PEER, f"{MANAGERS}\n{LISTENER}\n")
+    silent = rig.silence(rig.known())
+    rig.server.facts(silent + PATIENCE + 0.01)
+    rig.server.fence()
+    assert rig.server.facts(silent + PATIENCE + HANG + 0.1).fenced
+    rig.control.run()
+    assert rig.orders() == [
+        ("remove-remote", [MANAGERS]),
+        ("remove-remote", [LISTENER]),
+        ("set-active-ovsdb-server", [PARKED]),
+        ("connect-active-ovsdb-server", []),
+        ("reconnect", []),
+    ]
+
+
+def test_fence_opens_with_the_first_answer(rig: Rig) -> None:
+    silent = rig.silence(rig.known())
+    rig.server.fence()
+    assert rig.server.facts(silent + PATIENCE + 0.1).fenced
+    end(rig.process)
+    now = rig.until(lambda: rig.server.pid is None)
+    assert not rig.server.facts(now).fenced
+
+
+def test_snapshot_counts_only_while_the_server_stays_parked(rig: Rig) -> None:
+    now = rig.known()
+    rig.server.saved = True
+    assert rig.server.facts(now).saved
+    rig.carry_out(rig.server.promote)
+    assert not rig.server.facts(now).saved
+    rig.carry_out(rig.server.park)
+    assert not rig.server.facts(now).saved
