@@ -88,9 +88,14 @@ class Agent:
         if self.decision is not None:
             retry = self.orders.deadline(self.decision.step)
             moments += [retry] if retry is not None else []
-        heard = self.switch.conversation.deadline(self.config.heartbeat.dead_interval)
+        beat = self.config.heartbeat
+        heard = self.switch.conversation.deadline(beat.dead_interval)
         if heard is not None and heard > now:
             moments.append(heard)
+        age = self.switch.conversation.heard_age(now)
+        if age is not None and 1.5 * beat.interval < age < 2 * beat.dead_interval:
+            # The peer is about to be given up: its other witnesses are looked at more often.
+            moments.append(now + beat.interval / 5)
         poller.timer_wait(max(0, int((min(moments) - now) * 1000) + 1))
         return poller
 
@@ -168,6 +173,11 @@ class Agent:
 
         self.switch.server.commit(handover.following(server.token, server.stamp.term), done)
 
+    def _trouble(self, decision: Decision) -> str:
+        """Return what hinders the step that is due, for the peer's status to show."""
+        failing = self.orders.failing.get(decision.step, "") if decision.step is not None else ""
+        return (failing or self.switch.store.trouble)[:160]
+
     def _own(self, decision: Decision) -> object:
         return replace(decision.opening, chosen=bool(decision.record.stamp and decision.record.stamp.chosen))
 
@@ -182,10 +192,10 @@ class Agent:
         )  # fmt: skip
         interval = self.config.heartbeat.interval
         # Who answers the peer a little early, and comes a little late by itself, wakes up half as often.
-        early = self.switch.heard and now >= self._send_at - interval / 4
+        early = self.switch.heard and now >= self._send_at - interval / 2
         if early or now >= self._send_at or urgent != self._told:
             self._told, self._send_at = urgent, now + interval + (interval / 10 if early else 0.0)
-            self.switch.send(record, now)
+            self.switch.send(replace(record, trouble=self._trouble(decision)), now)
         if not self._ready:
             self._ready = True
             self.systemd.ready()

@@ -135,11 +135,11 @@ class Heartbeat:
     """How the agents hear each other."""
 
     port: int = key("The UDP port of the heartbeats, on both paths.", read.port, 5344)
-    interval: float = key("The time between two heartbeats on a path.", read.seconds(0.01, 10), 0.125)
+    interval: float = key("The time between two heartbeats on a path.", read.seconds(0.01, 10), 0.15)
     dead_interval: float = key(
         "The silence after which a path counts as dead; at least three intervals.",
         read.seconds(0.03, 60),
-        0.4,
+        0.45,
     )
     stall_interval: float = key(
         "How long the peer's switch may answer nothing but acknowledgements before it counts as dead.",

@@ -187,10 +187,14 @@ class Switch:
         self._guard("announce", lambda: self.announcer.start(now))
 
     def drop_vip(self, now: float) -> None:
-        """Let go of the VIP.  Raises DriverError when the kernel refuses."""
+        """Let go of the VIP, and of this switch's own sockets that led to it and would lead nowhere.
+
+        Raises DriverError when the kernel refuses to drop it.
+        """
         self.announcer.stop()
         self.vip.drop(now)
         self.stale = False
+        self._guard("sockets", self._cut_own)
 
     def cut_stale(self) -> None:
         """Destroy our side's sockets to the VIP's former holder, whose FIN we can no longer hear.
@@ -251,6 +255,9 @@ class Switch:
 
     def _count(self) -> None:
         self.vteps = len(sockdiag.established(local_port=self.config.vip.port))
+
+    def _cut_own(self) -> None:
+        sockdiag.destroy_tcp(remote=self.vip_address, port=self.config.vip.port)
 
     def _cut_sessions(self) -> None:
         sockdiag.destroy_tcp(local=self.vip_address, port=self.config.vip.port)

@@ -160,7 +160,7 @@ def test_ipv6_pair_is_accepted() -> None:
         ("pair.preferred", "sw3", "'sw3' is not one of sw1, sw2, clag"),
         ("restore.mode", "auto", "'auto' is not automatic or manual; write for example automatic"),
         ("lone_boot", "never", "'never' is not a number of seconds, nor the word wait; write for example wait"),
-        ("lone_boot", 0.2, "is not longer than heartbeat.dead_interval (0.4): the peer has no chance"),
+        ("lone_boot", 0.2, "is not longer than heartbeat.dead_interval (0.45): the peer has no chance"),
         ("clag.command", "/usr/bin/clagctl -j", "'/usr/bin/clagctl -j' is not a list of the words of a command; "
                                                 "write for example [/usr/bin/clagctl, -j]"),
         ("clag.command", [], "[] is not a list of the words of a command; write for example [/usr/bin/clagctl, -j]"),

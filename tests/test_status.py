@@ -126,8 +126,8 @@ sw2: this side
 state: unknown
 ovsdb-server: down
 serving: no
-term: none in the database
-last token: none
+term: unknown
+last token: unknown
 
 verdict: ovsdb-server on sw2 is not running; start it; the agent on sw2 does the rest
 """
@@ -254,7 +254,7 @@ def test_the_document_is_json_and_its_keys_do_not_change_within_a_schema() -> No
             "peer": "sw1",
             "preferred": "sw1",
             "source": SOURCE,
-            "dead_interval": 0.4,
+            "dead_interval": 0.45,
             "stall_interval": 10.0,
             "restore_delay": 30.0,
             "restore_automatic": True,

@@ -60,7 +60,11 @@ class Case:
     @property
     def outdated(self) -> str:
         """Why our copy is too old to serve, "" when it is not."""
-        return lineage.outdated(self.view.server, self.known_stamp)
+        memory, known = self.memory, lineage.term_of(self.known_stamp)
+        # The peer may tell us of the term that we are opening before we see it in our own database.
+        if memory.term > (memory.claim or 0):
+            known = max(known, memory.term)
+        return lineage.outdated(self.view.server, known)
 
     @property
     def preferred(self) -> str | None:

@@ -17,6 +17,10 @@ from ovsha.core.case import Case
 from ovsha.core.facts import Life, Presence, Role
 
 
+_SETTLING = 0.5
+"""Seconds for which a side that begins to serve is not burdened with a copy."""
+
+
 class Goal(Enum):
     """What a side should be doing; core.transition knows the way there."""
 
@@ -71,6 +75,12 @@ def _blocked(c: Case) -> bool:
     return c.peer_serving and not c.following and bool(_source_refused(c))
 
 
+def _settling(c: Case) -> bool:
+    """Tell whether a copy would now compete with the dumps that the peer's new clients wait for."""
+    age = c.peer.active_for
+    return c.peer_serving and not c.following and age is not None and age < _SETTLING
+
+
 def _begun(c: Case) -> bool:
     begun = c.memory.ordered is Role.ACTIVE and c.view.server.role is Role.ACTIVE
     return begun and not c.outdated and not c.peer_serving
@@ -100,7 +110,7 @@ def _lost_source(c: Case) -> bool:
 
 def _silence(c: Case) -> str:
     age = c.view.heard_age
-    return "" if age is None else f"for {age:.2f} s"
+    return "" if age is None else f"{age:.2f} s without a heartbeat"
 
 
 RULES = (
@@ -116,12 +126,12 @@ RULES = (
          lambda c: c.memory.ask.kind.value if c.memory.ask else ""),
     Rule("split-lost", _split(won=False), Goal.PARK, "both sides serve and the peer goes on",
          lambda c: c.verdict[1]),
-    # Nothing that the verdict is made of may change before the other side has come to the same.
-    Rule("split-won", _split(won=True), Goal.KEEP, "both sides serve and we go on", lambda c: c.verdict[1]),
+    Rule("split-won", _split(won=True), Goal.SERVE, "both sides serve and we go on", lambda c: c.verdict[1]),
     Rule("we-serve", lambda c: c.serving and not c.peer_serving, Goal.SERVE, "we are the active side"),
     Rule("being-granted", lambda c: c.being_granted, Goal.KEEP, "the peer is draining for us"),
     Rule("source-lost", _lost_source, Goal.PARK, "the peer's ovsdb-server closed our session"),
     Rule("source-refused", _blocked, Goal.PARK, "the peer is active but must not be copied yet", _source_refused),
+    Rule("peer-settling", _settling, Goal.PARK, "the peer has only just begun to serve, and its clients come first"),
     Rule("peer-serves", lambda c: c.peer_serving, Goal.FOLLOW, "the peer is the active side"),
     Rule("begun", _begun, Goal.SERVE, "we have begun to take over"),
     Rule("copy-outdated", lambda c: bool(c.outdated), Goal.PARK, "only the peer has the newest data",

@@ -234,7 +234,7 @@ class Settings:
     peer: str
     preferred: str
     source: str
-    dead_interval: float = 0.4
+    dead_interval: float = 0.45
     stall_interval: float = 10.0
     restore_delay: float = 30.0
     restore_automatic: bool = True

@@ -72,12 +72,16 @@ def wish(c: Case) -> Kind | None:
     """Return why this side should ask for the service now, or None when it should not."""
     if not c.alive or c.serving or c.view.server.life is not Life.UP or not c.view.server.loaded:
         return None
+    if c.memory.ordered is Role.ACTIVE:
+        return None  # it has begun to take over
     return next((row.kind for row in WISHES if row.holds(c)), None)
 
 
 def refusal(c: Case, kind: Kind) -> str:
     """Say why the service is not given to the peer that asks for it, "" when it is."""
     if kind is Kind.START:
+        if not c.view.server.loaded:
+            return "the database on this side has not been read yet"
         if c.serving or c.memory.ordered is Role.ACTIVE:
             return "this side serves or is about to"
         return "this side comes first: its data is newer or it is preferred" if c.outranks else ""

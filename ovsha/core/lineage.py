@@ -53,10 +53,10 @@ def refusal(own: Server, source: Source) -> str:
     return ""
 
 
-def outdated(own: Server, known: Stamp | None) -> str:
-    """Say why our copy is too old to serve, given the newest lineage the peer was seen with; "" when it is not."""
-    if term_of(known) <= term_of(own.stamp):
+def outdated(own: Server, known: int) -> str:
+    """Say why our copy is too old to serve, given the highest term that any database was seen with; "" if it is not."""
+    if known <= term_of(own.stamp):
         return ""
     if own.stamp is None:
-        return f"our database is of unknown lineage, the peer's is of term {term_of(known)}"
-    return f"our copy is of term {own.stamp.term}, the peer's is of term {term_of(known)}"
+        return f"our database is of unknown lineage, the peer's is of term {known}"
+    return f"our copy is of term {own.stamp.term}, the peer's is of term {known}"

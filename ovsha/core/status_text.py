@@ -73,16 +73,21 @@ def _truth(side: Side) -> Iterator[tuple[str, str]]:
         yield "ovsdb-server", side["life"]
     yield "serving", yes(side["serving"])
     yield "term", _lineage(side)
-    yield "last token", side["token"] or "none"
+    yield "last token", side["token"] or _missing(side)
     if side["role"] == "backup":
         yield "in sync", _synced(side)
         yield "lag", "unknown" if side["lag"] is None else span(side["lag"])
 
 
+def _missing(side: Side) -> str:
+    """Return what to say of a key that was not read: a server that does not answer may well have it."""
+    return "none in the database" if side["life"] == "up" else "unknown"
+
+
 def _lineage(side: Side) -> str:
     stamp = side["stamp"]
     if stamp is None:
-        return "none in the database"
+        return _missing(side)
     return f"{stamp['term']}, opened by {stamp['node']}"
 
 

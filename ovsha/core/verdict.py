@@ -3,8 +3,8 @@
 One pure function of the two records that both sides exchange.  Exchanging its arguments
 exchanges nothing in its answer, so both sides come to the same verdict without asking
 anybody.  The criteria are searched in order; the first that tells the two apart decides.
-None of them is an age: each side sees its own age now and the other's as it was a moment
-ago, so that two sides of nearly the same age would both win.
+None of them compares two ages or terms: each side sees its own as it is now and the other's
+as it was a moment ago, so that two sides of nearly the same age would both win.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ class Criterion:
     why: str
 
 
+SETTLED = 60.0
+"""Seconds of service after which a side counts as the one that was active before."""
+
 CRITERIA = (
     Criterion(lambda r: not r.lapsed, "it has watched without a gap"),
     Criterion(lambda r: r.controllers > 0, "it has a controller's session"),
     Criterion(lambda r: r.vteps, "more VTEP daemons are attached to it"),
-    Criterion(lambda r: -r.term, "its term was opened first, so it has been active for longer"),
+    Criterion(lambda r: (r.active_for or 0.0) >= SETTLED, "it has been active for longer"),
     Criterion(lambda r: r.preferred == r.node, "it is the preferred side"),
 )
 

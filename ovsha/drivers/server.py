@@ -23,7 +23,7 @@ from ovsha.drivers.rpc import Channel
 Done = Callable[[str | None], None]
 
 _POLL_EVERY = 1.0
-_ECHO_EVERY = 0.3
+_ECHO_EVERY = 0.5
 _RETRY = 0.05
 _LAST_BREATH = 1.0
 
@@ -160,14 +160,20 @@ class LocalServer:
         self._order([("add-remote", [remote])], lambda: self._set_remotes(self._remotes | {remote}), done)
 
     def shut(self, remote: str, done: Done) -> None:
-        """Remove a remote, and with it the sessions that came over it."""
-        self._order([("remove-remote", [remote])], lambda: self._set_remotes(self._remotes - {remote}), done)
+        """Remove a remote, and with it the sessions that came over it; one that is not there is gone already."""
+
+        def answered(error: str | None) -> None:
+            if error is not None and "no such remote" in error:
+                self._set_remotes(self._remotes - {remote})
+                error = None
+            done(error)
+
+        self._order([("remove-remote", [remote])], lambda: self._set_remotes(self._remotes - {remote}), answered)
 
     def fence(self) -> None:
         """Leave orders to close and to park in the control socket of a server that hangs."""
         for remote in (self.managers, self.listener):
-            if remote in self._remotes:
-                self.shut(remote, lambda error: None)
+            self.shut(remote, lambda error: None)
         self.park(lambda error: None)
         self._fenced = True
 
@@ -232,6 +238,7 @@ class LocalServer:
                 failures.append(error)
             if left == 0:
                 self._orders -= 1
+                self._poll_at = 0.0
                 if not failures:
                     applied()
                 done(failures[0].strip() if failures else None)

@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from ovs.poller import POLLIN, Poller
@@ -132,15 +132,18 @@ class Vip:
     def add(self, now: float) -> None:
         """Put the VIP on its interface; nothing is wrong when it is there already.
 
-        Raises DriverError when the interface does not exist or the kernel refuses.
+        Raises DriverError when the interface does not exist or the kernel refuses.  The
+        state is read anew at the next turn: a move has no time for it.
         """
         del now
         with _errors(f"cannot add {self._address} to {self._interface}"):
-            index = self._link(self._interface).index
-            if index is None:
+            link = self.seen.link if self.seen.link.index is not None else self._link(self._interface)
+            if link.index is None:
                 raise OSError(errno.ENODEV, "No such device")
-            self._order("add", index, self._prefix, ignored={errno.EEXIST})
-        self._read()
+            self._stale = True
+            self._order("add", link.index, self._prefix, ignored={errno.EEXIST})
+        holders = {*self.seen.holders, (link.index, self._prefix)}
+        self.seen = replace(self.seen, link=link, holders=tuple(holders))
 
     def drop(self, now: float) -> None:
         """Take the address from every interface that has it; nothing is wrong when none has.
@@ -148,15 +151,19 @@ class Vip:
         Raises DriverError when the kernel refuses, after all interfaces were tried.
         """
         del now
+        if self._stale:
+            self._read()
         refused: list[DriverError] = []
-        self._read()
+        left = []
+        self._stale = True
         for index, prefix in self.seen.holders:
             try:
                 with _errors(f"cannot drop {self._address} from {_name(index)}"):
                     self._order("del", index, prefix, ignored={errno.EADDRNOTAVAIL, errno.ENODEV})
             except DriverError as err:
                 refused.append(err)
-        self._read()
+                left.append((index, prefix))
+        self.seen = replace(self.seen, holders=tuple(left))
         if refused:
             raise DriverError("; ".join(map(str, refused)))
 
