@@ -91,7 +91,7 @@ class SimServer:
         self.source: str | None = PARKED
         self.managers = self.listener = False
         self.replicating = False
-        self.copy_time = 0.1
+        self.copy_time, self.longest_lag = 0.1, 0.02
         self.followers: list[Callable[[], None]] = []
         self._session = 0
         self._backoff = FIRST_BACKOFF
@@ -259,7 +259,7 @@ class SimServer:
 
     def _listen_to(self, session: int, source: SimServer, process: int) -> None:
         """Receive what `source` commits, in its order, some time later; learn when the session ends."""
-        lag = self.clock.between(0.0005, 0.02)
+        lag = self.clock.between(0.0005, self.longest_lag)
         numbers, taken = itertools.count(1), 0
 
         def receive(number: int, data: Data) -> None:

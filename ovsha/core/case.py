@@ -67,6 +67,11 @@ class Case:
         return lineage.outdated(self.view.server, known)
 
     @property
+    def missed(self) -> str:
+        """What our copy lacks of the peer's, "" when that is no more than the last moment's."""
+        return lineage.missed(self.view.server, self.memory.peer_token)
+
+    @property
     def preferred(self) -> str | None:
         """The node that should serve when both can: the operator's, or else clagd's choice; None when unknown."""
         stamp = lineage.newest(self.view.server.stamp, self.known_stamp)

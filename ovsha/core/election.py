@@ -16,7 +16,6 @@ from ovsha.core import lineage
 from ovsha.core.case import Case
 from ovsha.core.facts import Life, Presence, Role
 
-
 _SETTLING = 0.5
 """Seconds for which a side that begins to serve is not burdened with a copy."""
 
@@ -136,6 +135,8 @@ RULES = (
     Rule("begun", _begun, Goal.SERVE, "we have begun to take over"),
     Rule("copy-outdated", lambda c: bool(c.outdated), Goal.PARK, "only the peer has the newest data",
          lambda c: c.outdated),
+    Rule("copy-behind", lambda c: c.alive and bool(c.missed), Goal.PARK, "only the peer has the newest data",
+         lambda c: c.missed),
     Rule("peer-cannot", _peer_cannot, Goal.SERVE, "the peer's ovsdb-server cannot serve",
          lambda c: c.peer.life.value),
     Rule("nobody-serves", lambda c: c.alive, Goal.PARK, "nobody serves and the sides are agreeing on who shall"),

@@ -275,7 +275,7 @@ class Memory:
     `term`: the highest term seen or used.  `claim`: the term that we are opening, None
     when we open none.  `met`: the peer was met since this switch booted.
     `grant_term`: the highest term in either database when the grant was given.
-    `peer_stamp`: the newest lineage the peer was ever seen with.  `lapsed`: we slept or
+    `peer_stamp`: the newest lineage the peer was ever seen with, `peer_token` its newest token.  `lapsed`: we slept or
     were started since we last heard the peer.  `awake`: when we started or woke.
     `link_lost_at`: since when the peer is heard, but not over the peer link.
     `unpreferred_at`: when this side was last not the preferred one, None when never.
@@ -286,6 +286,7 @@ class Memory:
     claim: int | None = None
     met: bool = False
     peer_stamp: Stamp | None = None
+    peer_token: Token | None = None
     lapsed: bool = True
     awake: float = 0.0
     ask: Ask | None = None

@@ -60,3 +60,13 @@ def outdated(own: Server, known: int) -> str:
     if own.stamp is None:
         return f"our database is of unknown lineage, the peer's is of term {known}"
     return f"our copy is of term {own.stamp.term}, the peer's is of term {known}"
+
+
+def missed(own: Server, seen: Token | None) -> str:
+    """Say what our copy lacks when the peer was seen with the token `seen` of the same term; "" when nothing.
+
+    The one token that may be under way when a server dies does not count.
+    """
+    if own.token is None or seen is None or seen[0] != own.token[0] or seen[1] - own.token[1] < 2:
+        return ""
+    return f"our copy ends at token {own.token[0]}.{own.token[1]}, the peer's ovsdb-server had {seen[0]}.{seen[1]}"

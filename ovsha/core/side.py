@@ -65,7 +65,9 @@ def _notice(c: Case) -> Memory:
     memory, view = c.memory, c.view
     stamp = c.known_stamp
     term = max(memory.term, lineage.term_of(view.server.stamp), lineage.term_of(stamp), c.peer.term)
-    memory = remember(memory, term=term, peer_stamp=stamp)
+    tokens = (memory.peer_token, c.peer.token, view.source.token)
+    token = max((each for each in tokens if each), default=None)
+    memory = remember(memory, term=term, peer_stamp=stamp, peer_token=token)
     if c.preferred != view.settings.node:
         memory = remember(memory, unpreferred_at=view.now)
     if view.woke:

@@ -1,0 +1,58 @@
+"""Print the tables of the README from the code, and put them where its markers are.
+
+Run `python3 tests/tables.py` to rewrite README.rst; tests/test_readme.py holds that nothing would change.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from ovsha.core.election import RULES  # noqa: E402
+from ovsha.core.transition import PLANS  # noqa: E402
+from ovsha.core.verdict import CRITERIA  # noqa: E402
+
+README = ROOT / "README.rst"
+MARKED = re.compile(r"(\.\. begin (\w+), made by tests/tables\.py\n\n).*?(\n\.\. end \2\n)", re.DOTALL)
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """Return a simple table of reStructuredText."""
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    rule = "  ".join("=" * width for width in widths)
+    lines = [rule, _line(head, widths), rule, *(_line(row, widths) for row in rows), rule]
+    return "\n".join(lines) + "\n"
+
+
+def tables() -> dict[str, str]:
+    """Return every generated table by the name of its markers."""
+    rules = [(rule.name, rule.goal.value, rule.why) for rule in RULES]
+    plans = [
+        (goal.value, str(number), row.step.value)
+        for goal, plan in PLANS.items()
+        for number, row in enumerate(plan, 1)
+    ]
+    verdict = [(str(number), criterion.why) for number, criterion in enumerate(CRITERIA, 1)]
+    return {
+        "rules": table(("rule", "goal", "because"), rules),
+        "plans": table(("goal", "step", "what is done"), plans),
+        "verdict": table(("order", "the side goes on of which it is true that"), verdict),
+    }
+
+
+def rewritten(text: str) -> str:
+    """Return the README's text with the tables that the code has now."""
+    made = tables()
+    return MARKED.sub(lambda found: found[1] + made[found[2]] + found[3], text)
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+if __name__ == "__main__":
+    README.write_text(rewritten(README.read_text()))

@@ -1,0 +1,64 @@
+"""A record comes out of a heartbeat as it went in, and one that is not usable is refused by its field."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Record, Role, Stamp, State
+from ovsha.core.record import from_plain, to_plain
+
+words = st.text(max_size=20)
+numbers = st.integers(0, 2**40)
+ages = st.none() | st.integers(0, 10**6).map(lambda thousandths: thousandths / 1000)
+tokens = st.none() | st.tuples(numbers, numbers)
+records = st.builds(
+    Record,
+    node=words, state=st.sampled_from(State), term=numbers, life=st.sampled_from(Life),
+    role=st.none() | st.sampled_from(Role), source=st.none() | words, serving=st.booleans(),
+    stamp=st.none() | st.builds(Stamp, numbers, words, st.booleans()), token=tokens, in_sync_for=ages, lag=ages,
+    mlag=st.none() | st.sampled_from(MlagRole), link_up=st.none() | st.booleans(), lapsed=st.booleans(),
+    controllers=numbers, ask=st.none() | st.builds(Ask, words, st.sampled_from(Kind)),
+    grant=st.none() | st.builds(Grant, words, st.sampled_from(Kind), tokens, st.booleans()), refusal=words,
+)  # fmt: skip
+
+
+@given(records)
+def test_record_survives_the_journey(record: Record) -> None:
+    assert from_plain(json.loads(json.dumps(to_plain(record)))) == record
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("state", "resting"), ("term", "7"), ("term", True), ("stamp", [1]), ("stamp", {"term": 1}),
+        ("token", [1, "2"]),
+        ("ask", ["x", "whim"]), ("serving", 1), ("lag", -1), ("lag", float("inf")), ("lag", "soon"), ("node", 5),
+        ("grant", ["x", "start", [1], True]), ("role", []), ("life", None),
+    ],
+)  # fmt: skip
+def test_unusable_value_is_refused_by_the_name_of_its_field(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=rf"^{field}: "):
+        from_plain({"node": "sw1", field: value})
+
+
+def test_record_without_a_node_is_refused() -> None:
+    with pytest.raises(ValueError, match="node: is missing"):
+        from_plain({})
+
+
+def test_field_of_a_later_release_is_passed_over() -> None:
+    assert from_plain({"node": "sw1", "novelty": [1, 2]}) == Record("sw1")
+
+
+@given(st.dictionaries(st.sampled_from(["node", "state", "stamp", "token", "ask", "grant", "lag", "role", "x"]),
+                       st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+                                    lambda inner: st.lists(inner, max_size=4), max_leaves=6)))  # fmt: skip
+def test_any_plain_values_give_a_record_or_a_value_error(plain: dict[str, Any]) -> None:
+    with contextlib.suppress(ValueError):
+        assert from_plain(plain).node == plain["node"]

@@ -1,0 +1,72 @@
+"""Of two sides that both serve, one goes on, and both say which without asking each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+
+from ovsha.core.facts import Record
+from ovsha.core.verdict import CRITERIA, SETTLED, winner
+from views import NODE, PEER, records
+
+ONE = Record(NODE, lapsed=False, preferred=None)
+OTHER = replace(ONE, node=PEER)
+
+
+@pytest.mark.parametrize(
+    ("better", "why"),
+    [
+        ({}, "it has watched without a gap"),
+        ({"controllers": 1}, "it has a controller's session"),
+        ({"vteps": 2}, "more VTEP daemons are attached to it"),
+        ({"active_for": SETTLED}, "it has been active for longer"),
+        ({"preferred": PEER}, "it is the preferred side"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_criterion_decides_when_those_above_it_are_equal(better: dict[str, object], why: str) -> None:
+    worse = ONE if better else replace(ONE, lapsed=True)
+    assert winner(worse, replace(OTHER, **better)) == (PEER, why)  # type: ignore[arg-type]
+
+
+def test_every_criterion_is_reached() -> None:
+    assert [criterion.why for criterion in CRITERIA] == [
+        "it has watched without a gap",
+        "it has a controller's session",
+        "more VTEP daemons are attached to it",
+        "it has been active for longer",
+        "it is the preferred side",
+    ]
+
+
+def test_a_criterion_outweighs_all_below_it() -> None:
+    strong = replace(OTHER, controllers=1)
+    weak = replace(ONE, vteps=9, active_for=1e6, preferred=NODE)
+    assert winner(strong, weak) == (PEER, "it has a controller's session")
+
+
+def test_when_all_else_is_equal_the_names_decide() -> None:
+    assert winner(ONE, OTHER) == (NODE, "all else is equal and its name comes first")
+
+
+@given(records, records)
+def test_exchanging_the_sides_exchanges_nothing_in_the_answer(one: Record, other: Record) -> None:
+    one = replace(one, node=NODE)
+    assert winner(one, other) == winner(other, one)
+
+
+@given(records, records)
+def test_both_sides_agree_although_each_knows_its_own_age_now_and_the_others_of_a_moment_ago(
+    one: Record, other: Record
+) -> None:
+    """An age that is compared with another age would let both win, or both lose."""
+    one = replace(one, node=NODE)
+    later = {"active_for": None, "wrote_age": None}
+
+    def aged(record: Record) -> Record:
+        grown = {name: getattr(record, name) for name in later}
+        return replace(record, **{name: age if age is None else age + 0.05 for name, age in grown.items()})
+
+    assert winner(aged(one), other) == winner(one, aged(other))
