@@ -222,6 +222,18 @@ def test_old_copy_does_not_serve_while_the_other_side_is_heard_but_has_no_server
     recover(pair)
 
 
+@pytest.mark.parametrize("step", range(0, 150, 5))
+def test_server_that_dies_at_any_moment_of_a_planned_move_is_replaced(step: int) -> None:
+    pair = started(step)
+    for host in pair.hosts.values():
+        host.server.longest_lag = 0.05
+    pair.switchover("sw2")
+    pair.run(step / 1000)
+    pair.server_kill("sw1")
+    wait_for(pair, lambda: pair.serving() == ["sw2"], 5.0)
+    recover(pair)
+
+
 def test_same_seed_gives_the_same_run() -> None:
     one, other = started(7), started(7)
     for pair in (one, other):

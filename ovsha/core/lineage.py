@@ -65,8 +65,8 @@ def outdated(own: Server, known: int) -> str:
 def missed(own: Server, seen: Token | None) -> str:
     """Say what our copy lacks when the peer was seen with the token `seen` of the same term; "" when nothing.
 
-    The one token that may be under way when a server dies does not count.
+    The one token that may be under way when a server dies does not count; a barrier leaves a number out.
     """
-    if own.token is None or seen is None or seen[0] != own.token[0] or seen[1] - own.token[1] < 2:
+    if own.token is None or seen is None or seen[0] != own.token[0] or seen[1] - own.token[1] < 3:
         return ""
     return f"our copy ends at token {own.token[0]}.{own.token[1]}, the peer's ovsdb-server had {seen[0]}.{seen[1]}"
