@@ -33,7 +33,8 @@ from ovsha.errors import DriverError
 log = logging.getLogger("ovsha")
 
 PEER_LINK, BACKUP_PATH = "peer-link", "backup-path"
-_COUNT_EVERY = 1.0
+_COUNT_EVERY = 2.0
+_PROBE_EVERY = 1.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -240,7 +241,7 @@ class Switch:
         """Return how often the peer's server is probed: each interval once its agent is late."""
         interval = self.config.heartbeat.interval
         age = self.conversation.heard_age(now)
-        return interval if age is None or age > 1.5 * interval else _COUNT_EVERY
+        return interval if age is None or age > 1.5 * interval else _PROBE_EVERY
 
     def _wanted(self, memory: Memory) -> Kept:
         kept = self.store.kept

@@ -23,7 +23,7 @@ from ovsha.drivers.rpc import Channel
 Done = Callable[[str | None], None]
 
 _POLL_EVERY = 1.0
-_ECHO_EVERY = 0.5
+_ECHO_EVERY = 0.8
 _RETRY = 0.05
 _LAST_BREATH = 1.0
 
