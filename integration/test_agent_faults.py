@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 
+from lab import Lab
 from story import (
     LIMIT,
     SERVICE,
@@ -22,14 +23,13 @@ from story import (
     counter,
     in_sync,
     log,
-    named,
     open_here,
     other,
     seconds_with_two,
     strike,
     undisturbed,
 )
-from topology import SW1, SW2
+from switch import Switch
 
 MANUAL = {"restore": {"mode": "manual"}}
 SLEPT = "the agent was not scheduled for"
@@ -38,19 +38,19 @@ SLEPT = "the agent was not scheduled for"
 # -- steady ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("node", [SW1, SW2])
-def test_nobody_notices_that_an_agent_is_killed_stays_dead_and_is_started_again(lab: MakeLab, node: str) -> None:
+def test_nobody_notices_that_an_agent_is_killed_stays_dead_and_is_started_again(lab: MakeLab) -> None:
     pair = begin(lab)
-    victim = named(pair, node)
-    witness = other(pair, victim)
-    with undisturbed(pair):
-        victim.agent.kill()
-        await_word(pair, witness, "the peer is silent")
-    with undisturbed(pair):
-        said = len(log(victim))
-        victim.agent.start()
-        await_word(pair, victim, "the peer is alive", since=said)
-        pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
+    for victim in pair.switches:
+        witness = other(pair, victim)
+        with undisturbed(pair):
+            heard = len(log(witness))
+            victim.agent.kill()
+            await_word(pair, witness, "the peer is silent", since=heard)
+        with undisturbed(pair):
+            heard = len(log(witness))
+            victim.agent.start()
+            await_word(pair, witness, "the peer is alive", since=heard)
+            pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
     await_pair(pair, pair.sw1)
 
 
@@ -62,35 +62,40 @@ def test_nobody_notices_that_both_agents_are_dead_and_come_back_one_after_the_ot
     for switch in reversed(pair.switches):
         with undisturbed(pair):
             switch.agent.start()
-            pair.wait_until(lambda: bool(ask_agent(switch, "version")), LIMIT, "the agent is there")  # noqa: B023
+            await_answer(pair, switch)
     await_pair(pair, pair.sw1)
     await_every_row(pair, pair.sw2)
 
 
-@pytest.mark.parametrize("node", [SW1, SW2])
-def test_nobody_notices_that_an_agent_is_frozen_and_wakes_up(lab: MakeLab, node: str) -> None:
-    pair = begin(lab)
-    victim = named(pair, node)
-    witness = other(pair, victim)
-    with undisturbed(pair):
-        victim.agent.freeze()
-        await_word(pair, witness, "the peer is silent")
-    with undisturbed(pair):
-        victim.agent.thaw()
-        await_word(pair, victim, SLEPT)
-        pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
-    assert counter(victim, "gaps") == 1
+def await_answer(pair: Lab, switch: Switch) -> None:
+    """Wait until the agent answers on its control socket."""
+    pair.wait_until(lambda: bool(ask_agent(switch, "version")), LIMIT, "the agent is there")
 
 
-@pytest.mark.parametrize("node", [SW1, SW2])
-def test_nobody_notices_a_restart_of_an_agent_as_systemd_does_it(lab: MakeLab, node: str) -> None:
+def test_nobody_notices_that_an_agent_is_frozen_and_wakes_up(lab: MakeLab) -> None:
     pair = begin(lab)
-    victim = named(pair, node)
-    with undisturbed(pair):
-        victim.agent.stop()
-        assert victim.agent.exit_status == 0
-        victim.agent.start()
-        pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
+    for victim in pair.switches:
+        witness = other(pair, victim)
+        said, heard = len(log(victim)), len(log(witness))
+        gaps = counter(victim, "gaps")
+        with undisturbed(pair):
+            victim.agent.freeze()
+            await_word(pair, witness, "the peer is silent", since=heard)
+        with undisturbed(pair):
+            victim.agent.thaw()
+            await_word(pair, victim, SLEPT, since=said)
+            pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
+        assert counter(victim, "gaps") > gaps
+
+
+def test_nobody_notices_a_restart_of_an_agent_as_systemd_does_it(lab: MakeLab) -> None:
+    pair = begin(lab)
+    for victim in pair.switches:
+        with undisturbed(pair):
+            victim.agent.stop()
+            assert victim.agent.exit_status == 0
+            victim.agent.start()
+            pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
 
 
 # -- the service is there, its agent is not ----------------------------------------------------------------------------
@@ -122,20 +127,20 @@ def test_an_agent_that_wakes_up_after_its_server_was_replaced_follows(lab: MakeL
 # -- during a failover -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("moment", ["make ovsdb-server active", "add the VIP and announce it", "-> active"])
-def test_a_failover_is_completed_by_the_agent_that_is_started_after_it_died_in_the_middle(
-    lab: MakeLab, moment: str
-) -> None:
+def test_a_failover_is_completed_by_the_agent_that_is_started_after_it_died_in_the_middle(lab: MakeLab) -> None:
     pair = begin(lab, overrides=MANUAL)
-    said = len(log(pair.sw2))
-    pair.sw1.server.kill()
-    strike(pair.sw2, moment, said, pair.sw2.agent.kill)
-    pair.sw2.agent.start()
-    await_service(pair, pair.sw2)
-    await_rows(pair, 50)
-    pair.sw1.server.start(wait=False)
-    await_pair(pair, pair.sw2)
-    assert_little_was_lost_and_all_is_kept(pair, pair.sw2)
+    for moment in ("make ovsdb-server active", "open the remote of the managers", "add the VIP", "-> active"):
+        failing = await_one(pair)
+        survivor = other(pair, failing)
+        said = len(log(survivor))
+        failing.server.kill()
+        strike(survivor, moment, said, survivor.agent.kill)
+        survivor.agent.start()
+        await_service(pair, survivor)
+        await_rows(pair, 50)
+        failing.server.start(wait=False)
+        await_pair(pair, survivor)
+        assert_little_was_lost_and_all_is_kept(pair, survivor)
 
 
 def test_a_failover_happens_although_the_agent_that_lost_its_server_dies_at_once(lab: MakeLab) -> None:
@@ -154,35 +159,35 @@ def test_a_failover_happens_although_the_agent_that_lost_its_server_dies_at_once
 
 # -- during a handover -------------------------------------------------------------------------------------------------
 
-HAND_OVER = "we hand over to the peer: switchover"
-DRAINED = "the peer has drained"
-
-
-@pytest.mark.parametrize(
-    ("victim", "moment"),
-    [(SW1, HAND_OVER), (SW1, "commit the barrier token"), (SW2, "the peer is draining for us"), (SW2, DRAINED)],
-    ids=["giver at once", "giver late", "taker at once", "taker late"],
+MOMENTS = (
+    ("giver", "we hand over to the peer: switchover"),
+    ("giver", "drop the VIP"),
+    ("giver", "commit the barrier token"),
+    ("taker", "the peer is draining for us"),
+    ("taker", "the peer has drained"),
 )
+
+
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
-def test_a_handover_ends_on_one_side_without_loss_when_an_agent_fails_in_the_middle(
-    lab: MakeLab, victim: str, moment: str, fault: str
-) -> None:
-    pair = begin(lab, rate=200, overrides=MANUAL)
-    pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
-    switch = named(pair, victim)
-    witness = other(pair, switch)
-    said, heard = len(log(switch)), len(log(witness))
-    with suppress(TimeoutError):
-        # Without waiting for the answer, which comes when all is over.
-        ask_agent(pair.sw2, "switchover", SW2, limit=0.001)
-    if fault == "kill":
-        strike(switch, moment, said, switch.agent.kill)
-        switch.agent.start()
-    else:
-        strike(switch, moment, said, switch.agent.freeze)
-        await_word(pair, witness, "the peer is silent", since=heard)
-        switch.agent.thaw()
-    serving = await_one(pair)
-    await_rows(pair, 50)
-    await_every_row(pair, serving)
+def test_a_handover_ends_on_one_side_without_loss_when_an_agent_fails_in_the_middle(lab: MakeLab, fault: str) -> None:
+    pair = begin(lab, overrides=MANUAL)
+    for whose, moment in MOMENTS:
+        giver = await_one(pair)
+        taker = other(pair, giver)
+        pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
+        victim, witness = (giver, taker) if whose == "giver" else (taker, giver)
+        said, heard = len(log(victim)), len(log(witness))
+        with suppress(TimeoutError):
+            # Without waiting for the answer, which comes when all is over.
+            ask_agent(taker, "switchover", taker.node, limit=0.001)
+        if fault == "kill":
+            strike(victim, moment, said, victim.agent.kill)
+            victim.agent.start()
+        else:
+            strike(victim, moment, said, victim.agent.freeze)
+            await_word(pair, witness, "the peer is silent", since=heard)
+            victim.agent.thaw()
+        serving = await_one(pair)
+        await_rows(pair, 50)
+        await_every_row(pair, serving)
     assert seconds_with_two(pair) == 0

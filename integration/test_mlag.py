@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from lab import Lab
 from story import (
     LIMIT,
@@ -37,9 +35,8 @@ def await_mlag(pair: Lab, node: str, role: str | None) -> str:
     return mlag(pair, node)[1]
 
 
-@pytest.mark.parametrize("preferred", [SW1, "clag"])
-def test_nobody_notices_that_clagd_stops_or_crashes_on_either_side_and_comes_back(lab: MakeLab, preferred: str) -> None:
-    pair = begin(lab, overrides={"pair": {"preferred": preferred}, "restore": {"delay": 30.0}})
+def test_nobody_notices_that_clagd_stops_or_crashes_on_either_side_and_comes_back(lab: MakeLab) -> None:
+    pair = begin(lab, overrides={**FOLLOW_CLAG, "restore": {"delay": 30.0}})
     for node in (SW2, SW1):
         clagd = named(pair, node).clagd
         for end in (clagd.stop, clagd.kill):

@@ -83,6 +83,7 @@ MUTATIONS = (
     Mutation(
         "5: a busy server is no dead server", "election",
         "c.peer.life in (Life.DOWN, Life.HUNG) and not c.peer.serving", "c.peer.life is not Life.UP",
+        "test_election.py",
     ),
     Mutation(
         "6: an agent that starts takes over what it finds", "transition",
@@ -92,6 +93,7 @@ MUTATIONS = (
     Mutation(
         "progress: a promise is not over before it is used", "handover",
         "_newest_term(c) > c.memory.grant_term", "_newest_term(c) > lineage.term_of(c.view.server.stamp)",
+        "test_handover.py",
     ),
     Mutation(
         "progress: the clagd primary gets the service of a cut pair", "side",
