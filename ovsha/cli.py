@@ -7,20 +7,19 @@ configuration.  An error is one line on the standard error.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ovsha import __version__, client
 from ovsha import config as configuration
+from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, find, group, question, show
 from ovsha.core import status_text
 from ovsha.core.status import SCHEMA, sync_status
 from ovsha.errors import ConfigError, DriverError
 
-DEFAULT_CONFIG = Path("/etc/ovsha/ovsha.yaml")
 _MARGIN = 5.0
 """Seconds that a switchover's answer may come after the agent's own time limit for it."""
 
@@ -60,45 +59,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="ovsha", allow_abbrev=False, description="Keep the OVSDB servers of an MLAG pair available.")
     parser.add_argument("--version", action="version", version=f"ovsha {__version__}")
-    _add_common(parser, DEFAULT_CONFIG, None)
+    add_common(parser, DEFAULT_CONFIG, None)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    agent = _command(commands, "agent", _agent, "run the agent of this switch")
-    _add_config(agent, argparse.SUPPRESS)
-    _question(commands, "sync-status", _sync_status, "show whether both sides are in sync; exit status 0 if they are")
-    _question(commands, "status", _status, "show all that the agent knows; exit status 0 if nothing is wrong")
-    move = _question(commands, "switchover", _switchover, "move the service to the other side, losing nothing")
+    agent = command(commands, "agent", _agent, "run the agent of this switch")
+    add_config(agent, argparse.SUPPRESS)
+    question(commands, "sync-status", _sync_status, "show whether both sides are in sync; exit status 0 if they are")
+    question(commands, "status", _status, "show all that the agent knows; exit status 0 if nothing is wrong")
+    move = question(commands, "switchover", _switchover, "move the service to the other side, losing nothing")
     move.add_argument("--to", metavar="NODE", default="", help="to this side; default: the one that does not serve")
-    config = commands.add_parser("config", help="look at a configuration file", allow_abbrev=False)
-    actions = config.add_subparsers(metavar="ACTION", required=True)
-    check = _command(actions, "check", _config_check, "say whether a configuration file can be used")
+    actions = group(commands, "config", "look at a configuration file")
+    check = command(actions, "check", _config_check, "say whether a configuration file can be used")
     check.add_argument("file", metavar="FILE", type=Path, nargs="?", default=DEFAULT_CONFIG)
     return parser
-
-
-def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], help: str) -> Any:
-    command = commands.add_parser(name, help=help, description=help.capitalize() + ".", allow_abbrev=False)
-    command.set_defaults(run=run)
-    return command
-
-
-def _question(commands: Any, name: str, run: Callable[[argparse.Namespace], int], help: str) -> Any:
-    command = _command(commands, name, run, help)
-    command.add_argument("--json", action="store_true", help="print JSON")
-    _add_common(command, argparse.SUPPRESS, argparse.SUPPRESS)
-    return command
-
-
-def _add_common(parser: argparse.ArgumentParser, config: object, target: object) -> None:
-    """Add the options that may stand before and after a command; the ones after it win."""
-    _add_config(parser, config)
-    parser.add_argument(
-        "--target", metavar="SOCKET", type=Path, default=target, help="the agent's control socket; then no file is read"
-    )
-
-
-def _add_config(parser: argparse.ArgumentParser, default: object) -> None:
-    about = f"the configuration file; default: {DEFAULT_CONFIG}"
-    parser.add_argument("--config", metavar="FILE", type=Path, default=default, help=about)
 
 
 def _agent(options: argparse.Namespace) -> int:
@@ -123,35 +95,24 @@ def _config_check(options: argparse.Namespace) -> int:
 
 
 def _sync_status(options: argparse.Namespace) -> int:
-    document = client.ask_json(_find(options), "status", "json", schema=SCHEMA)
-    _print(options, sync_status(document), status_text.sync_text)
+    document = client.ask_json(find(options), "status", "json", schema=SCHEMA)
+    show(options, sync_status(document), status_text.sync_text)
     return 0 if document["in_sync"] else 1
 
 
 def _status(options: argparse.Namespace) -> int:
-    document = client.ask_json(_find(options), "status", "json", schema=SCHEMA)
-    _print(options, document, status_text.status_text)
+    document = client.ask_json(find(options), "status", "json", schema=SCHEMA)
+    show(options, document, status_text.status_text)
     return 0 if document["healthy"] else 1
 
 
 def _switchover(options: argparse.Namespace) -> int:
-    find = _find(options)
+    agent = find(options)
     # Asked first, for its time limit, and because an agent that hangs should not be waited for as long as that.
-    timeout = client.ask_json(find, "status", "json", schema=SCHEMA)["settings"]["handover_timeout"]
+    timeout = client.ask_json(agent, "status", "json", schema=SCHEMA)["settings"]["handover_timeout"]
     form = ("json",) if options.json else ()
-    print(client.ask(find, "switchover", options.to, *form, limit=timeout + _MARGIN), end="")
+    print(client.ask(agent, "switchover", options.to, *form, limit=timeout + _MARGIN), end="")
     return 0
-
-
-def _find(options: argparse.Namespace) -> client.Find:
-    if options.target is not None:
-        target: Path = options.target.absolute()
-        return lambda: target
-    return client.in_directory(configuration.load(options.config).run_directory)
-
-
-def _print(options: argparse.Namespace, document: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> None:
-    print(json.dumps(document, indent=2) if options.json else text(document).rstrip("\n"))
 
 
 def _fail(message: str, status: int) -> int:
