@@ -236,6 +236,7 @@ class Snapshots:
 
     directory: Path = key("Where the snapshots are kept.", read.absolute_path, "/var/lib/ovsha/snapshots")
     keep: int = key("How many of them are kept.", read.whole(1, 1000), 5)
+    max_age: int = key("After how many days one of them is removed; the newest one stays.", read.whole(1, 36500), 30)
 
 
 @dataclass(frozen=True, kw_only=True)

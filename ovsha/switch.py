@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from time import gmtime, strftime
 
 from ovs.poller import Poller
 
@@ -24,7 +23,7 @@ from ovsha.drivers.announce import Announcer
 from ovsha.drivers.clag import ClagReader
 from ovsha.drivers.peer import Endpoint, PeerLink
 from ovsha.drivers.server import LocalServer
-from ovsha.drivers.snapshot import Snapshots
+from ovsha.drivers.snapshot import Snapshots, label
 from ovsha.drivers.source import PeerSource
 from ovsha.drivers.store import Kept, Store
 from ovsha.drivers.vip import Vip as VipDriver
@@ -106,7 +105,10 @@ class Switch:
             max_delay=max(1.0, config.heartbeat.dead_interval),
         )  # fmt: skip
         self.peer = PeerLink(self.conversation, endpoints)
-        self.snapshots = Snapshots(config.server.file, config.snapshots.directory, config.snapshots.keep)
+        kept_copies = config.snapshots
+        self.snapshots = Snapshots(
+            config.server.file, kept_copies.directory, kept_copies.keep, kept_copies.max_age
+        )
         self.store = Store(config.state_directory / "state.json", kept)
         self.record: Record | None = None
         self.heard = False
@@ -132,6 +134,7 @@ class Switch:
         self.snapshots.run()
         self.store.run(now, self._wanted(memory))
         self._watch("store", self.store.trouble)
+        self._watch("snapshots", self.snapshots.trouble)
         if self._carrier is not self.vip.peer_carrier:
             self._carrier = self.vip.peer_carrier
             self.clag.poke(now)
@@ -217,7 +220,7 @@ class Switch:
             self.server.saved = error is None
             done(error)
 
-        self.snapshots.take(f"{strftime('%Y%m%dT%H%M%SZ', gmtime())}-term{term}", taken)
+        self.snapshots.take(label(term, self.server.contents.empty), taken)
 
     def close(self, now: float) -> None:
         """Let go of everything and change nothing: a healthy service goes on."""

@@ -1,49 +1,102 @@
 """Keep copies of the database file before anything may erase it.
 
 A child does the work, so that a large file or a slow disk never blocks the loop: copy,
-fsync, rename, fsync of the directory.  A copy that was interrupted keeps the ending
-`.part` and is removed at the next start.
+fsync, rename, fsync of the directory.  (A hard link would be no copy: ovsdb-server appends
+to the file in place.)  A snapshot never fills a disk: without room for it, and for the copy
+that is to follow into the database file, it is refused.  A file that has not changed since
+its last snapshot is not copied again.
+
+What lies in the directory, and how long:
+
+`TIME-termN.db`
+    A database of term N; N is 0 when its lineage is unknown, and these are counted by
+    themselves.  Of each of the two the newest `keep` stay, and of those none that is older
+    than `max_age` days, but the newest one of all stays in any case.
+`TIME-blank.db`
+    A database without a switch in it and without a lineage: one just made, or what a copy
+    that was broken off has left.  Only the newest one stays, so that many of them never
+    push out a good one.
+`TIME-....2.db`
+    The second one of that second.
+`*.part`
+    One that is being taken, or was interrupted: removed at the next start.
+
+TIME is UTC by this switch's clock.  Nothing else is ever touched: an operator who renames a
+snapshot keeps it.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ovs.poller import POLLIN, Poller
 
 _SCRIPT = (
     'umask 077 && mkdir -p -- "$3" && cp -- "$1" "$2.part" && sync -- "$2.part"'
-    ' && mv -- "$2.part" "$2" && sync -- "$3"'
+    ' && mv -- "$2.part" "$2" && sync -- "$3" || { rm -f -- "$2.part"; exit 1; }'
 )
+_NAME = re.compile(r"\d{8}T\d{6}Z-(?P<label>term\d+|blank)(\.\d+)?\.db")
+_DAY = 86400.0
+_MEGABYTE = 1 << 20
+_MARGIN = 16 * _MEGABYTE
+"""What stays free on a disk for everybody else."""
+
+Mark = tuple[int, int, int, int]
+
+
+def label(term: int, blank: bool) -> str:
+    """Return what a snapshot of a database of that term is called; 0 is unknown lineage, `blank` has no switch."""
+    return "blank" if blank and not term else f"term{term}"
 
 
 class Snapshots:
-    """The last `keep` snapshots in `directory` of the database file `source`."""
+    """The snapshots in `directory` of the database file `source`: `keep` of a sort, for `max_age` days.
 
-    def __init__(self, source: Path, directory: Path, keep: int) -> None:
+    `trouble` says why old ones cannot be removed, "" when they can.
+    """
+
+    def __init__(self, source: Path, directory: Path, keep: int, max_age: float) -> None:
+        self.trouble = ""
         self._source = source
         self._directory = directory
         self._keep = keep
+        self._max_age = max_age
         self._child: subprocess.Popen[bytes] | None = None
+        self._target = directory
         self._done: Callable[[str | None], None] = lambda error: None
-        for part in directory.glob("*.part"):
-            part.unlink(missing_ok=True)
+        self._copying: Mark | None = None
+        self._copied: tuple[Mark, Path] | None = None
+        self._remove(list(directory.glob("*.part")))
+        self._prune()
 
-    def take(self, name: str, done: Callable[[str | None], None]) -> None:
-        """Copy the file as it is now; `done` gets None when the copy is on disk, or the error's text."""
+    def names(self) -> tuple[str, ...]:
+        """Return the names of what can be gone back to, the newest first, the blank ones left out."""
+        return tuple(path.name for path in reversed(self._known()) if _sort(path) != "blank")
+
+    def take(self, what: str, done: Callable[[str | None], None]) -> None:
+        """Copy the file as it is now; `done` gets None when the copy is on disk, or the error's text.
+
+        `what` is a `label`.
+        """
         if self._child is not None:
             done("another snapshot is still being taken")
             return
-        target = self._directory / f"{name}.db"
-        command = ["/bin/sh", "-c", _SCRIPT, "ovsha-snapshot", str(self._source), str(target), str(self._directory)]
         try:
-            self._child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-            )
+            mark = _mark(self._source)
+            if self._copied is not None and self._copied[0] == mark and self._copied[1].exists():
+                _require({self._source: mark[2]})
+                done(None)
+                return
+            self._prune()
+            _require({self._source: mark[2], self._directory: mark[2]})
+            self._begin(what, mark)
         except OSError as error:
-            done(f"a snapshot of {self._source} cannot be taken: {error}")
+            done(self._failure(str(error)))
             return
         self._done = done
 
@@ -53,12 +106,13 @@ class Snapshots:
         if child is None or child.poll() is None:
             return
         assert child.stderr is not None
-        said = child.stderr.read().decode(errors="replace").strip()
+        said = child.stderr.read().decode(errors="replace").strip().replace("\n", "; ")
         child.stderr.close()
         self._child, done = None, self._done
         if child.returncode:
-            done(f"a snapshot of {self._source} cannot be taken: {said or f'exit status {child.returncode}'}")
+            done(self._failure(said or f"exit status {child.returncode}"))
             return
+        self._note_copy()
         self._prune()
         done(None)
 
@@ -76,10 +130,96 @@ class Snapshots:
                 self._child.stderr.close()
             self._child = None
 
+    def _begin(self, what: str, mark: Mark) -> None:
+        stem, number = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{what}", 1
+        self._target = self._directory / f"{stem}.db"
+        while self._target.exists():
+            number += 1
+            self._target = self._directory / f"{stem}.{number}.db"
+        words = ("ovsha-snapshot", str(self._source), str(self._target), str(self._directory))
+        self._child = subprocess.Popen(
+            ["/bin/sh", "-c", _SCRIPT, *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+        self._copying = mark
+
+    def _note_copy(self) -> None:
+        """Remember what was copied, if it was not written to meanwhile."""
+        try:
+            unchanged = _mark(self._source) == self._copying
+        except OSError:
+            unchanged = False
+        self._copied = (self._copying, self._target) if unchanged and self._copying is not None else None
+
+    def _failure(self, why: str) -> str:
+        return f"a snapshot of {self._source} cannot be taken, and nothing is erased without one: {why}"
+
+    def _known(self) -> list[Path]:
+        """Return the snapshots, the oldest first."""
+        found = []
+        for path in self._directory.glob("*.db"):
+            try:
+                if _NAME.fullmatch(path.name):
+                    found.append((path.stat().st_mtime_ns, path.name, path))
+            except FileNotFoundError:
+                continue  # somebody else has removed it meanwhile
+        return [path for _, _, path in sorted(found)]
+
     def _prune(self) -> None:
-        """Remove all but the newest snapshots."""
-        found = sorted(self._directory.glob("*.db"), key=lambda path: path.stat().st_mtime_ns)
-        for path in found[: -self._keep]:
-            path.unlink(missing_ok=True)
+        """Remove what is too many or too old."""
+        try:
+            self._remove(list(self._surplus(self._known())))
+        except OSError as error:
+            self.trouble = f"old snapshots cannot be removed: {error}"
+
+    def _surplus(self, known: list[Path]) -> Iterator[Path]:
+        protected = {self._target, *[path for path in known if _sort(path) != "blank"][-1:]}
+        oldest_allowed = time.time() - self._max_age * _DAY
+        for sort, limit in (("term", self._keep), ("unknown", self._keep), ("blank", 1)):
+            # What was taken last is the newest, even if the clock was set back.
+            alike = sorted((path for path in known if _sort(path) == sort), key=lambda path: path == self._target)
+            yield from alike[:-limit]
+            for path in alike[-limit:]:
+                if path not in protected and path.stat().st_mtime < oldest_allowed:
+                    yield path
+
+    def _remove(self, paths: list[Path]) -> None:
+        self.trouble = ""
+        for path in paths:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                self.trouble = f"an old snapshot cannot be removed: {error}"
 
 
+def _sort(path: Path) -> str:
+    """Return what the snapshot is counted with."""
+    match = _NAME.fullmatch(path.name)
+    what = match["label"] if match else ""
+    return {"blank": "blank", "term0": "unknown"}.get(what, "term")
+
+
+def _mark(path: Path) -> Mark:
+    """Return what changes with the file: where it is, how long, and when it was written last."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _require(needs: dict[Path, int]) -> None:
+    """Raise OSError unless there is room for so many bytes more at each place, a file or a directory."""
+    by_disk: dict[int, tuple[Path, int]] = {}
+    for place, size in needs.items():
+        existing = next(path for path in (place, *place.parents) if path.exists())
+        disk = existing.stat().st_dev
+        by_disk[disk] = (existing, by_disk.get(disk, (existing, 0))[1] + size)
+    for place, size in by_disk.values():
+        space = os.statvfs(place)
+        free, needed = space.f_bavail * space.f_frsize, size + _MARGIN
+        if free < needed:
+            raise OSError(
+                f"{place}: its disk has {free // _MEGABYTE} MB free and {needed // _MEGABYTE + 1} are needed;"
+                " free some there"
+            )

@@ -6,6 +6,7 @@ that a slow disk never blocks the loop.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -75,11 +76,16 @@ def _parse(data: Any) -> Kept:
 def save(path: Path, kept: Kept) -> None:
     """Put `kept` on disk for good.  Raises OSError when the disk does not take it."""
     part = path.with_name(path.name + ".part")
-    with part.open("w") as file:
-        json.dump(asdict(kept), file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("w") as file:
+            json.dump(asdict(kept), file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)  # what is left of it would only help to fill the disk
+        raise
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
@@ -111,7 +117,9 @@ class Store:
             if error is None:
                 self.kept, self.trouble = kept, ""
             else:
-                self.trouble, self._retry_at = f"{self._path}: cannot be written: {error}", now + 1.0
+                why = error.strerror if isinstance(error, OSError) and error.strerror else error
+                self.trouble = f"{self._path}: cannot be written: {why}; free space there or make it writable"
+                self._retry_at = now + 1.0
         if self._saving is None and wanted != self.kept and now >= self._retry_at:
             future = self._thread.submit(save, self._path, wanted)
             future.add_done_callback(lambda done: self._ring())
