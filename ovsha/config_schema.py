@@ -149,6 +149,13 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Exchange:
+    """What one switch may ask the other one: files, traces, bundles."""
+
+    port: int = key("The TCP port on each switch's peer link address, for its peer's questions.", read.port, 5345)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Server:
     """The ovsdb-server of this switch."""
 
@@ -259,6 +266,7 @@ class Config:
     vip: Vip = section(Vip)
     replication: Replication = section(Replication)
     heartbeat: Heartbeat = section(Heartbeat)
+    exchange: Exchange = section(Exchange)
     server: Server = section(Server)
     clag: Clag = section(Clag)
     restore: Restore = section(Restore)

@@ -27,7 +27,7 @@ def outside(agent: Agent, now: float) -> Outside:
         paths=_paths(agent, now),
         clag_age=switch.clag.age(now),
         managers=tuple(Manager(row.target, active and row.connected) for row in switch.server.contents.managers),
-        counters={**agent.counters, **switch.conversation.counters},
+        counters={**agent.counters, **switch.conversation.counters, **switch.exchange.counters},
         moved=None if agent.moved is None else Moved(now - agent.moved[0], agent.moved[1]),
         under_way=orders.under_way.value if orders.under_way else "",
         # An error of a step that is no longer wanted is history.

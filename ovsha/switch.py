@@ -21,6 +21,8 @@ from ovsha.core.heartbeat import Conversation
 from ovsha.drivers import sockdiag
 from ovsha.drivers.announce import Announcer
 from ovsha.drivers.clag import ClagReader
+from ovsha.drivers.exchange import Exchange
+from ovsha.drivers.files import Files
 from ovsha.drivers.peer import Endpoint, PeerLink
 from ovsha.drivers.server import LocalServer
 from ovsha.drivers.snapshot import Snapshots, label
@@ -110,6 +112,10 @@ class Switch:
             config.server.file, kept_copies.directory, kept_copies.keep, kept_copies.max_age
         )
         self.store = Store(config.state_directory / "state.json", kept)
+        files = Files(config.state_directory)
+        self.exchange = Exchange(
+            self.own_address, config.exchange.port, key, {}, {"fetch": files.fetch, "list": files.list}
+        )
         self.record: Record | None = None
         self.heard = False
         self.stale = False
@@ -135,6 +141,8 @@ class Switch:
         self.store.run(now, self._wanted(memory))
         self._watch("store", self.store.trouble)
         self._watch("snapshots", self.snapshots.trouble)
+        self.exchange.run(now)
+        self._watch("exchange", self.exchange.trouble)
         if self._carrier is not self.vip.peer_carrier:
             self._carrier = self.vip.peer_carrier
             self.clag.poke(now)
@@ -152,6 +160,7 @@ class Switch:
         self.clag.wait(poller, now)
         self.snapshots.wait(poller)
         self.store.wait(poller)
+        self.exchange.wait(poller, now)
 
     def observe(self, now: float, woke: bool) -> View:
         """Return all that is known now."""
@@ -227,6 +236,7 @@ class Switch:
         self.clag.close()
         self.snapshots.close()
         self.store.close()
+        self.exchange.close()
         self.announcer.close()
         self.vip.close()
         self.peer.close()

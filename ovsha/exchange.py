@@ -1,0 +1,165 @@
+"""Ask the peer's agent, and fetch files from it; this blocks, so it is for commands and children of the agent.
+
+The form of what is said is in ovsha.core.exchange.  Every wait has a limit, and whatever
+goes wrong is one DriverError.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import errno
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ovsha.core import exchange as codec
+from ovsha.errors import DriverError
+
+
+class Asker:
+    """A connection to the agent at `address`; all that is asked over it may take `limit` seconds together.
+
+    Raises DriverError when nobody answers there, as everything here does for what the other side or the network does.
+    """
+
+    def __init__(self, address: str, port: int, key: bytes, limit: float) -> None:
+        self.where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        self._address, self._key, self._limit = address.partition("%")[0], key, limit
+        self._deadline = time.monotonic() + limit
+        with self._told("cannot be reached"):
+            self._sock = socket.create_connection((address, port), limit)
+        try:
+            greeting = self._receive(codec.GREETING)
+            if not greeting.startswith(codec.MAGIC):
+                raise DriverError(f"what answers at {self.where} is no agent of this release; see exchange.port")
+        except BaseException:
+            self._sock.close()
+            raise
+        self._nonce = greeting[len(codec.MAGIC) :]
+
+    def ask(self, method: str, params: Mapping[str, Any]) -> Any:
+        """Return what the agent answers.  Raises DriverError, also with what it refuses by."""
+        own = secrets.token_bytes(codec.NONCE)
+        with self._told("does not take the question"):
+            self._sock.settimeout(self._left())
+            self._sock.sendall(codec.request(self._key, self._address, self._nonce, own, method, params))
+        size = int.from_bytes(self._receive(codec.LENGTH))
+        if not codec.TAG < size <= codec.MAX_ANSWER + codec.TAG:
+            raise DriverError(f"the agent at {self.where} answers {method} with {size} bytes, which cannot be")
+        try:
+            result, error, self._nonce = codec.read_answer(
+                self._key, self._address, self._nonce, own, self._receive(size)
+            )
+        except codec.Refused as refusal:
+            raise DriverError(f"the answer of {self.where} is {refusal.reason}: it has not our pair key") from None
+        if error:
+            raise DriverError(f"the agent at {self.where} refuses {method}: {error}")
+        return result
+
+    def close(self) -> None:
+        """End the connection."""
+        self._sock.close()
+
+    def __enter__(self) -> Asker:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self.close()
+
+    def _receive(self, size: int) -> bytes:
+        data = b""
+        with self._told("does not answer"):
+            while len(data) < size:
+                self._sock.settimeout(self._left())
+                more = self._sock.recv(min(size - len(data), 65536))
+                if not more:
+                    raise DriverError(
+                        f"the agent at {self.where} ended the connection: it has another key, or too much to do"
+                    )
+                data += more
+        return data
+
+    def _left(self) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(errno.ETIMEDOUT, "timed out")
+        return left
+
+    @contextlib.contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError:
+            raise DriverError(f"the agent at {self.where} {what} within {self._limit:g} s; see its log") from None
+        except OSError as error:
+            raise DriverError(f"the agent at {self.where} {what}: {error.strerror or error}") from None
+
+
+def ask(address: str, port: int, key: bytes, method: str, params: dict[str, Any], limit: float) -> Any:
+    """Return what the agent at `address` answers within `limit` seconds.
+
+    Raises DriverError when nobody answers, when the answer is not that of an agent with our key, or with the reason
+    for which the agent refuses.
+    """
+    with Asker(address, port, key, limit) as asker:
+        return asker.ask(method, params)
+
+
+def fetch(address: str, port: int, key: bytes, kind: str, name: str, target: Path, limit: float) -> int:
+    """Save the file `name` of `kind` that the agent at `address` has as `target`; return its size in bytes.
+
+    The file is there whole or not at all.  `limit`: seconds for all of it.  Raises DriverError as `ask` does, and when
+    the disk here does not take it or the file changes meanwhile.
+    """
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        with Asker(address, port, key, limit) as asker, part.open("wb") as file:
+            total = 0
+            for data in _slices(asker, kind, name):
+                file.write(data)
+                total += len(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise DriverError(f"{target}: cannot be written: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+    return total
+
+
+def _slices(asker: Asker, kind: str, name: str) -> Iterator[bytes]:
+    offset, first = 0, None
+    while first is None or offset < first:
+        found = asker.ask("fetch", {"kind": kind, "name": name, "offset": offset, "size": codec.SLICE})
+        data, total = _slice(found, asker.where)
+        if total != (total if first is None else first) or (not data and offset < total):
+            raise DriverError(f"{kind}/{name} of {asker.where} changed while it was fetched; try again")
+        yield data
+        offset, first = offset + len(data), total
+
+
+def _slice(found: Any, where: str) -> tuple[bytes, int]:
+    try:
+        data, total = base64.b64decode(found["data"], validate=True), found["total"]
+    except (KeyError, TypeError, binascii.Error):
+        total = None
+    if type(total) is not int or total < 0:
+        raise DriverError(f"the agent at {where} answers fetch in a form of another release; upgrade both switches")
+    return data, total
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
