@@ -10,7 +10,8 @@
 #   make install    put it on this machine, below DESTDIR if that is given; keeps a configuration that is there
 #   make clean      remove what they left in this directory
 #
-# PYTEST_ARGS goes to each pytest: make unit PYTEST_ARGS='-k config'
+# PYTEST_ARGS goes to each pytest: make unit PYTEST_ARGS='-k config'.  Tests run side by side, for two cores; those of
+# the lab mostly wait.  PYTEST_ARGS='-n 0' runs them one after the other, where a debugger can be used.
 
 PYTHON := /usr/bin/python3
 PYTEST_ARGS ?=
@@ -28,13 +29,13 @@ test: unit lab-test
 unit: unit-debian unit-current
 
 unit-debian: deps-apt
-	$(PYTHON) -m pytest tests $(PYTEST_ARGS)
+	$(PYTHON) -m pytest tests -n 2 $(PYTEST_ARGS)
 
 unit-current: deps
-	.venv/bin/python -m pytest tests $(PYTEST_ARGS)
+	.venv/bin/python -m pytest tests -n 2 $(PYTEST_ARGS)
 
 lab-test: deps-apt
-	$(PYTHON) -m pytest integration $(PYTEST_ARGS)
+	$(PYTHON) -m pytest integration -n 3 $(PYTEST_ARGS)
 
 lint: ruff mypy
 

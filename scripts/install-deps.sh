@@ -22,6 +22,7 @@ packages='
     python3-openvswitch
     python3-pyroute2
     python3-pytest
+    python3-pytest-xdist
     python3-scapy
     python3-tenacity
     python3-venv
