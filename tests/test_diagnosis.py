@@ -17,6 +17,7 @@ from made_up_pair import (
     SERVING,
     SETTINGS,
     SOURCE,
+    UP,
     document,
     lost,
     names,
@@ -41,7 +42,8 @@ from ovsha.core.facts import (
     Vip,
 )
 from ovsha.core.lineage import PARKED
-from ovsha.core.outside import Outside
+from ovsha.core.outside import Outside, PathReport
+from ovsha.core.path import PathState
 
 
 def test_a_server_that_says_replicating_is_not_believed_without_the_token() -> None:
@@ -159,6 +161,22 @@ def test_what_only_weakens_the_pair_is_told_and_leaves_it_in_sync(
 def test_a_side_that_has_only_just_opened_misses_nobody() -> None:
     fresh = replace(ACTIVE_PEER, active_for=2.0, controllers=0, vteps=0)
     assert document(replace(FOLLOWING, record=fresh))["healthy"]
+
+
+@pytest.mark.parametrize(
+    ("state", "what", "do"),
+    [
+        (PathState.ONE_WAY_IN, "one-way in: sw2 hears sw1 there and is not heard", "packets from sw2 to sw1"),
+        (PathState.ONE_WAY_OUT, "one-way out: sw1 hears sw2 there and is not heard", "packets from sw1 to sw2"),
+        (PathState.DEGRADED, "degraded", "see its interface"),
+    ],
+)
+def test_a_path_that_works_one_way_only_is_told_with_the_way_that_is_cut(state: PathState, what: str, do: str) -> None:
+    path = PathReport(replace(UP, state=state))
+    (problem,) = document(outside=replace(OUTSIDE, paths={"peer-link": path}))["problems"]
+    assert (problem["name"], problem["level"]) == ("path", "degraded")
+    assert problem["what"] == f"the heartbeat path peer-link is {what}"
+    assert do in problem["do"]
 
 
 @pytest.mark.parametrize(

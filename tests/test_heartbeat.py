@@ -191,7 +191,7 @@ def test_random_bytes_are_counted_and_change_nothing(noise: bytes) -> None:
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5))
 JSON = st.recursive(SCALARS, lambda deeper: st.lists(deeper, max_size=4), max_leaves=6)
-FIELDS = ("pair", "node", "boot", "seq", "path", "at", "echo", "hello", "state")
+FIELDS = ("pair", "node", "boot", "seq", "path", "at", "echo", "hello", "state", "others")
 
 
 @given(name=st.sampled_from(FIELDS), value=JSON)
@@ -199,7 +199,7 @@ def test_an_authentic_packet_of_any_form_never_raises(name: str, value: object) 
     left, right, at = met()
     body = body_of(right.say(1, at)[0][1])
     left.talk.receive(forge(body | {name: value}), "peer_link", at)
-    del body[name]
+    body.pop(name, None)
     left.talk.receive(forge(body), "peer_link", at)
 
 
@@ -215,7 +215,8 @@ def test_a_peer_that_names_what_we_never_sent_is_malformed() -> None:
     body = body_of(right.say(1, at)[0][1])
     echo = [left.talk.boot, 10_000, 0, 0]
     assert left.talk.receive(forge(body | {"echo": echo}), "peer_link", at) is None
-    assert refused(left) == {"malformed": 1}
+    assert left.talk.receive(forge(body | {"others": {"backup_path": 10_000}}), "peer_link", at) is None
+    assert refused(left) == {"malformed": 2}
 
 
 @pytest.mark.parametrize(
@@ -446,9 +447,43 @@ def test_a_peer_that_hears_us_on_one_path_only_shows_the_other_as_one_way() -> N
         when = at + turn * 0.1
         right.hear(left.say(turn, when)[1:], when)  # our packets on the peer link are lost
         assert left.hear(right.say(turn, when), when) == [turn, turn]
-    assert left.path(when, "peer_link") == PathState.ONE_WAY
+    assert left.path(when, "peer_link") == PathState.ONE_WAY_IN
     assert left.path(when, "backup_path") == PathState.UP
-    assert right.path(when, "peer_link") == PathState.DOWN
+    assert right.path(when, "peer_link") == PathState.ONE_WAY_OUT
+    assert right.path(when, "backup_path") == PathState.UP
+
+
+def test_a_path_cut_one_way_since_before_the_two_met_is_told_as_such_on_both_sides() -> None:
+    left, right = side("sw1"), side("sw2")
+    for turn in range(10):
+        when = turn * 0.1
+        right.hear(left.say(turn, when)[1:], when)
+        left.hear(right.say(turn, when), when)
+    assert left.path(when, "peer_link") == PathState.ONE_WAY_IN
+    assert right.path(when, "peer_link") == PathState.ONE_WAY_OUT
+
+
+def test_a_path_cut_both_ways_is_never_taken_for_a_one_way_path() -> None:
+    left, right, at = met()
+    seen: dict[str, set[str]] = {"sw1": set(), "sw2": set()}
+    for turn in range(20):
+        when = at + turn * 0.1
+        right.hear(left.say(turn, when)[1:], when + 0.001)
+        left.hear(right.say(turn, when + 0.05)[1:], when + 0.051)
+        for each in (left, right):
+            seen[each.talk.node].add(each.path(when + 0.051))
+    assert seen == {"sw1": {"up", "degraded", "down"}, "sw2": {"up", "degraded", "down"}}
+
+
+def test_a_path_that_works_again_after_it_was_cut_one_way_is_up_on_both_sides() -> None:
+    left, right, at = met()
+    for turn in range(20):
+        when = at + turn * 0.1
+        right.hear(left.say(turn, when)[turn < 10 :], when)
+        left.hear(right.say(turn, when), when)
+        if turn == 9:
+            assert (left.path(when), right.path(when)) == ("one-way in", "one-way out")
+    assert (left.path(when), right.path(when)) == ("up", "up")
 
 
 def test_a_peer_that_hears_nothing_is_believed_all_the_same_and_one_way() -> None:
@@ -457,7 +492,7 @@ def test_a_peer_that_hears_nothing_is_believed_all_the_same_and_one_way() -> Non
         when = at + turn * 0.1
         left.say(turn, when)
         assert left.hear(right.say(turn, when), when) == [turn, turn]
-    assert [left.path(when, path) for path in PATHS] == ["one-way", "one-way"]
+    assert [left.path(when, path) for path in PATHS] == ["one-way in", "one-way in"]
 
 
 def test_a_path_that_works_one_way_each_lets_the_two_meet() -> None:
@@ -477,7 +512,7 @@ def test_a_path_just_heard_is_given_the_dead_interval_to_have_heard_us() -> None
     left.hear(right.say(2, 0.39), 0.39)
     assert left.path(0.39, "backup_path") == "up"
     left.hear(right.say(3, 0.41), 0.41)
-    assert left.path(0.41, "backup_path") == "one-way"
+    assert left.path(0.41, "backup_path") == "one-way in"
 
 
 def test_what_was_queued_while_we_were_away_is_no_sign_of_life() -> None:

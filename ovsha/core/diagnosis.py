@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from ovsha.core import diagnosis_wire
 from ovsha.core.case import USABLE, Case
 from ovsha.core.facts import Kind, Life, Presence, Record, Role, State
 from ovsha.core.lineage import PARKED
 from ovsha.core.outside import Outside
-from ovsha.core.path import PathState
 from ovsha.core.side import Decision
 from ovsha.core.words import span
 
@@ -231,16 +231,8 @@ def _failing(m: Moment) -> Iterator[Finding]:
 
 
 def _paths(m: Moment) -> Iterator[Finding]:
-    if m.decision.presence in (Presence.DEAD, Presence.NEVER):
-        return
-    for name, report in m.outside.paths.items():
-        if report.path.state is not PathState.UP:
-            age = report.path.heard_age
-            state = report.path.state.value
-            since = f" for {span(age)}" if report.path.state is PathState.DOWN and age is not None else ""
-            trouble = f": {report.trouble}" if report.trouble else ""
-            what = f"the heartbeat path {name} is {state}{since}{trouble}"
-            yield what, "see its interface and addresses on both switches"
+    if m.decision.presence not in (Presence.DEAD, Presence.NEVER):
+        yield from diagnosis_wire.paths(m.own.node, m.case.view.settings.peer, m.outside.paths)
 
 
 def _link(m: Moment) -> Iterator[Finding]:

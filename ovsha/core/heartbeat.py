@@ -98,6 +98,7 @@ class Conversation:
             self._echo(self._ears[path], now),
             self._hello if now < self._hello_until else None,
             state,
+            {other: ear.newest for other, ear in self._ears.items() if other != path and ear.newest},
         )  # fmt: skip
         packet = pack(message, self._key)
         self._seq += 1
@@ -190,6 +191,9 @@ class Conversation:
         self._named = max(self._named, named)
         if message.echo is not None and message.echo.boot == self.boot:
             ear.was_heard(message.echo, self._sent_at(message.echo.here), now)
+            for other, newest in message.others.items():
+                if other in self._ears and other != message.path:
+                    self._ears[other].was_told(newest, self._sent_at(newest))
         if message.seq <= self._newest:
             return None
         self._newest = message.seq
@@ -201,7 +205,7 @@ class Conversation:
         """Return the newest of our packets its sender had heard; 0 for none."""
         named = 0
         if message.echo is not None and message.echo.boot == self.boot:
-            named = max(message.echo.newest, message.echo.here)
+            named = max(message.echo.newest, message.echo.here, *message.others.values())
         if message.hello is not None and message.hello.boot == self.boot:
             named = max(named, message.hello.seq)
         if named > self._seq:

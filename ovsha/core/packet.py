@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 MAGIC = b"OVSHA1"
@@ -62,7 +62,9 @@ class Message:
 
     `boot` names the sender's incarnation, `seq` counts its packets over all
     paths from 1, and `at` is the sender's monotonic clock in microseconds.
-    `state` is the sender's whole record, of which nothing is known here.
+    `others`: by path, the highest number the sender accepted over each path but
+    the one this packet travels.  `state` is the sender's whole record, of which
+    nothing is known here.
     """
 
     pair: str
@@ -74,6 +76,7 @@ class Message:
     echo: Echo | None
     hello: Hello | None
     state: Mapping[str, Any]
+    others: Mapping[str, int] = field(default_factory=dict)
 
 
 def pack(message: Message, key: bytes) -> bytes:
@@ -83,7 +86,7 @@ def pack(message: Message, key: bytes) -> bytes:
     or is not JSON: a bug of ours, since the agent wrote it.
     """
     echo, hello = message.echo, message.hello
-    body = {
+    body: dict[str, Any] = {
         "pair": message.pair,
         "node": message.node,
         "boot": message.boot,
@@ -94,6 +97,8 @@ def pack(message: Message, key: bytes) -> bytes:
         "hello": [hello.boot, hello.seq] if hello else None,
         "state": dict(message.state),
     }
+    if message.others:
+        body["others"] = dict(message.others)
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     signed = MAGIC + text.encode()
     size = len(signed) + _TAG
@@ -132,6 +137,7 @@ def unpack(packet: bytes, key: bytes) -> Message:
         echo=_echo(body.get("echo")),
         hello=_hello(body.get("hello")),
         state=_record(body.get("state")),
+        others={path: _whole(newest, 1) for path, newest in _record(body.get("others", {})).items()},
     )
 
 

@@ -1,7 +1,9 @@
 """Say how one path to the peer is doing, from what it carried.
 
 A path is heard when it carries a packet newer than any before, and known to
-work both ways when the peer says which of our packets it received there.
+work both ways when the peer says which of our packets it received there.  That
+it says over every path it has, so a path of which only the way out works is told
+from one that is down.
 
 Nothing here reads a clock, and what arrives here has been found authentic and
 fresh by ovsha.core.heartbeat.
@@ -22,8 +24,9 @@ class PathState(StrEnum):
 
     UP = "up"
     DEGRADED = "degraded"  # nothing heard for half the dead interval
-    ONE_WAY = "one-way"  # we hear the peer, and it does not hear us here
-    DOWN = "down"  # nothing heard for the dead interval
+    ONE_WAY_IN = "one-way in"  # we hear the peer here, and it does not hear us
+    ONE_WAY_OUT = "one-way out"  # the peer hears us here, as it says over another path, and we do not hear it
+    DOWN = "down"  # nothing heard for the dead interval, nor heard there of us
     NEVER = "never"  # nothing heard since we began, or began anew, to listen
 
 
@@ -31,8 +34,8 @@ class PathState(StrEnum):
 class Path:
     """One path as seen now; ages and round trip in seconds, None when never.
 
-    `echo_age` is how long ago we sent the newest packet that the peer says it
-    received over this path.
+    `echo_age` is how long ago we sent the newest packet that the peer says, over
+    any path, it received over this one.
     """
 
     state: PathState
@@ -48,7 +51,7 @@ class Ear:
         self.newest = 0
         self.newest_at = NEVER
         self.round_trip: float | None = None
-        self._named = 0
+        self._named = self._told = 0
         self._recent: deque[int] = deque(maxlen=_WINDOW)
         self.forget()
 
@@ -77,11 +80,16 @@ class Ear:
         """Take in which of our packets the peer received over this path."""
         if echo.here <= self._named or sent_at == NEVER:
             return
-        self._named, self._echoed_at = echo.here, sent_at
+        self._named, self._echoed_at = echo.here, max(sent_at, self._echoed_at or NEVER)
         sample = max(0.0, now - sent_at - echo.held / 1e6)
         # Smoothed as in RFC 6298 section 2.
         old = self.round_trip
         self.round_trip = sample if old is None else old + (sample - old) / 8
+
+    def was_told(self, newest: int, sent_at: float) -> None:
+        """Take in, from a packet of another path, which of our packets the peer received over this one last."""
+        if newest > self._told and sent_at != NEVER:
+            self._told, self._echoed_at = newest, max(sent_at, self._echoed_at or NEVER)
 
     def view(self, now: float, dead_interval: float) -> Path:
         """Return how the path is doing; an interval is over when it is reached."""
@@ -89,14 +97,15 @@ class Ear:
         echo_age = None if self._echoed_at is None else now - self._echoed_at
         # A peer that has only just been heard is given time to have heard us.
         deaf_for = min(-NEVER if echo_age is None else echo_age, now - self._listening_since)
-        if heard_age is None:
-            state = PathState.NEVER
-        elif heard_age >= dead_interval:
-            state = PathState.DOWN
-        elif deaf_for >= dead_interval:
-            state = PathState.ONE_WAY
+        if heard_age is None or heard_age >= dead_interval:
+            # Cut both ways, a path's last signs of life are no further apart than two packets.
+            lead = -NEVER if heard_age is None else heard_age - (echo_age or 0.0)
+            if echo_age is not None and echo_age < dead_interval and lead >= dead_interval / 2:
+                state = PathState.ONE_WAY_OUT
+            else:
+                state = PathState.NEVER if heard_age is None else PathState.DOWN
         elif heard_age >= dead_interval / 2:
             state = PathState.DEGRADED
         else:
-            state = PathState.UP
+            state = PathState.ONE_WAY_IN if deaf_for >= dead_interval else PathState.UP
         return Path(state, heard_age, echo_age, self.round_trip)
