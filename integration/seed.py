@@ -6,6 +6,7 @@ transaction as one word of its command line, which is too short for this.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tempfile
@@ -22,12 +23,22 @@ SWITCH = "pair"
 LOGICAL_SWITCH = "ls0"
 TUNNEL_ADDRESS = "10.0.0.1"
 REMOTE_TUNNEL_ADDRESS = "10.0.0.3"
+NEWER_VERSION = "99.0.0"
 BATCH = 5000
 
 
 def blank(database: Path) -> None:
     """Create a database with the hardware_vtep schema and not one row."""
     subprocess.run(["ovsdb-tool", "create", str(database), str(SCHEMA)], check=True, capture_output=True)
+
+
+def newer_schema(path: Path) -> Path:
+    """Write the hardware_vtep schema with a column more and a higher version to `path`, and return that."""
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema["tables"]["Global"]["columns"]["added_later"] = {"type": "string"}
+    schema["version"] = NEWER_VERSION
+    path.write_text(json.dumps(schema), encoding="utf-8")
+    return path
 
 
 def fill(database: Path, rows: int, manager: str | None) -> None:

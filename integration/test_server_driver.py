@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
 import threading
 import time
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import rpc
+import seed
 from driven import AT_ONCE, HANG, HEARTBEAT, PATIENCE, STAMP, Local, ended, local
 from ovsha.core.facts import Life, Role, Stamp
 from ovsha.core.facts import Server as Facts
@@ -139,6 +141,29 @@ def test_role_changed_by_hand_is_one_incident_however_often_it_is_polled(server:
         server.until(lambda opened=opened: server.facts.listener_open is opened)  # type: ignore[misc]
     (incident,) = server.driver.incidents
     assert incident == f"ovsdb-server was found active, but was ordered backup of {PARKED}"
+
+
+def test_backup_that_cannot_copy_and_makes_itself_active_is_found_at_once(
+    server: Local, stack: ExitStack, tmp_path: Path
+) -> None:
+    server.serve()
+    newer = seed.newer_schema(tmp_path / "newer.ovsschema")
+    subprocess.run(["ovsdb-client", "convert", f"unix:{server.real.socket}", str(newer)], check=True)
+    other = local(stack, tmp_path / "sw2")
+    other.start()
+    other.known()
+    other.order(lambda done: other.driver.follow(server.address, done))
+    assert other.until(lambda: other.driver.incidents) < AT_ONCE / 2
+    assert other.facts.role is Role.ACTIVE
+    assert "state: active" in other.roles()
+
+
+def test_backup_that_takes_writes_is_found_before_its_role_is_asked_for_again(server: Local) -> None:
+    server.known()
+    server.order(server.driver.park)  # and the role is asked for at once
+    server.until(lambda: server.driver.status_line == f"connecting: {PARKED}")
+    server.real.appctl("ovsdb-server/disconnect-active-ovsdb-server")
+    assert server.until(lambda: server.driver.incidents) < AT_ONCE * 0.8
 
 
 def test_killed_server_is_down_at_once(server: Local) -> None:

@@ -23,7 +23,10 @@ from ovsha.drivers.rpc import Channel
 Done = Callable[[str | None], None]
 
 _POLL_EVERY = 1.0
+_LOOK_EVERY = 0.1
+_LOOKS = 100
 _ECHO_EVERY = 0.8
+_PROBE_EVERY = 0.4
 _RETRY = 0.05
 _LAST_BREATH = 1.0
 
@@ -61,6 +64,7 @@ class LocalServer:
         self._version = (0, 0)
         self._fenced = False
         self._orders = 0
+        self._looks = 0
         self._poll_at = self._echo_at = 0.0
         self._ticks: int | None = None
         self._ticks_since = 0.0
@@ -110,12 +114,13 @@ class LocalServer:
         self._control.run(now)
         self._database.run(now)
         if now >= self._poll_at and self._control.connected:
-            self._poll_at = now + _POLL_EVERY
+            self._poll_at = now + (_LOOK_EVERY if self._looks else _POLL_EVERY)
+            self._looks = max(0, self._looks - 1)
             self._poll()
         if now >= self._echo_at and self._database.channel.connected:
-            self._echo_at = now + _ECHO_EVERY
+            self._echo_at = now + (_PROBE_EVERY if self._role is Role.BACKUP else _ECHO_EVERY)
             if not self._database.channel.waiting:
-                self._database.channel.request("echo", [], lambda result, error: None)
+                self._touch()
 
     def wait(self, poller: Poller, now: float) -> None:
         """Wake the loop when there is something to do here; what is due by time waits for the next heartbeat."""
@@ -148,6 +153,8 @@ class LocalServer:
 
         def became_backup() -> None:
             self._role, self._source, self._replicating = Role.BACKUP, source, False
+            # A server that cannot copy makes itself active and writable, mostly in the first moments.
+            self._looks = 0 if source == PARKED else _LOOKS
 
         self._order(point, became_backup, done)
 
@@ -204,6 +211,17 @@ class LocalServer:
         if self._pid is not None:
             self._control.target = f"unix:{self._rundir}/ovsdb-server.{self._pid}.ctl"
             self._control.run(now + _RETRY)
+
+    def _touch(self) -> None:
+        """Have the server answer; one that should be read-only also shows whether it still is."""
+        if self._role is Role.BACKUP:
+            self._database.probe_role(self._probed)
+        else:
+            self._database.channel.request("echo", [], lambda result, error: None)
+
+    def _probed(self, role: Role | None) -> None:
+        if role is Role.ACTIVE and self._role is Role.BACKUP:
+            self._poll_at = 0.0  # it takes writes: find out what it is now
 
     def _life(self, now: float) -> Life:
         if self._pid is None or self._ending(now):
@@ -278,6 +296,8 @@ class LocalServer:
             self.incidents.append(f"ovsdb-server was found {_words(*found)}, but was ordered {_words(*ordered)}")
         self._role, self._source, self._replicating = status.role, source, status.replicating
         self._remotes = frozenset(answers["remotes"].split())
+        if status.replicating:
+            self._looks = 0
 
 
 def _words(role: Role | None, source: str | None) -> str:
