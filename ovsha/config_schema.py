@@ -247,6 +247,14 @@ class Snapshots:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Collisions:
+    """What gets in the way of this pair: strangers in its name, a second holder of the VIP."""
+
+    keep: int = key("How many of them are kept, and shown by ovsha status.", read.whole(1, 100), 8)
+    forget: float = key("How long one is kept after it was last seen.", read.seconds(1, 604800), 3600.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """The whole configuration of one agent.
 
@@ -278,6 +286,7 @@ class Config:
         "wait",
     )
     snapshots: Snapshots = section(Snapshots)
+    collisions: Collisions = section(Collisions)
     state_directory: Path = key(
         "Where the agent keeps what must survive a reboot: terms and its journal.",
         read.absolute_path,

@@ -35,6 +35,8 @@ def outside(agent: Agent, now: float) -> Outside:
         troubles=dict(switch.troubles),
         server_trouble=switch.server.trouble,
         source_trouble=switch.source.trouble,
+        collisions=switch.collisions.listed(now),
+        collisions_missed=switch.collisions.missed(now),
     )
 
 

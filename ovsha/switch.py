@@ -14,7 +14,9 @@ from pathlib import Path
 from ovs.poller import Poller
 
 from ovsha.config import Config
+from ovsha.core import collision_words
 from ovsha.core import record as codec
+from ovsha.core.collisions import Collisions, Kind
 from ovsha.core.copywatch import CopyWatch
 from ovsha.core.facts import Memory, Record, Role, Settings, View, Vip
 from ovsha.core.heartbeat import Conversation
@@ -102,9 +104,11 @@ class Switch:
             endpoints.append(
                 Endpoint(BACKUP_PATH, str(own.backup_path), str(peer.backup_path), config.heartbeat.port)
             )
+        self.names = collision_words.Names(config.pair.id, config.node, config.peer)
+        self.collisions = Collisions(config.collisions.keep, config.collisions.forget)
         self.conversation = Conversation(
             config.pair.id, config.node, config.peer, key, boot, [each.path for each in endpoints],
-            max_delay=max(1.0, config.heartbeat.dead_interval),
+            max_delay=max(1.0, config.heartbeat.dead_interval), collisions=self.collisions,
         )  # fmt: skip
         self.peer = PeerLink(self.conversation, endpoints)
         kept_copies = config.snapshots
@@ -133,7 +137,9 @@ class Switch:
         states = self.peer.run(now)
         self.heard = bool(states)
         for state in states:
-            self._believe(state)
+            self._believe(state, now)
+        for collision in self.collisions.news(now):
+            log.warning("collision: %s", collision_words.what(collision, self.names))
         self._guard("vip", lambda: self.vip.run(now))
         self._guard("announce", lambda: self.announcer.run(now))
         self.clag.run(now)
@@ -243,12 +249,21 @@ class Switch:
         self.source.close(now)
         self.server.close(now)
 
-    def _believe(self, state: dict[str, object]) -> None:
+    def _believe(self, state: dict[str, object], now: float) -> None:
         try:
             self.record = codec.from_plain(state)
             self.troubles.pop("record", None)
+            self._compare(self.record, now)
         except ValueError as error:
             self._note("record", f"the peer's heartbeat carries a record that cannot be read: {error}")
+
+    def _compare(self, record: Record, now: float) -> None:
+        """Note that the peer's configuration, by the side it prefers, is not ours."""
+        settings, theirs = self.settings, record.preferred
+        if settings.preferred in (settings.node, settings.peer) and theirs not in (None, settings.preferred):
+            claim = f"{settings.node} {settings.preferred}, and {settings.peer} {theirs}"
+            address = str(self.config.nodes[settings.peer].peer_link)
+            self.collisions.see(now, Kind.PREFERRED, address, PEER_LINK, claim)
 
     def _probe_every(self, now: float) -> float:
         """Return how often the peer's server is probed: each interval once its agent is late."""

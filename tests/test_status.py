@@ -247,6 +247,7 @@ def test_the_document_is_json_and_its_keys_do_not_change_within_a_schema() -> No
         },
         "vip": {"address": "169.254.0.11", "interface": "peerlink.4094", "port": 9998},
         "managers": [{"target": "ssl:10.0.0.1:6632", "connected": False}],
+        "collisions": {"seen": [], "missed": 0},
         "counters": {"moves": 1, "incidents": 0, "forged": 0},
         "failing": {},
         "settings": {

@@ -17,6 +17,7 @@ from enum import Enum
 
 from ovsha.core import diagnosis_wire
 from ovsha.core.case import USABLE, Case
+from ovsha.core.collision_words import Names
 from ovsha.core.facts import Kind, Life, Presence, Record, Role, State
 from ovsha.core.lineage import PARKED
 from ovsha.core.outside import Outside
@@ -235,6 +236,11 @@ def _paths(m: Moment) -> Iterator[Finding]:
         yield from diagnosis_wire.paths(m.own.node, m.case.view.settings.peer, m.outside.paths)
 
 
+def _collisions(m: Moment) -> Iterator[Finding]:
+    settings = m.case.view.settings
+    yield from diagnosis_wire.collisions(Names(m.outside.pair, settings.node, settings.peer), m.outside)
+
+
 def _link(m: Moment) -> Iterator[Finding]:
     if m.own.link_up is False:
         yield "the peer link has no carrier here", "see its ports and cables"
@@ -305,6 +311,7 @@ ROWS: tuple[tuple[str, Level, Finder], ...] = (
     ("copy-behind", Level.BROKEN, _copy_behind),
     ("step-failing", Level.DEGRADED, _failing),
     ("path", Level.DEGRADED, _paths),
+    ("collision", Level.DEGRADED, _collisions),
     ("peer-link", Level.DEGRADED, _link),
     ("server-busy", Level.DEGRADED, _busy),
     ("mlag", Level.DEGRADED, _clag),

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ovsha.core.outside import PathReport
+from ovsha.core import collision_words
+from ovsha.core.collision_words import Names
+from ovsha.core.outside import Outside, PathReport
 from ovsha.core.path import PathState
-from ovsha.core.words import span
+from ovsha.core.words import ago, span
 
 Finding = tuple[str, str]
+
+_HISTORY = 300.0
+"""Seconds after which a collision that was not seen again is told of, but is no problem any more."""
 
 
 def paths(own: str, peer: str, reports: Mapping[str, PathReport]) -> Iterator[Finding]:
@@ -32,3 +37,15 @@ def _direction(own: str, peer: str, state: PathState) -> Finding:
     if state is PathState.ONE_WAY_OUT:
         return f": {peer} hears {own} there and is not heard", f"see what stops packets from {peer} to {own} there"
     return "", "see its interface and addresses on both switches"
+
+
+def collisions(names: Names, outside: Outside) -> Iterator[Finding]:
+    """Yield each collision that was seen a short while ago, and whether there were more than are kept."""
+    for collision in outside.collisions:
+        if collision.last_age < _HISTORY:
+            seen = f"seen {collision.count} times" if collision.count > 1 else "seen once"
+            what = f"{collision_words.what(collision, names)} ({seen}, last {ago(collision.last_age)})"
+            yield what, collision_words.do(collision, names)
+    if outside.collisions_missed:
+        what = f"{outside.collisions_missed} more sightings of collisions found no room in the list"
+        yield what, "settle those that are listed, or set collisions.keep higher"

@@ -27,13 +27,14 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ovsha.core.collisions import OF_REFUSAL, Collisions
 from ovsha.core.packet import Echo, Hello, Message, Refused, pack, unpack
 from ovsha.core.path import NEVER, Ear, Path, PathState
 
 __all__ = ["Conversation", "Path", "PathState"]
 
 REASONS = (
-    "oversize", "malformed", "forged", "stranger_pair", "stranger_node", "own",
+    "oversize", "malformed", "forged", "stranger_address", "stranger_pair", "stranger_node", "own",
     "unproven", "replayed", "delayed",
 )  # fmt: skip
 
@@ -49,7 +50,8 @@ class Conversation:
     `boot` must be drawn at random each time the agent starts, `key` is the
     pair's secret, and `paths` bear the same names on both sides.  `max_delay`
     in seconds should be the dead interval or a little more: what is older says
-    nothing of who is alive.  `counters` counts what was refused, by reason.
+    nothing of who is alive.  `counters` counts what was refused, by reason, and
+    `collisions` is told who got in our way.
 
     Raises ValueError for a key of less than 32 bytes, which the configuration
     should have refused.
@@ -65,11 +67,13 @@ class Conversation:
         paths: Sequence[str],
         *,
         max_delay: float = 1.0,
+        collisions: Collisions | None = None,
     ) -> None:
         if len(key) < 32:
             raise ValueError("a pair key has at least 32 bytes")
         self.pair_id, self.node, self.peer_node, self.boot = pair_id, node, peer_node, boot
         self.max_delay = max_delay
+        self.collisions = collisions or Collisions()
         self.counters: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.peer_boot: str | None = None  # the incarnation of the peer we believe
         self._key = key
@@ -107,12 +111,13 @@ class Conversation:
             self._answer_due, self._answered_at = False, now
         return packet
 
-    def receive(self, packet: bytes, path: str, now: float) -> dict[str, Any] | None:
+    def receive(self, packet: bytes, path: str, now: float, address: str = "") -> dict[str, Any] | None:
         """Return the peer's state, if `packet` brings one newer than any before.
 
-        None means that it brought none: it was refused, and `counters` says
-        why, or it was overtaken by a newer one and at most shows that the path
-        works.  Raises KeyError for an unknown path, a bug of ours.
+        `address` is where it came from, for the operator.  None means that it
+        brought none: it was refused, and `counters` says why, or it was overtaken
+        by a newer one and at most shows that the path works.  Raises KeyError for
+        an unknown path, a bug of ours.
         """
         ear = self._ears[path]
         try:
@@ -121,7 +126,19 @@ class Conversation:
             return self._hear(message, ear, now)
         except Refused as refusal:
             self.counters[refusal.reason] += 1
+            self._collide(refusal, path, now, address)
             return None
+
+    def receive_from_stranger(self, packet: bytes, path: str, now: float, address: str) -> None:
+        """Note who sends from `address`, which is not the peer's; not a word of it is believed."""
+        self.counters["stranger_address"] += 1
+        try:
+            message = unpack(packet, self._key)
+            self._check_name(message)
+            refusal = Refused("stranger_address", message.node)
+        except Refused as error:
+            refusal = error
+        self._collide(refusal, path, now, address)
 
     def reply_at(self) -> float | None:
         """Say when to send a packet merely to answer; None when nothing waits for it."""
@@ -170,15 +187,23 @@ class Conversation:
         held = max(0, round((now - ear.newest_at) * 1e6)) if ear.newest else 0
         return Echo(self.peer_boot, self._newest, ear.newest, held)
 
+    def _collide(self, refusal: Refused, path: str, now: float, address: str) -> None:
+        if refusal.claim is not None:
+            self.collisions.see(now, OF_REFUSAL[refusal.reason], address, path, refusal.claim)
+
     def _check_sender(self, message: Message, path: str) -> None:
-        if message.pair != self.pair_id:
-            raise Refused("stranger_pair")
-        if message.node == self.node:
-            raise Refused("own")
-        if message.node != self.peer_node:
-            raise Refused("stranger_node")
+        self._check_name(message)
         if message.path != path:
             raise Refused("replayed")
+
+    def _check_name(self, message: Message) -> None:
+        if message.pair != self.pair_id:
+            raise Refused("stranger_pair", message.pair)
+        if message.node == self.node:
+            # What is thrown back to us is a loop and nobody in our way.
+            raise Refused("own", None if message.boot == self.boot else message.node)
+        if message.node != self.peer_node:
+            raise Refused("stranger_node", message.node)
 
     def _hear(self, message: Message, ear: Ear, now: float) -> dict[str, Any] | None:
         named = self._named_by(message)

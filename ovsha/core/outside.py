@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ovsha.core.collisions import Collision
 from ovsha.core.path import Path
 
 
@@ -42,6 +43,7 @@ class Outside:
     `under_way`: the step that waits for its answer.  `failing`: for each step that failed when it
     was last tried, the error.  `troubles`: what else fails, by what it is.  `server_trouble`,
     `source_trouble`: what hinders us from talking to our and to the peer's ovsdb-server.
+    `collisions_missed`: how many sightings of collisions found no room among `collisions`.
     `clag_age`: None before clagd's first answer.
     """
 
@@ -63,3 +65,5 @@ class Outside:
     troubles: Mapping[str, str] = field(default_factory=dict)
     server_trouble: str = ""
     source_trouble: str = ""
+    collisions: tuple[Collision, ...] = ()
+    collisions_missed: int = 0

@@ -26,11 +26,15 @@ _UNREADABLE = (ValueError, RecursionError)
 
 
 class Refused(ValueError):
-    """A packet that is not believed; `reason` is the counter it is counted under."""
+    """A packet that is not believed; `reason` is the counter it is counted under.
 
-    def __init__(self, reason: str) -> None:
+    `claim`: what its sender says it is, when he gets in the way of the pair; None when not.
+    """
+
+    def __init__(self, reason: str, claim: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.claim = claim
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def unpack(packet: bytes, key: bytes) -> Message:
         raise Refused("malformed")
     signed, tag = packet[:-_TAG], packet[-_TAG:]
     if not hmac.compare_digest(tag, hmac.digest(key, signed, "sha256")):
-        raise Refused("forged")
+        raise Refused("forged", "")
     try:
         body = json.loads(signed[len(MAGIC) :].decode())
     except _UNREADABLE as err:

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from ovsha.core.case import Case
+from ovsha.core.collision_words import Names, what
 from ovsha.core.diagnosis import Level, Moment, find
 from ovsha.core.facts import Presence, Record, Stamp, Token, View
 from ovsha.core.lineage import PARKED
@@ -55,6 +56,7 @@ def status(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
         "clag": {**_plain(asdict(view.clag)), "age": outside.clag_age},
         "vip": {"address": outside.vip, "interface": outside.vip_interface, "port": outside.vip_port},
         "managers": [asdict(manager) for manager in outside.managers],
+        "collisions": _collisions(view, outside),
         "counters": dict(outside.counters),
         "failing": dict(outside.failing),
         "settings": asdict(view.settings),
@@ -149,6 +151,13 @@ def _source(view: View) -> dict[str, Any]:
         "stamp": _stamp(source.stamp),
         "token": token_text(source.token),
     }
+
+
+def _collisions(view: View, outside: Outside) -> dict[str, Any]:
+    """Return who got in the way; `missed` sightings found no room, and `what` is the sentence for the operator."""
+    names = Names(outside.pair, view.settings.node, view.settings.peer)
+    seen = [{**_plain(asdict(each)), "what": what(each, names)} for each in outside.collisions]
+    return {"seen": seen, "missed": outside.collisions_missed}
 
 
 def _path(report: PathReport) -> dict[str, Any]:

@@ -205,6 +205,11 @@ def _surroundings(document: dict[str, Any]) -> Iterator[str]:
         yield f"manager: {manager['target']}" + (", connected" if manager["connected"] else "")
     if not document["managers"]:
         yield "manager: none in the database"
+    for each in document["collisions"]["seen"]:
+        times = f"{each['count']} times, " if each["count"] > 1 else ""
+        yield f"collision: {each['what']}; {times}first {ago(each['first_age'])}, last {ago(each['last_age'])}"
+    if document["collisions"]["missed"]:
+        yield f"collisions: {document['collisions']['missed']} more sightings found no room in this list"
     counted = {name: count for name, count in document["counters"].items() if count}
     yield "counters: " + (", ".join(f"{name} {count}" for name, count in counted.items()) or "all zero")
 

@@ -89,8 +89,8 @@ class _Channel:
         else:
             self._note("")
 
-    def receive(self) -> tuple[bytes, bool] | None:
-        """Return the next packet and whether it came from the peer; None if there is none."""
+    def receive(self) -> tuple[bytes, str, bool] | None:
+        """Return the next packet, where it came from and whether that is the peer; None if there is none."""
         if self._sock is None:
             return None
         try:
@@ -100,7 +100,7 @@ class _Channel:
         except OSError as err:
             self._note(f"cannot receive: {err.strerror or err}")
             return None
-        return packet, self._is_peer(source)
+        return packet, *self._origin(source)
 
     def fileno(self) -> int | None:
         return None if self._sock is None else self._sock.fileno()
@@ -141,10 +141,12 @@ class _Channel:
             return host, port
         return host, port, 0, scope if packed[:2] == b"\xfe\x80" else 0
 
-    def _is_peer(self, source: tuple[Any, ...]) -> bool:
+    def _origin(self, source: tuple[Any, ...]) -> tuple[str, bool]:
         # Python appends the scope to a link-local address: fe80::1%swp1.
-        host = str(source[0]).partition("%")[0]
-        return source[1] == self.endpoint.port and _packed(self._family, host) == self._peer
+        host, port = str(source[0]).partition("%")[0], source[1]
+        if port != self.endpoint.port:
+            return f"{host} port {port}", False
+        return host, _packed(self._family, host) == self._peer
 
     def _note(self, trouble: str) -> None:
         if trouble != self.trouble:
@@ -171,7 +173,6 @@ class PeerLink:
         self._channels = {endpoint.path: _Channel(endpoint) for endpoint in endpoints}
         self._state: Mapping[str, Any] | None = None
         self._state_at = 0.0
-        conversation.counters.setdefault("stranger_address", 0)
 
     @property
     def trouble(self) -> dict[str, str]:
@@ -256,11 +257,11 @@ class PeerLink:
                     states.append(state)
         return states
 
-    def _believe(self, path: str, packet: bytes, from_peer: bool, now: float) -> dict[str, Any] | None:
+    def _believe(self, path: str, packet: bytes, address: str, from_peer: bool, now: float) -> dict[str, Any] | None:
         if not from_peer:
-            self._conversation.counters["stranger_address"] += 1
+            self._conversation.receive_from_stranger(packet, path, now, address)
             return None
-        return self._conversation.receive(packet, path, now)
+        return self._conversation.receive(packet, path, now, address)
 
     def _transmit(self, state: Mapping[str, Any], now: float) -> None:
         for path, channel in self._channels.items():

@@ -1,0 +1,147 @@
+"""Remember who gets in the way of this pair: a stranger in its name, a second holder of the VIP.
+
+What a stranger sends is never believed; it is only told to the operator.  He can
+send as much as he likes under as many addresses as he likes, so the table is
+bounded, and these laws hold, whatever comes:
+
+* at most `keep` collisions are kept, and each is forgotten `forget` seconds after
+  it was last seen; how many sightings found no room is counted;
+* what can be sent without the pair's key never pushes out what cannot, and what
+  anybody can repeat from invented addresses never what he cannot;
+* each is news once, so that the log grows by a few lines in `forget` seconds.
+
+Nothing here reads a clock: `now` is the caller's monotonic time in seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+KEEP = 8
+FORGET = 3600.0
+_LONGEST_CLAIM = 64
+
+
+class Kind(Enum):
+    """What got in the way."""
+
+    FORGED = "forged"  # heartbeats that are sealed with another key
+    VIP = "vip"  # somebody else's MAC announces the VIP, or answers for it
+    PEER_VIP = "peer-vip"  # the peer does, while we hold it
+    ADDRESS = "address"  # heartbeats of our peer that come from an address which is not the peer's
+    THIRD = "third"  # a third node with our pair id and key
+    OTHER_PAIR = "other-pair"  # another pair with our key
+    OWN = "own"  # another agent with our node name
+    PREFERRED = "preferred"  # the two configurations prefer different sides
+    IDENTITY = "identity"  # the peer's name and key, but another switch than the one that was learned
+
+
+_RANK = dict.fromkeys(Kind, 1) | {
+    Kind.FORGED: 0, Kind.VIP: 0, Kind.PEER_VIP: 0, Kind.PREFERRED: 2, Kind.IDENTITY: 2,
+}  # fmt: skip
+"""0: anybody can send it.  1: it was sealed with our key, if not now.  2: who sent it has the key and is heard now."""
+
+OF_REFUSAL = {
+    "forged": Kind.FORGED,
+    "stranger_pair": Kind.OTHER_PAIR,
+    "stranger_node": Kind.THIRD,
+    "stranger_address": Kind.ADDRESS,
+    "own": Kind.OWN,
+    "identity": Kind.IDENTITY,
+}
+"""The refused heartbeats that are collisions, by the reason they are counted under."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collision:
+    """One thing in our way: `address` (IP or MAC) on the path or interface `where`, and what it claims to be.
+
+    `first_age` and `last_age`: seconds since it was first and last seen, `count`: how often.
+    """
+
+    kind: Kind
+    address: str
+    where: str
+    claim: str
+    first_age: float
+    last_age: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    claim: str
+    first: float
+    last: float
+    count: int
+
+
+_Key = tuple[Kind, str, str]
+
+
+class Collisions:
+    """The table; `keep` entries at most, each for `forget` seconds after it was last seen."""
+
+    def __init__(self, keep: int = KEEP, forget: float = FORGET) -> None:
+        self._keep, self._forget = keep, forget
+        self._kept: dict[_Key, _Kept] = {}
+        self._news: list[_Key] = []
+        self._missed = 0
+        self._missed_at = 0.0
+
+    def see(self, now: float, kind: Kind, address: str, where: str, claim: str = "") -> None:
+        """Take in one sighting; the newest claim is kept."""
+        key = (kind, address, where)
+        claim = "".join(letter if letter.isprintable() else "?" for letter in claim[:_LONGEST_CLAIM])
+        known = self._kept.get(key)
+        if known is not None and now - known.last < self._forget:
+            self._kept[key] = replace(known, claim=claim, last=now, count=known.count + 1)
+            return
+        self._expire(now)
+        if len(self._kept) >= self._keep and not self._make_room(kind, now):
+            self._miss(1, now)
+            return
+        self._kept[key] = _Kept(claim, now, now, 1)
+        self._news.append(key)
+
+    def listed(self, now: float) -> tuple[Collision, ...]:
+        """Return what is kept, in the order in which it was first seen."""
+        self._expire(now)
+        return tuple(self._collision(key, now) for key in self._kept)
+
+    def missed(self, now: float) -> int:
+        """Return how many sightings found no room in the table, of late."""
+        self._expire(now)
+        return self._missed
+
+    def news(self, now: float) -> tuple[Collision, ...]:
+        """Return what appeared since this was last asked."""
+        found = tuple(self._collision(key, now) for key in self._news if key in self._kept)
+        self._news.clear()
+        return found
+
+    def forget(self, kind: Kind) -> None:
+        """Forget the collisions of this kind, which an operator has settled."""
+        self._kept = {key: kept for key, kept in self._kept.items() if key[0] is not kind}
+
+    def _collision(self, key: _Key, now: float) -> Collision:
+        kept = self._kept[key]
+        return Collision(*key, kept.claim, now - kept.first, now - kept.last, kept.count)
+
+    def _expire(self, now: float) -> None:
+        if any(now - kept.last >= self._forget for kept in self._kept.values()):
+            self._kept = {key: kept for key, kept in self._kept.items() if now - kept.last < self._forget}
+        if now - self._missed_at >= self._forget:
+            self._missed = 0
+
+    def _make_room(self, kind: Kind, now: float) -> bool:
+        """Drop what ranks below `kind` and was not seen for longest; False when nothing does."""
+        below = [key for key in self._kept if _RANK[key[0]] < _RANK[kind]]
+        if not below:
+            return False
+        self._miss(self._kept.pop(min(below, key=lambda key: (_RANK[key[0]], self._kept[key].last))).count, now)
+        return True
+
+    def _miss(self, count: int, now: float) -> None:
+        self._missed, self._missed_at = self._missed + count, now
