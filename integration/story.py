@@ -247,6 +247,20 @@ def counter(switch: Switch, name: str) -> int:
     return int(status(switch)["counters"].get(name, 0))
 
 
+def problems(switch: Switch) -> str:
+    """Return what the agent says is wrong and what to do about it, a line each."""
+    return "\n".join(f"{each['what']}; {each['do']}" for each in status(switch)["problems"])
+
+
+def await_problem(lab: Lab, switch: Switch, *words: str, limit: float = LIMIT) -> None:
+    """Wait until one line of what the agent says is wrong has all these words in it."""
+
+    def said() -> bool:
+        return any(all(word in line for word in words) for line in problems(switch).splitlines())
+
+    lab.wait_until(said, limit, f"{switch.node}'s agent says: {' ... '.join(words)}")
+
+
 def log(switch: Switch) -> str:
     """Return the whole log of the agent, over all its lives."""
     path = switch.agent.log

@@ -60,6 +60,8 @@ class Switch:
         self.config_file = directory / "ovsha.yaml"
         self.socket = self.run_directory / "db.sock"
         self.vtepd_events_file = directory / "vtepd.events"
+        self.agent_under: tuple[str, ...] = ()
+        """What stands before the agent's command line from its next start on, such as setpriv(1)."""
         self._network = network
         self._credentials = credentials
         self._clag = (clag_timers, clag_priority, backup_path)
@@ -243,7 +245,7 @@ class Switch:
     def _agent_command(self) -> Sequence[str]:
         # Entering a namespace by ip-netns(8) gives a program mounts of its own, so each switch can have its own boot.
         own_boot = ("sh", "-c", f'mount --bind "$0" {BOOT_ID} && exec "$@"', str(self._boot_id))
-        return (*own_boot, sys.executable, "-m", "ovsha", "agent", "--config", str(self.config_file))
+        return (*own_boot, *self.agent_under, sys.executable, "-m", "ovsha", "agent", "--config", str(self.config_file))
 
     def _clagd_command(self) -> Sequence[str]:
         timers, priority, backup_path = self._clag

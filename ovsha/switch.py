@@ -23,6 +23,7 @@ from ovsha.core.heartbeat import Conversation
 from ovsha.drivers import sockdiag
 from ovsha.drivers.announce import Announcer
 from ovsha.drivers.clag import ClagReader
+from ovsha.drivers.disk import Disks
 from ovsha.drivers.exchange import Exchange
 from ovsha.drivers.files import Files
 from ovsha.drivers.peer import Endpoint, PeerLink
@@ -115,6 +116,7 @@ class Switch:
         self.snapshots = Snapshots(
             config.server.file, kept_copies.directory, kept_copies.keep, kept_copies.max_age
         )
+        self.disks = Disks([config.server.file, kept_copies.directory, config.state_directory])
         self.store = Store(config.state_directory / "state.json", kept)
         files = Files(config.state_directory)
         self.exchange = Exchange(
@@ -147,6 +149,9 @@ class Switch:
         self.store.run(now, self._wanted(memory))
         self._watch("store", self.store.trouble)
         self._watch("snapshots", self.snapshots.trouble)
+        self.disks.run(now)
+        self._watch("disk", self.disks.trouble)
+        self._watch("database", self.server.write_trouble)
         self.exchange.run(now)
         self._watch("exchange", self.exchange.trouble)
         if self._carrier is not self.vip.peer_carrier:

@@ -135,7 +135,8 @@ def _failure(result: Any, error: str | None) -> str | None:
         return error
     for part in result if isinstance(result, list) else []:
         if isinstance(part, dict) and part.get("error"):
-            return f"{part['error']}: {part.get('details', '')}"
+            reason = f" ({part['io-error']})" if "io-error" in part else ""
+            return f"{part['error']}: {part.get('details', '')}{reason}"
     return None
 
 

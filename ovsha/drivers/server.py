@@ -50,6 +50,7 @@ class LocalServer:
         self.saved = False
         self.incidents: list[str] = []
         self.status_line = ""
+        self.write_trouble = ""
         self._database_name = database
         self._rundir = pidfile.parent
         self._patience, self._hang_interval, self._stall_limit = patience, hang_interval, stall_limit
@@ -153,6 +154,7 @@ class LocalServer:
 
         def became_backup() -> None:
             self._role, self._source, self._replicating = Role.BACKUP, source, False
+            self.write_trouble = ""
             # A server that cannot copy makes itself active and writable, mostly in the first moments.
             self._looks = 0 if source == PARKED else _LOOKS
 
@@ -186,11 +188,21 @@ class LocalServer:
 
     def stamp(self, stamp: Stamp, done: Done) -> None:
         """Write the lineage and the first token of its term."""
-        self._database.commit(stamp_values(stamp), done)
+        self._database.commit(stamp_values(stamp), self._noting(done))
 
     def commit(self, token: Token, done: Done) -> None:
         """Write a token."""
-        self._database.commit(token_values(token), done)
+        self._database.commit(token_values(token), self._noting(done))
+
+    def _noting(self, done: Done) -> Done:
+        """Note in `write_trouble` that the server's disk does not take what is written."""
+
+        def noted(error: str | None) -> None:
+            if error is None or error.startswith("I/O error"):
+                self.write_trouble = f"ovsdb-server acknowledges no write: {error}" if error else ""
+            done(error)
+
+        return noted
 
     def _set_remotes(self, remotes: frozenset[str]) -> None:
         self._remotes = remotes
@@ -206,6 +218,7 @@ class LocalServer:
         self._database.run(now)
         self._role = self._source = self._ticks = None
         self._replicating = self._fenced = False
+        self.write_trouble = ""
         self._remotes = frozenset()
         self._control.target = None
         if self._pid is not None:

@@ -36,16 +36,14 @@ from pathlib import Path
 
 from ovs.poller import POLLIN, Poller
 
+from ovsha.drivers.disk import require
+
 _SCRIPT = (
     'umask 077 && mkdir -p -- "$3" && cp -- "$1" "$2.part" && sync -- "$2.part"'
     ' && mv -- "$2.part" "$2" && sync -- "$3" || { rm -f -- "$2.part"; exit 1; }'
 )
 _NAME = re.compile(r"\d{8}T\d{6}Z-(?P<label>term\d+|blank)(\.\d+)?\.db")
 _DAY = 86400.0
-_MEGABYTE = 1 << 20
-_MARGIN = 16 * _MEGABYTE
-"""What stays free on a disk for everybody else."""
-
 Mark = tuple[int, int, int, int]
 
 
@@ -89,11 +87,11 @@ class Snapshots:
         try:
             mark = _mark(self._source)
             if self._copied is not None and self._copied[0] == mark and self._copied[1].exists():
-                _require({self._source: mark[2]})
+                require({self._source: mark[2]})
                 done(None)
                 return
             self._prune()
-            _require({self._source: mark[2], self._directory: mark[2]})
+            require({self._source: mark[2], self._directory: mark[2]})
             self._begin(what, mark)
         except OSError as error:
             done(self._failure(str(error)))
@@ -107,6 +105,8 @@ class Snapshots:
             return
         assert child.stderr is not None
         said = child.stderr.read().decode(errors="replace").strip().replace("\n", "; ")
+        # The name of the snapshot has the time in it, and would make one failure look like many.
+        said = said.replace(f"{self._target}.part", str(self._directory))
         child.stderr.close()
         self._child, done = None, self._done
         if child.returncode:
@@ -207,19 +207,3 @@ def _mark(path: Path) -> Mark:
     status = path.stat()
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
-
-def _require(needs: dict[Path, int]) -> None:
-    """Raise OSError unless there is room for so many bytes more at each place, a file or a directory."""
-    by_disk: dict[int, tuple[Path, int]] = {}
-    for place, size in needs.items():
-        existing = next(path for path in (place, *place.parents) if path.exists())
-        disk = existing.stat().st_dev
-        by_disk[disk] = (existing, by_disk.get(disk, (existing, 0))[1] + size)
-    for place, size in by_disk.values():
-        space = os.statvfs(place)
-        free, needed = space.f_bavail * space.f_frsize, size + _MARGIN
-        if free < needed:
-            raise OSError(
-                f"{place}: its disk has {free // _MEGABYTE} MB free and {needed // _MEGABYTE + 1} are needed;"
-                " free some there"
-            )
