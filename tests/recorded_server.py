@@ -119,10 +119,11 @@ def sockets(directory: Path, process: subprocess.Popen[bytes]) -> Iterator[tuple
     """Give a process the control socket and the database socket of a parked server."""
     (directory / "db.sock").unlink(missing_ok=True)
     orders = ("connect-active", "disconnect-active", "set-active")
+    others = ("add-remote", "remove-remote", "reconnect", "set-sync-exclude-tables")
     control = Endpoint(
         directory / f"ovsdb-server.{process.pid}.ctl",
         {f"ovsdb-server/{verb}-ovsdb-server": said("") for verb in orders}
-        | {f"ovsdb-server/{verb}": said("") for verb in ("add-remote", "remove-remote", "reconnect")},
+        | {f"ovsdb-server/{verb}": said("") for verb in others},
     )
     answers: dict[str, Callable[[list[Any]], Any]] = {
         "monitor": lambda params: {}, "transact": lambda params: [{}, {}], "echo": lambda params: params

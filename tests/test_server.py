@@ -38,6 +38,7 @@ def order(verb: str, *words: str) -> tuple[str, list[str]]:
 
 ROW = "6b1c2c54-0000-4000-8000-000000000001"
 SET, CONNECT = order("set-active-ovsdb-server", PEER), order("connect-active-ovsdb-server")
+ALL = order("set-sync-exclude-tables", "")
 LEAVE, EVICT = order("disconnect-active-ovsdb-server"), order("reconnect")
 
 
@@ -126,10 +127,10 @@ def test_promotion_is_known_as_soon_as_it_is_answered(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("status", "version", "orders"),
     [
-        (AS_PARKED, V31, [SET, CONNECT]),
-        (AS_PARKED, V33, [LEAVE, SET, CONNECT]),
-        (ACTIVE, V31, [SET, CONNECT, EVICT]),
-        (ACTIVE, V33, [SET, CONNECT, EVICT]),
+        (AS_PARKED, V31, [ALL, SET, CONNECT]),
+        (AS_PARKED, V33, [ALL, LEAVE, SET, CONNECT]),
+        (ACTIVE, V31, [ALL, SET, CONNECT, EVICT]),
+        (ACTIVE, V33, [ALL, SET, CONNECT, EVICT]),
     ],
 )
 def test_following_leaves_the_old_source_where_it_must_and_evicts_sessions_on_demotion(
@@ -141,6 +142,23 @@ def test_following_leaves_the_old_source_where_it_must_and_evicts_sessions_on_de
     assert rig.orders() == orders
     facts = rig.server.facts(0.0)
     assert (facts.role, facts.source, facts.replicating) == (Role.BACKUP, PEER, False)
+
+
+def test_backup_that_does_not_copy_all_tables_is_an_incident_until_it_does(rig: Rig) -> None:
+    rig.tell(AS_COPY, PEER)
+    rig.known()
+    rig.tell(AS_COPY + "exclude: hardware_vtep:Manager\n", PEER)
+    rig.until(lambda: rig.server.incidents)
+    (incident,) = rig.server.incidents
+    assert incident == (
+        f"ovsdb-server was found backup of {PEER} without hardware_vtep:Manager, but was ordered backup of {PEER}"
+    )
+    assert rig.server.facts(0.0).source != PEER
+    rig.tell(AS_PARKED + "exclude: hardware_vtep:Manager\n", PARKED)
+    assert rig.carry_out(rig.server.park) is None
+    rig.until(lambda: rig.control.asked.count((STATUS, [])) > 3)
+    assert rig.server.facts(0.0).source == PARKED, "it copies nothing there"
+    assert len(rig.server.incidents) == 1
 
 
 def test_parking_follows_the_address_that_cannot_answer(rig: Rig) -> None:

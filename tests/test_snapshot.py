@@ -62,7 +62,7 @@ def test_snapshot_is_a_private_copy_of_the_file(snapshots: Snapshots, kept: Path
     (copy,) = kept.iterdir()
     assert copy.read_bytes() == database.read_bytes()
     assert copy.stat().st_mode & 0o077 == 0
-    assert snapshots.names() == (copy.name,)
+    assert snapshots.newest() == (str(copy),)
 
 
 def test_only_the_newest_snapshots_are_kept(snapshots: Snapshots, kept: Path, append: Callable[[], None]) -> None:
@@ -99,8 +99,9 @@ def test_blank_databases_and_those_of_unknown_lineage_push_out_no_known_one(
         assert take(snapshots, what) is None
     whats = sorted(name.split(".")[0] for name in labels(kept))
     assert whats == ["blank", "term0", "term0", "term3"]
-    assert [name for name in snapshots.names() if "blank" in name] == []
-    assert len(snapshots.names()) == 3
+    assert [path for path in snapshots.newest() if "Z-blank" in path] == []
+    assert len(snapshots.newest()) == 3
+    assert len(snapshots.newest(2)) == 2
 
 
 def test_label_tells_what_the_database_was() -> None:

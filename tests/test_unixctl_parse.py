@@ -32,7 +32,9 @@ def test_backup_that_does_not_replicate_keeps_the_line_that_says_so(line: str) -
 
 def test_excluded_tables_are_not_taken_for_the_state_of_the_copy() -> None:
     text = OLD_BACKUP + "exclude: hardware_vtep:Manager\n"
-    assert sync_status(text, "hardware_vtep").line == "replicating: tcp:169.254.0.9:9999"
+    status = sync_status(text, "hardware_vtep")
+    assert (status.line, status.excluded) == ("replicating: tcp:169.254.0.9:9999", "hardware_vtep:Manager")
+    assert sync_status(OLD_BACKUP, "hardware_vtep").excluded == ""
 
 
 def test_newer_release_prints_a_block_for_each_database_and_ours_is_read() -> None:

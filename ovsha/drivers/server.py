@@ -149,6 +149,10 @@ class LocalServer:
         if self._role is Role.BACKUP and self._version >= (3, 3):
             # These releases keep the old source unless they are told to leave it first.
             point.insert(0, ("disconnect-active-ovsdb-server", []))
+        if source != PARKED:
+            # What somebody has excluded would be missing, or be missed by what refers to it.  While the server copies
+            # this would have it copy anew from whom it is to leave, so it is done on the way out of the park only.
+            point.insert(0, ("set-sync-exclude-tables", [""]))
         if self._role is Role.ACTIVE:
             point.append(("reconnect", []))
 
@@ -303,6 +307,8 @@ class LocalServer:
         status = unixctl_parse.sync_status(answers["status"], self._database_name)
         self._version = unixctl_parse.version(answers["version"])
         source = answers["source"].strip() or None
+        if status.excluded and source != PARKED:
+            source = f"{source} without {status.excluded}"
         self.status_line = status.line
         found, ordered = (status.role, source), (self._role, self._source)
         if self._role is not None and (found[0] is not ordered[0] or (found[0] is Role.BACKUP and found != ordered)):

@@ -72,9 +72,12 @@ class Snapshots:
         self._remove(list(directory.glob("*.part")))
         self._prune()
 
-    def names(self) -> tuple[str, ...]:
-        """Return the names of what can be gone back to, the newest first, the blank ones left out."""
-        return tuple(path.name for path in reversed(self._known()) if _sort(path) != "blank")
+    def newest(self, count: int = 5) -> tuple[str, ...]:
+        """Return the paths of what can be gone back to, the newest first; none when they cannot be read."""
+        try:
+            return tuple(str(path) for path in reversed(self._known()) if _sort(path) != "blank")[:count]
+        except OSError:
+            return ()
 
     def take(self, what: str, done: Callable[[str | None], None]) -> None:
         """Copy the file as it is now; `done` gets None when the copy is on disk, or the error's text.

@@ -14,11 +14,15 @@ from ovsha.core.facts import Role
 
 @dataclass(frozen=True, slots=True)
 class SyncStatus:
-    """What `ovsdb-server/sync-status` says of one database; `role` None: it could not be read."""
+    """What `ovsdb-server/sync-status` says of one database; `role` None: it could not be read.
+
+    `excluded`: the tables that a backup does not copy, "" when it copies all.
+    """
 
     role: Role | None
     replicating: bool = False
     line: str = ""
+    excluded: str = ""
 
 
 def sync_status(text: str, database: str) -> SyncStatus:
@@ -29,7 +33,7 @@ def sync_status(text: str, database: str) -> SyncStatus:
     if state not in ("active", "backup"):
         return SyncStatus(None, line=text.strip().replace("\n", "; ")[:200])
     detail = next((line for line in block if not line.startswith(("state:", "database:", "exclude:"))), "")
-    return SyncStatus(Role(state), "replicating" in fields, detail)
+    return SyncStatus(Role(state), "replicating" in fields, detail, fields.get("exclude", "").strip())
 
 
 def version(text: str) -> tuple[int, int]:
