@@ -6,6 +6,7 @@
 #   make lab-test   tests on real servers in network namespaces
 #   make lint       ruff and mypy
 #   make bench      how long each kind of failover takes
+#   make soak       random faults on real servers under load, and a check of every write: MINUTES=10 SEED=a new one
 #   make deps       only install what the others need
 #   make install    put it on this machine, below DESTDIR if that is given; keeps a configuration that is there
 #   make clean      remove what they left in this directory
@@ -15,14 +16,19 @@
 
 PYTHON := /usr/bin/python3
 PYTEST_ARGS ?=
+MINUTES ?= 10
+SEED ?=
 
-.PHONY: demo test unit unit-debian unit-current lab-test lint ruff mypy bench deps deps-apt install clean
+.PHONY: demo test unit unit-debian unit-current lab-test lint ruff mypy bench soak deps deps-apt install clean
 
 demo: deps-apt
 	$(PYTHON) integration/demo.py
 
 bench: deps-apt
 	$(PYTHON) integration/bench.py
+
+soak: deps-apt
+	$(PYTHON) integration/soak.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 test: unit lab-test
 

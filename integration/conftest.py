@@ -15,11 +15,16 @@ PROGRAMS = ("ip", "ss", "nft", "ovsdb-server", "ovsdb-tool", "ovs-pki")
 
 
 @pytest.fixture
-def lab() -> Iterator[Callable[..., Lab]]:
-    """Make labs, by the arguments of `Lab`; all are removed when the test ends."""
+def needs_lab() -> None:
+    """Skip where there can be no lab."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing or os.geteuid() != 0:
         pytest.skip("a lab needs root" if os.geteuid() else f"a lab needs {', '.join(missing)}")
+
+
+@pytest.fixture
+def lab(needs_lab: None) -> Iterator[Callable[..., Lab]]:
+    """Make labs, by the arguments of `Lab`; all are removed when the test ends."""
     with ExitStack() as stack:
         yield lambda **wishes: stack.enter_context(Lab(**wishes))
 
