@@ -16,8 +16,9 @@ from dataclasses import replace
 from ovs.poller import Poller
 
 from ovsha.config import Config, read_key
-from ovsha.core import handover, side
-from ovsha.core.facts import Memory, Presence, Role, View
+from ovsha.core import handover, resolve, side
+from ovsha.core.case import Case
+from ovsha.core.facts import Memory, Presence, Role, State, View
 from ovsha.core.side import Decision
 from ovsha.drivers import store
 from ovsha.drivers.systemd import Notifier
@@ -44,14 +45,15 @@ class Agent:
         kept = store.load(config.state_directory / "state.json", config.pair.id, config.node)
         boot = secrets.token_hex(4)
         self.memory = Memory(
-            boot=boot, term=kept.term, peer_stamp=kept.peer_stamp, met=kept.met_in == boot_id(), awake=now
-        )
+            boot=boot, term=kept.term, peer_stamp=kept.peer_stamp, met=kept.met_in == boot_id(), awake=now,
+            held=kept.held,
+        )  # fmt: skip
         self.switch = Switch(config, key, boot, kept)
         self.orders = Orders(self.switch)
         self.systemd = Notifier(os.environ)
         self.view: View | None = None
         self.decision: Decision | None = None
-        self.counters: dict[str, int] = {"incidents": 0, "gaps": 0, "moves": 0}
+        self.counters: dict[str, int] = {"incidents": 0, "gaps": 0, "moves": 0, "decisions": 0}
         self.moved: tuple[float, str] | None = None
         self._last_turn = now
         self._send_at = now
@@ -124,6 +126,22 @@ class Agent:
         self._send_at = view.now
         return ""
 
+    def order_resolve(self, keep: str, reason: str) -> str:
+        """Keep the data of node `keep`; return why that cannot be done, "" when it is begun.
+
+        `reason` is the operator's, for the log.
+        """
+        view, decision = self.view, self.decision
+        if view is None or decision is None:
+            return "the agent has only just started; try again in a moment"
+        case = Case(view, self.memory, decision.presence)
+        refused = resolve.refusal(case, decision.record.decision, keep)
+        if not refused:
+            self.memory = resolve.decided(case, keep)
+            self._send_at = view.now
+            log.warning("an operator keeps the data of %s: %s", keep, reason)
+        return refused
+
     def close(self) -> None:
         """Stop, and leave everything as it stands."""
         self.systemd.stopping()
@@ -145,7 +163,10 @@ class Agent:
         self.switch.server.incidents.clear()
         if last is None or last.state is not decision.state:
             before = last.state.value if last else "start"
-            log.info("%s -> %s, because %s", before, decision.state.value, decision.why)
+            alarm = decision.state is State.NEEDS_DECISION
+            level = logging.WARNING if alarm else logging.INFO
+            log.log(level, "%s -> %s, because %s", before, decision.state.value, decision.why)
+            self.counters["decisions"] += alarm
             self.counters["moves"] += last is not None
             self.moved = (self._last_turn, f"{before} -> {decision.state.value}, because {decision.why}")
             self.systemd.status(f"{decision.state.value}: {decision.why}")
@@ -188,7 +209,7 @@ class Agent:
         record = decision.record
         urgent = (
             record.state, record.life, record.role, record.serving, record.stamp, record.ask, record.grant,
-            record.offer, record.in_sync_for is None, record.refusal,
+            record.offer, record.in_sync_for is None, record.refusal, record.keep,
         )  # fmt: skip
         interval = self.config.heartbeat.interval
         # Who answers the peer a little early, and comes a little late by itself, wakes up half as often.

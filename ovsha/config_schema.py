@@ -238,6 +238,30 @@ class LinkCut:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Guard:
+    """When the peer's data is refused, and an operator asked, because too little is left of it."""
+
+    min_share: float = key(
+        "The share of our database's cells that the peer's must have to be copied over ours.",
+        read.share,
+        0.5,
+    )
+    min_cells: int = key(
+        "The number of cells, rows times columns, below which our database is not compared.",
+        read.whole(0, 1_000_000_000),
+        1000,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Damping:
+    """How often the service may move without an operator's order before restores are held."""
+
+    moves: int = key("After so many moves within the window, the service is not given back.", read.whole(1, 1000), 6)
+    window: float = key("The window in which moves are counted.", read.seconds(1, 604800), 3600.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshots:
     """The copies of the database that are taken before it may be erased."""
 
@@ -280,6 +304,8 @@ class Config:
     restore: Restore = section(Restore)
     handover: Handover = section(Handover)
     link_cut: LinkCut = section(LinkCut)
+    guard: Guard = section(Guard)
+    damping: Damping = section(Damping)
     lone_boot: float | None = key(
         "What a switch does that has never met its peer since it booted: wait, or serve alone after so many seconds.",
         read.wait_or_seconds,

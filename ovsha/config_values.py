@@ -51,6 +51,13 @@ def whole(least: int, most: int, what: str = "a whole number") -> Reader:
     return read
 
 
+def share(value: object) -> float:
+    """Read a share of a whole, from 0 to 1."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1:
+        raise ValueError(f"{quote(value)} is not a share from 0 to 1")
+    return float(value)
+
+
 port = whole(1, 65535, "a port")
 
 

@@ -58,6 +58,9 @@ class Served(Protocol):
     def order_switchover(self, target: str, ident: str) -> str:
         """Begin to move the service to `target`; why that cannot begin, "" when it does."""
 
+    def order_resolve(self, keep: str, reason: str) -> str:
+        """Keep the data of node `keep`; why that cannot be done, "" when it is begun."""
+
 
 class Control:
     """The control socket of `agent`; `outside` gathers what the status shows beyond the decision.
@@ -77,6 +80,7 @@ class Control:
             "sync-status": ("[json]", 0, 1, self._sync_status),
             "counters": ("[json]", 0, 1, self._counters),
             "switchover": ("[NODE [json]]", 0, 2, self._switchover),
+            "resolve": ("NODE REASON", 2, 2, self._resolve),
             "list-commands": ("", 0, 0, self._list_commands),
             # Before python-ovs registers its own, which knows neither our name nor our version.
             "version": ("", 0, 0, self._version),
@@ -172,6 +176,13 @@ class Control:
         now = agent.clock()
         deadline = now + agent.config.handover.timeout + _GRACE
         self._move = (move.Move(move.other(view, target), target, now, deadline), conn, bool(argv[1:]))
+
+    def _resolve(self, conn: Any, argv: list[str], aux: object) -> None:
+        refused = self._agent.order_resolve(argv[0], argv[1])
+        if refused:
+            conn.reply_error(refused)
+        else:
+            _answer(conn, f"the data of {argv[0]} is kept")
 
     def _look(self) -> None:
         """See how far a switchover is, and answer it when it is over."""

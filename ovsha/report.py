@@ -37,6 +37,7 @@ def outside(agent: Agent, now: float) -> Outside:
         source_trouble=switch.source.trouble,
         collisions=switch.collisions.listed(now),
         collisions_missed=switch.collisions.missed(now),
+        snapshots=switch.snapshots.newest() if agent.decision and agent.decision.record.decision else (),
     )
 
 

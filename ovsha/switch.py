@@ -16,11 +16,12 @@ from ovs.poller import Poller
 from ovsha.config import Config
 from ovsha.core import collision_words
 from ovsha.core import record as codec
+from ovsha.core import schema as schemas
 from ovsha.core.collisions import Collisions, Kind
 from ovsha.core.copywatch import CopyWatch
 from ovsha.core.facts import Memory, Record, Role, Settings, View, Vip
 from ovsha.core.heartbeat import Conversation
-from ovsha.drivers import sockdiag
+from ovsha.drivers import sockdiag, store
 from ovsha.drivers.announce import Announcer
 from ovsha.drivers.clag import ClagReader
 from ovsha.drivers.disk import Disks
@@ -62,6 +63,10 @@ def settings(config: Config) -> Settings:
         link_cut_hold=config.link_cut.hold,
         max_lag=config.replication.max_lag,
         lone_boot=config.lone_boot,
+        min_share=config.guard.min_share,
+        min_cells=config.guard.min_cells,
+        move_limit=config.damping.moves,
+        move_window=config.damping.window,
     )
 
 
@@ -131,6 +136,7 @@ class Switch:
         self._count_at = 0.0
         self._carrier: bool | None = None
         self._boot_id = boot_id()
+        self._schemas: tuple[object, object, str] = (None, None, "")
 
     def run(self, now: float, memory: Memory) -> None:
         """Let every driver do what can be done now."""
@@ -193,6 +199,7 @@ class Switch:
             link_silent_for=link.heard_age,
             reserved=self.store.kept.reserved,
             woke=woke,
+            schema_gap=self._schema_gap(),
         )
 
     def woke(self, now: float) -> None:
@@ -284,8 +291,16 @@ class Switch:
             term=memory.term,
             reserved=max(kept.reserved, memory.term + 1),
             peer_stamp=memory.peer_stamp,
+            held=store.surely_on_disk(memory.held, kept.held),
             met_in=self._boot_id if memory.met else kept.met_in,
         )
+
+    def _schema_gap(self) -> str:
+        """Compare the two schemas, which are read anew with each session, only when one of them is another."""
+        own, theirs = self.server.schema, self.source.schema
+        if own is not self._schemas[0] or theirs is not self._schemas[1]:
+            self._schemas = (own, theirs, schemas.gap(own, theirs) if own and theirs else "")
+        return self._schemas[2]
 
     def _count(self) -> None:
         self.vteps = len(sockdiag.established(local_port=self.config.vip.port))

@@ -24,14 +24,18 @@ AS_PARKED = f"state: backup\nconnecting: {PARKED}\n"
 AS_COPY = f"state: backup\nreplicating: {PEER}\ndatabase: hardware_vtep\n"
 NEW_COPY = f"database: _Server\nstate: active\n\ndatabase: hardware_vtep\nstate: backup\nreplicating: {PEER}\n"
 
+CELLS = 20
+SCHEMA = {"name": "hardware_vtep", "version": "1.7.0", "tables": {"Global": {"columns": {}}}}
+
 PATIENCE, HANG, STALL = 0.4, 3.0, 60.0
-VERSION, SOURCE, STATUS, REMOTES = (
+MEMORY, VERSION, SOURCE, STATUS, REMOTES = (
+    "memory/show",
     "version",
     "ovsdb-server/get-active-ovsdb-server",
     "ovsdb-server/sync-status",
     "ovsdb-server/list-remotes",
 )
-QUESTIONS = (VERSION, SOURCE, STATUS, REMOTES)
+QUESTIONS = (MEMORY, VERSION, SOURCE, STATUS, REMOTES)
 
 
 def said(text: str) -> Callable[[list[Any]], str]:
@@ -63,7 +67,7 @@ class Rig:
 
     def tell(self, status: str, source: str = "", remotes: str = "", version: str = V31) -> None:
         """Have the server answer so from now on."""
-        texts = (version, f"{source}\n", status, remotes + ALWAYS)
+        texts = (f"atoms:14 cells:{CELLS} monitors:1\n", version, f"{source}\n", status, remotes + ALWAYS)
         self.control.answers.update({question: said(text) for question, text in zip(QUESTIONS, texts, strict=True)})
 
     def known(self, now: float = 0.0) -> float:
@@ -126,8 +130,11 @@ def sockets(directory: Path, process: subprocess.Popen[bytes]) -> Iterator[tuple
         | {f"ovsdb-server/{verb}": said("") for verb in others},
     )
     answers: dict[str, Callable[[list[Any]], Any]] = {
-        "monitor": lambda params: {}, "transact": lambda params: [{}, {}], "echo": lambda params: params
-    }  # fmt: skip
+        "get_schema": lambda params: SCHEMA,
+        "monitor": lambda params: {},
+        "transact": lambda params: [{}, {}],
+        "echo": lambda params: params,
+    }
     database = Endpoint(directory / "db.sock", answers)
     try:
         yield control, database

@@ -53,6 +53,12 @@ class SmallAgent:
             self.ordered.append(target)
         return self.refusal
 
+    def order_resolve(self, keep: str, reason: str) -> str:
+        """Note whose data is kept, unless there is something against it."""
+        if not self.refusal:
+            self.ordered.append(f"{keep}: {reason}")
+        return self.refusal
+
     def turn(self) -> None:
         """Go one stage on."""
         if self.ordered and self._stages:

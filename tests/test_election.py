@@ -15,6 +15,7 @@ from ovsha.core.lineage import PARKED
 from views import (
     BACKUP_VIEW,
     MEMORY,
+    NODE,
     NOW,
     PEER,
     PEER_SERVES,
@@ -31,6 +32,7 @@ from views import (
 
 GONE = {"heard_age": 5.0, "source": Source(closed=True)}
 READ_ONLY = {"heard_age": 5.0, "source": Source(True, life_age=0.0, answer_age=0.0, role=Role.BACKUP)}
+BLANK = Source(True, life_age=0.0, answer_age=0.0, role=Role.ACTIVE)
 DARK = {"server": an_active(managers_open=False, listener_open=False), "vip": Vip()}
 WAITING = {"ask": Ask("sw1-x-0", Kind.START), "ask_deadline": NOW + 5}
 NOT_MET = {"met": False, "peer_stamp": None}
@@ -44,21 +46,26 @@ ONE_CASE_A_RULE = {
     "draining": active_case({"record": an_idle_peer(ask=Ask("sw2-y-0", Kind.RESTORE))},
                             {"grant": Grant("sw2-y-0", Kind.RESTORE), "granted": "sw2-y-0", "grant_term": 3}),
     "granted": backup_case({"record": an_idle_peer(grant=Grant("sw1-x-0", Kind.START, None, True))}, WAITING),
+    "resolved": backup_case({**GONE, "heard_age": None, "record": None},
+                            {**NOT_MET, "keep": NODE, "keep_until": NOW + 1}),
+    "rolled-back": backup_case({**GONE, "server": a_copy(token=(3, 1), source=PARKED)}, {"held": (3, 90)}),
     "split-lost": active_case({"record": a_peer(lapsed=False)}, {"lapsed": True, "awake": NOW}),
     "split-won": active_case({"record": a_peer(lapsed=True)}),
     "we-serve": active_case(),
     "being-granted": backup_case({"record": an_idle_peer(grant=Grant("sw1-x-0", Kind.START))}, WAITING),
     "source-lost": backup_case({"source": Source(closed=True)}),
-    "source-refused": backup_case({"server": a_copy(source=PARKED), "record": a_peer(stamp=None), "source": Source()},
-                                  {"peer_stamp": None}),
+    "source-unread": backup_case({"server": a_copy(source=PARKED), "source": Source()}),
+    "source-refused": backup_case({"server": a_copy(source=PARKED), "source": BLANK}),
     "peer-settling": backup_case({"server": a_copy(source=PARKED), "record": a_peer(active_for=0.1)}),
     "peer-serves": backup_case(),
     "begun": active_case(DARK, {"ordered": Role.ACTIVE}),
-    "copy-outdated": backup_case({**GONE, "server": a_copy(stamp=Stamp(2, PEER))}),
+    "copy-too-old": backup_case({**GONE, "server": a_copy(stamp=Stamp(2, PEER))}),
+    "copy-outdated": backup_case({"record": an_idle_peer(life=Life.DOWN), "server": a_copy(stamp=Stamp(2, PEER))}),
     "copy-behind": backup_case({"record": an_idle_peer(life=Life.DOWN, token=(3, 99))}),
     "peer-cannot": backup_case({"record": an_idle_peer(life=Life.DOWN)}),
     "nobody-serves": backup_case({"record": an_idle_peer()}),
     "peer-read-only": backup_case(READ_ONLY),
+    "silent-refused": backup_case({"heard_age": 5.0, "source": BLANK}),
     "peer-silent": backup_case({"heard_age": 5.0}),
     "peer-dead": backup_case(GONE),
     "lone-boot": backup_case({**GONE, "heard_age": None, "record": None,
@@ -162,7 +169,7 @@ def test_blank_database_never_serves_when_the_peer_was_seen_with_data() -> None:
     gone = replace(BACKUP_VIEW.source, loaded=False, life_age=None, answer_age=None, stamp=None)
     view = replace(BACKUP_VIEW, server=blank, source=gone, heard_age=5.0, record=None)
     memory = replace(MEMORY, peer_stamp=Stamp(3, "sw2"))
-    assert rule(view, memory) == "copy-outdated"
+    assert rule(view, memory) == "copy-too-old"
 
 
 def test_agent_that_woke_listens_before_it_acts() -> None:
@@ -189,7 +196,8 @@ def test_nothing_but_evidence_of_death_or_a_promise_makes_a_side_begin_to_serve(
     decision = side.turn(view, memory)
     if decision.rule.goal is not Goal.SERVE or decision.record.serving:
         return
-    assert decision.rule.name in {"granted", "begun", "peer-cannot", "peer-read-only", "peer-dead", "lone-boot"}
+    evidence = {"granted", "resolved", "begun", "peer-cannot", "peer-read-only", "peer-dead", "lone-boot"}
+    assert decision.rule.name in evidence
     if decision.rule.name == "peer-cannot":
         assert view.record is not None
         assert view.record.life in (Life.DOWN, Life.HUNG)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from child import child, end
+from ovsha.core import schema as schemas
 from ovsha.core.facts import Life, Role, Server, Stamp
 from ovsha.core.lineage import PARKED
 from ovsha.drivers.database import stamp_values, token_values
@@ -16,10 +17,12 @@ from recorded_server import (
     ACTIVE,
     AS_COPY,
     AS_PARKED,
+    CELLS,
     LISTENER,
     MANAGERS,
     NEW_COPY,
     PEER,
+    SCHEMA,
     STATUS,
     V31,
     V33,
@@ -61,7 +64,9 @@ def test_without_a_process_the_server_is_down_and_nothing_else_is_known(tmp_path
 
 def test_safe_start_is_seen_as_backup_of_the_address_that_cannot_answer(rig: Rig) -> None:
     now = rig.known()
-    assert rig.server.facts(now) == Server(life=Life.UP, role=Role.BACKUP, source=PARKED, loaded=True)
+    schema = schemas.describe(SCHEMA)
+    parked = Server(life=Life.UP, role=Role.BACKUP, source=PARKED, loaded=True, cells=CELLS, schema=schema)
+    assert rig.server.facts(now) == parked
     assert (rig.server.pid, rig.server.trouble) == (rig.process.pid, "")
     assert rig.server.status_line == f"connecting: {PARKED}"
 
@@ -248,7 +253,7 @@ def test_poll_that_was_under_way_when_an_order_was_given_is_no_incident(rig: Rig
 
     rig.control.answers["ovsdb-server/disconnect-active-ovsdb-server"] = become_active
     assert rig.carry_out(rig.server.promote) is None
-    assert (STATUS, []) in rig.control.asked[4:8], "the poll went first"
+    assert (STATUS, []) in rig.control.asked[5:10], "the poll went first"
     assert rig.server.facts(0.0).role is Role.ACTIVE
     rig.poll_again(now + 1.01)
     assert (rig.server.facts(0.0).role, rig.server.incidents) == (Role.ACTIVE, [])

@@ -20,6 +20,7 @@ from recorded_server import (
     PATIENCE,
     PEER,
     QUESTIONS,
+    SCHEMA,
     STALL,
     STATUS,
     Rig,
@@ -89,7 +90,7 @@ def test_answer_ends_the_silence(rig: Rig) -> None:
     rig.control.hang_up()
     rig.database.hang_up()
     rig.tell(AS_PARKED, PARKED)
-    rig.database.answers["monitor"] = lambda params: {}
+    rig.database.answers |= {"get_schema": lambda params: SCHEMA, "monitor": lambda params: {}}
     rig.database.answers["echo"] = lambda params: params
     now = rig.known()
     assert rig.server.facts(now).life is Life.UP
@@ -107,7 +108,7 @@ def test_silent_server_is_asked_one_thing_at_a_time(rig: Rig) -> None:
         rig.server.run(silent + later)
     rig.until(lambda: "transact" in methods() and rig.control.asked.count((STATUS, [])) == 2)
     assert len(rig.control.asked) == 2 * len(QUESTIONS), "at the beginning, and when it fell silent"
-    assert methods() == ["monitor", "transact"], "a backup is asked whether it takes writes"
+    assert methods() == ["get_schema", "monitor", "transact"], "a backup is asked whether it takes writes"
 
 
 def test_fence_leaves_orders_to_close_and_to_park(rig: Rig) -> None:

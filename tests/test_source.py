@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from endpoint import Endpoint, spin
+from ovsha.core import schema as schemas
 from ovsha.core.facts import Role, Source, Stamp
 from ovsha.drivers.database import stamp_values
 from ovsha.drivers.source import PeerSource
@@ -21,6 +22,7 @@ CONTENT = {"Global": {ROW: {"new": {"other_config": CONFIG, "managers": ["set", 
 WRITABLE = [{"count": 0}]
 READ_ONLY = [{"error": "not allowed", "details": "operation not allowed when database server is in read only mode"}]
 SILENCE_LIMIT = 2.0
+SCHEMA = {"name": "hardware_vtep", "version": "1.7.0", "tables": {"Global": {"columns": {}}}}
 
 
 @pytest.fixture
@@ -30,7 +32,10 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def peer(path: Path) -> Iterator[Endpoint]:
-    endpoint = Endpoint(path, {"monitor": lambda params: CONTENT, "transact": lambda params: WRITABLE})
+    answers: dict[str, Callable[[list[Any]], Any]] = {
+        "get_schema": lambda params: SCHEMA, "monitor": lambda params: CONTENT, "transact": lambda params: WRITABLE
+    }  # fmt: skip
+    endpoint = Endpoint(path, answers)
     yield endpoint
     endpoint.close()
 
@@ -74,9 +79,10 @@ def test_before_the_first_attempt_nothing_is_known(sources: Callable[..., PeerSo
 
 
 def test_lineage_and_role_of_the_peer_are_read(peer: Endpoint, source: PeerSource) -> None:
-    now = spin(turns(source, 1e9), [peer], lambda: not unanswered(source))
+    now = spin(turns(source, 1e9), [peer], lambda: source.contents.loaded and not unanswered(source))
     assert source.facts(now) == Source(
-        loaded=True, life_age=0.0, answer_age=0.0, role=Role.ACTIVE, stamp=STAMP, token=(7, 0), empty=True
+        loaded=True, life_age=0.0, answer_age=0.0, role=Role.ACTIVE, stamp=STAMP, token=(7, 0), empty=True,
+        schema=schemas.describe(SCHEMA),
     )
     assert source.trouble == ""
 
@@ -100,7 +106,7 @@ def test_probe_writes_to_no_row(peer: Endpoint, source: PeerSource) -> None:
 
 
 def test_it_probes_as_often_as_it_is_told(peer: Endpoint, source: PeerSource) -> None:
-    now = spin(turns(source, 1e9), [peer], lambda: not unanswered(source))
+    now = spin(turns(source, 1e9), [peer], lambda: source.contents.loaded and not unanswered(source))
     before, counts = probes(peer), []
     for later in (1.1, 1.5, 2.05, 2.2):
         moment = now + later

@@ -263,6 +263,10 @@ def test_the_document_is_json_and_its_keys_do_not_change_within_a_schema() -> No
             "link_cut_hold": 3.0,
             "max_lag": 1.0,
             "lone_boot": None,
+            "min_share": 0.5,
+            "min_cells": 1000,
+            "move_limit": 6,
+            "move_window": 3600.0,
         },
         "problems": [],
     }
@@ -292,7 +296,9 @@ SW1 = {
     "controllers": 1,
     "vteps": 2,
     "active_for": 312.0,
-    "wrote_age": None,
+    "cells": None,
+    "keep": None,
+    "decision": "",
     "refusal": "",
     "why": "we are the active side",
     "trouble": "",
@@ -332,7 +338,7 @@ def test_a_parked_backup_is_not_shown_as_connecting() -> None:
     told = document(replace(FOLLOWING, server=parked, source=Source(loaded=True), copy=Copy()))
     assert f"\nparked: {PARKED}\n" in status_text.sync_text(told)
     assert told["verdict"] == (
-        "sw2 is not in sync: it does not follow sw1, because the peer is active but must not be copied yet: "
+        "sw2 is not in sync: it does not follow sw1, because the peer is active but must not be copied: "
         "the peer's database is of unknown lineage"
     )
     assert told["do"] == "nothing is erased; to serve with the data on sw2, stop ovsdb-server on sw1"

@@ -63,7 +63,7 @@ def test_both_sides_agree_although_each_knows_its_own_age_now_and_the_others_of_
 ) -> None:
     """An age that is compared with another age would let both win, or both lose."""
     one = replace(one, node=NODE)
-    later = {"active_for": None, "wrote_age": None}
+    later = {"active_for": None}
 
     def aged(record: Record) -> Record:
         grown = {name: getattr(record, name) for name in later}

@@ -22,6 +22,7 @@ from ovsha.core.facts import (
     MlagRole,
     Record,
     Role,
+    Schema,
     Server,
     Settings,
     Source,
@@ -48,11 +49,16 @@ roles = st.none() | st.sampled_from(Role)
 mlag_roles = st.none() | st.sampled_from(MlagRole)
 sources = st.sampled_from([None, PARKED, SOURCE, "tcp:10.0.0.1:1"])
 
+cells = st.none() | st.sampled_from([0, 900, 1200, 5000])
+schemas = st.none() | st.just(Schema("hardware_vtep", "1.7.0", "c0ffee"))
 servers = st.builds(
     Server, st.sampled_from(Life), roles, sources, st.booleans(), st.booleans(), st.booleans(), st.booleans(),
-    stamps, tokens, st.booleans(), st.integers(0, 1), st.integers(0, 2), ages, st.booleans(), st.booleans(),
+    stamps, tokens, st.booleans(), st.integers(0, 1), st.integers(0, 2), st.booleans(), st.booleans(),
+    cells, schemas,
 )  # fmt: skip
-peer_sources = st.builds(Source, st.booleans(), st.booleans(), ages, ages, roles, stamps, tokens, st.booleans())
+peer_sources = st.builds(
+    Source, st.booleans(), st.booleans(), ages, ages, roles, stamps, tokens, st.booleans(), schemas
+)
 vips = st.builds(Vip, st.booleans(), st.none() | st.booleans(), st.booleans())
 clags = st.builds(Clag, mlag_roles, mlag_roles, st.none() | st.booleans(), st.none() | st.booleans())
 asks = st.builds(Ask, idents, st.sampled_from(Kind))
@@ -63,9 +69,10 @@ records = st.builds(
     source=sources, replicating=st.booleans(), serving=st.booleans(), vip=st.booleans(), listener=st.booleans(),
     managers=st.booleans(), stamp=stamps, token=tokens, empty=st.booleans(), in_sync_for=ages, lag=ages,
     mlag=mlag_roles, link_up=st.none() | st.booleans(), preferred=st.none() | nodes, lapsed=st.booleans(),
-    controllers=st.integers(0, 1), vteps=st.integers(0, 2), active_for=ages, wrote_age=ages,
+    controllers=st.integers(0, 1), vteps=st.integers(0, 2), active_for=ages, cells=cells,
     ask=st.none() | asks, grant=st.none() | grants, offer=st.none() | idents,
-    refusal=st.sampled_from(["", "no"]), why=st.sampled_from(["", "so"]), trouble=st.sampled_from(["", "bad"]),
+    keep=st.none() | nodes, decision=st.sampled_from(["", "which?"]), refusal=st.sampled_from(["", "no"]),
+    why=st.sampled_from(["", "so"]), trouble=st.sampled_from(["", "bad"]),
 )  # fmt: skip
 settings = st.builds(
     replace, st.just(SETTINGS), preferred=st.sampled_from([NODE, PEER, "clag"]), restore_automatic=st.booleans(),
@@ -74,6 +81,7 @@ settings = st.builds(
 views = st.builds(
     View, st.just(NOW), settings, servers, vips, clags, peer_sources, st.builds(Copy, ages, ages),
     st.none() | records, ages, ages, st.integers(0, 5), st.booleans(),
+    schema_gap=st.sampled_from(["", "a table Foo"]),
 )  # fmt: skip
 moments = st.sampled_from([0.0, NOW - 100, NOW - 10, NOW - 1, NOW - 0.3, NOW])
 memories = st.builds(
@@ -82,7 +90,10 @@ memories = st.builds(
     ask_after=st.sampled_from([0.0, NOW + 1]), asks=st.integers(0, 3), grant=st.none() | grants,
     granted=st.none() | idents, grant_since=moments, grant_term=st.integers(0, 4), wanted=st.none() | idents,
     wanted_until=st.sampled_from([NOW - 1, NOW + 1]), offer=st.none() | idents, silent_since=st.none() | moments,
-    link_lost_at=st.none() | moments, active_since=st.none() | moments, ordered=roles,
+    link_lost_at=st.none() | moments, active_since=st.none() | moments, ordered=roles, held=tokens,
+    copying=st.booleans(), failed_copies=st.sampled_from([0, 2, 3]), stuck_since=st.none() | moments,
+    keep=st.none() | nodes, keep_until=st.sampled_from([NOW - 1, NOW + 1]), holder=st.none() | nodes,
+    moves=st.sampled_from([(), (NOW - 10,) * 6]),
 )  # fmt: skip
 
 

@@ -58,13 +58,30 @@ class Case:
         return lineage.newest(self.memory.peer_stamp, self.peer.stamp, self.view.source.stamp)
 
     @property
+    def keep(self) -> str | None:
+        """The node whose data an operator has decided to keep, told on either side; None when none has."""
+        memory = self.memory
+        if memory.keep is not None and self.view.now < memory.keep_until:
+            return memory.keep
+        return self.peer.keep if self.alive else None
+
+    @property
+    def rolled_back(self) -> str:
+        """How far our database is behind what it once held, "" when it is not: it was damaged or replaced."""
+        if self.keep == self.view.settings.node:
+            return ""
+        return lineage.rolled_back(self.view.server, self.memory.held)
+
+    @property
     def outdated(self) -> str:
-        """Why our copy is too old to serve, "" when it is not."""
+        """Why our copy is too old to serve, "" when it is not or an operator keeps it all the same."""
+        if self.keep == self.view.settings.node:
+            return ""
         memory, known = self.memory, lineage.term_of(self.known_stamp)
         # The peer may tell us of the term that we are opening before we see it in our own database.
         if memory.term > (memory.claim or 0):
             known = max(known, memory.term)
-        return lineage.outdated(self.view.server, known)
+        return lineage.outdated(self.view.server, known) or self.rolled_back
 
     @property
     def missed(self) -> str:
@@ -138,7 +155,7 @@ class Case:
             lapsed=self.memory.lapsed,
             controllers=server.controllers,
             vteps=server.vteps,
-            wrote_age=server.wrote_age,
+            cells=server.cells,
             active_for=None if since is None else view.now - since,
             preferred=self.configured,
             term=lineage.term_of(server.stamp),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from ovsha.core import diagnosis_wire
+from ovsha.core import damping, diagnosis_wire
 from ovsha.core.case import USABLE, Case
 from ovsha.core.collision_words import Names
 from ovsha.core.facts import Kind, Life, Presence, Record, Role, State
@@ -147,6 +147,38 @@ def _split(m: Moment) -> Iterator[Finding]:
     if all(side.serving for side in m.sides) and len(m.sides) == 2:
         winner, why = m.case.verdict
         yield f"both sides serve; {winner} goes on, because {why}", "wait; the other side is taken back by itself"
+
+
+def _decision(m: Moment) -> Iterator[Finding]:
+    for side in m.sides:
+        if side.decision:
+            yield f"{side.node} needs a decision, because {side.decision}", _ways_out(m, side)
+
+
+def _ways_out(m: Moment, side: Record) -> str:
+    settings = m.case.view.settings
+    other = settings.peer if side.node == settings.node else settings.node
+    kept = f"; snapshots: {', '.join(m.outside.snapshots)}" if m.outside.snapshots and side is m.own else ""
+    if not m.case.alive:
+        return (
+            f"bring {other} back, or serve the data of {side.node} as it is with"
+            f" `ovsha resolve --keep self --reason TEXT`{kept}"
+        )
+    return (
+        f"on {side.node}: `ovsha resolve --keep self --reason TEXT` serves its data and erases that of {other},"
+        f" `ovsha resolve --keep peer --reason TEXT` copies {other}'s over it; a snapshot is taken first{kept}"
+    )
+
+
+def _held(m: Moment) -> Iterator[Finding]:
+    left = damping.held_for(m.case)
+    if left is not None:
+        count = len(m.case.memory.moves)
+        window = span(m.case.view.settings.move_window)
+        yield (
+            f"the service moved {count} times within {window} without an order, so it is not given back by itself",
+            f"find out why it moves; `ovsha switchover` moves it by hand, and the hold ends in {span(left)}",
+        )
 
 
 def _peer_lost(m: Moment) -> Iterator[Finding]:
@@ -304,12 +336,14 @@ ROWS: tuple[tuple[str, Level, Finder], ...] = (
     ("server-down", Level.BROKEN, _server_down),
     ("server-hung", Level.BROKEN, _server_hung),
     ("server-unknown", Level.BROKEN, _server_unknown),
+    ("needs-decision", Level.BROKEN, _decision),
     ("handover", Level.BROKEN, _moving),
     ("not-served", Level.BROKEN, _nobody),
     ("peer-lost", Level.BROKEN, _peer_lost),
     ("partly-served", Level.BROKEN, _partial),
     ("copy-behind", Level.BROKEN, _copy_behind),
     ("step-failing", Level.DEGRADED, _failing),
+    ("moves-held", Level.DEGRADED, _held),
     ("path", Level.DEGRADED, _paths),
     ("collision", Level.DEGRADED, _collisions),
     ("peer-link", Level.DEGRADED, _link),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from ovsha.core import lineage
+from ovsha.core import guard
 from ovsha.core.case import Case
 from ovsha.core.facts import Life, Presence, Role
 
@@ -33,13 +33,17 @@ class Goal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """If `holds`, this side should reach `goal`, because `why`; `detail` adds what is particular to the moment."""
+    """If `holds`, this side should reach `goal`, because `why`; `detail` adds what is particular to the moment.
+
+    `asks`: seconds after which this side says that it needs an operator's decision, None for never.
+    """
 
     name: str
     holds: Callable[[Case], bool]
     goal: Goal
     why: str
     detail: Callable[[Case], str] | None = None
+    asks: float | None = None
 
     def sentence(self, c: Case) -> str:
         """Return the whole clause that goes after "because"."""
@@ -66,12 +70,30 @@ def _split(won: bool) -> Callable[[Case], bool]:
     return holds
 
 
-def _source_refused(c: Case) -> str:
-    return lineage.refusal(c.view.server, c.view.source)
+def _resolved(c: Case) -> bool:
+    return c.keep == c.view.settings.node and c.presence in (Presence.DEAD, Presence.NEVER)
+
+
+def _rolled_back(c: Case) -> bool:
+    return bool(c.rolled_back) and not c.peer_serving
+
+
+def _unknown_source(c: Case) -> bool:
+    return c.peer_serving and not c.following and not c.view.source.loaded
 
 
 def _blocked(c: Case) -> bool:
-    return c.peer_serving and not c.following and bool(_source_refused(c))
+    return c.peer_serving and not c.following and guard.objection(c) is not None
+
+
+def _refused_in_silence(c: Case) -> bool:
+    """Tell whether a server that nobody watches serves what must not be copied."""
+    unwatched = c.presence is Presence.SILENT and c.view.source.role is Role.ACTIVE
+    return unwatched and c.view.source.loaded and guard.objection(c) is not None
+
+
+def _newest_is_out_of_reach(c: Case) -> bool:
+    return bool(c.outdated) and c.presence in (Presence.DEAD, Presence.NEVER)
 
 
 def _settling(c: Case) -> bool:
@@ -123,24 +145,31 @@ RULES = (
          lambda c: c.memory.grant.kind.value if c.memory.grant else ""),
     Rule("granted", lambda c: c.granted, Goal.SERVE, "the peer has drained and its last write is in our copy",
          lambda c: c.memory.ask.kind.value if c.memory.ask else ""),
+    Rule("resolved", _resolved, Goal.SERVE, "an operator has decided to keep this side's data"),
+    Rule("rolled-back", _rolled_back, Goal.PARK, "our data is not what it was", lambda c: c.rolled_back, asks=1.0),
     Rule("split-lost", _split(won=False), Goal.PARK, "both sides serve and the peer goes on",
          lambda c: c.verdict[1]),
     Rule("split-won", _split(won=True), Goal.SERVE, "both sides serve and we go on", lambda c: c.verdict[1]),
     Rule("we-serve", lambda c: c.serving and not c.peer_serving, Goal.SERVE, "we are the active side"),
     Rule("being-granted", lambda c: c.being_granted, Goal.KEEP, "the peer is draining for us"),
     Rule("source-lost", _lost_source, Goal.PARK, "the peer's ovsdb-server closed our session"),
-    Rule("source-refused", _blocked, Goal.PARK, "the peer is active but must not be copied yet", _source_refused),
+    Rule("source-unread", _unknown_source, Goal.PARK, "the peer is active but its database has not been read yet"),
+    Rule("source-refused", _blocked, Goal.PARK, "the peer is active but must not be copied", guard.refusal, asks=1.0),
     Rule("peer-settling", _settling, Goal.PARK, "the peer has only just begun to serve, and its clients come first"),
     Rule("peer-serves", lambda c: c.peer_serving, Goal.FOLLOW, "the peer is the active side"),
     Rule("begun", _begun, Goal.SERVE, "we have begun to take over"),
+    Rule("copy-too-old", _newest_is_out_of_reach, Goal.PARK, "only the peer has the newest data and it is out of reach",
+         lambda c: c.outdated, asks=1.0),
     Rule("copy-outdated", lambda c: bool(c.outdated), Goal.PARK, "only the peer has the newest data",
-         lambda c: c.outdated),
+         lambda c: c.outdated, asks=10.0),
     Rule("copy-behind", lambda c: c.alive and bool(c.missed), Goal.PARK, "only the peer has the newest data",
          lambda c: c.missed),
     Rule("peer-cannot", _peer_cannot, Goal.SERVE, "the peer's ovsdb-server cannot serve",
          lambda c: c.peer.life.value),
     Rule("nobody-serves", lambda c: c.alive, Goal.PARK, "nobody serves and the sides are agreeing on who shall"),
     Rule("peer-read-only", _peer_read_only, Goal.SERVE, "the peer's agent is silent and its ovsdb-server is read-only"),
+    Rule("silent-refused", _refused_in_silence, Goal.PARK,
+         "the peer's agent is silent and its ovsdb-server must not be copied", guard.refusal, asks=1.0),
     Rule("peer-silent", lambda c: c.presence is Presence.SILENT, Goal.PARK,
          "the peer's agent is silent, but its switch is not dead", _silence),
     Rule("peer-dead", lambda c: c.presence is Presence.DEAD, Goal.SERVE, "the peer is silent on every path", _silence),

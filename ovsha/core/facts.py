@@ -57,6 +57,7 @@ class State(Enum):
     BACKUP = "backup"
     ACTIVE = "active"
     FAULT = "fault"
+    NEEDS_DECISION = "needs-decision"
 
 
 class Kind(Enum):
@@ -66,6 +67,7 @@ class Kind(Enum):
     RESTORE = "restore"
     LINK_CUT = "link-cut"
     START = "start"
+    RESOLVE = "resolve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +88,23 @@ Token = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Schema:
+    """What a database's tables and columns are: its name, its version, and a checksum of all of it."""
+
+    name: str
+    version: str
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """What our ovsdb-server is doing.
 
     `role` None: not asked yet.  `source`: whom it is told to copy from, None when it was
     never told.  `loaded` is false until its Global row, or the lack of one, has been read.
     `fenced`: it hangs, its sessions are cut, and orders to close and to park wait for it.
-    `saved`: a snapshot of what it holds was taken since it was parked.
+    `saved`: a snapshot of what it holds was taken since it was parked.  `cells`: rows times
+    columns of all tables, as memory/show of ovsdb-server(1) counts them; None when it does not tell.
     """
 
     life: Life = Life.UNKNOWN
@@ -107,9 +119,10 @@ class Server:
     empty: bool = True
     controllers: int = 0
     vteps: int = 0
-    wrote_age: float | None = None
     fenced: bool = False
     saved: bool = False
+    cells: int | None = None
+    schema: Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,7 @@ class Source:
     stamp: Stamp | None = None
     token: Token | None = None
     empty: bool = True
+    schema: Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +206,11 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A side's whole state, as its heartbeats carry it.  Ages are those at the moment of sending."""
+    """A side's whole state, as its heartbeats carry it.  Ages are those at the moment of sending.
+
+    `keep`: the node whose data an operator said is to be kept.  `decision`: what an operator
+    has to decide before this side can go on, "" when nothing.
+    """
 
     node: str
     state: State = State.INIT
@@ -217,7 +235,9 @@ class Record:
     controllers: int = 0
     vteps: int = 0
     active_for: float | None = None
-    wrote_age: float | None = None
+    cells: int | None = None
+    keep: str | None = None
+    decision: str = ""
     ask: Ask | None = None
     grant: Grant | None = None
     offer: str | None = None
@@ -242,6 +262,10 @@ class Settings:
     link_cut_hold: float = 3.0
     max_lag: float = 1.0
     lone_boot: float | None = None
+    min_share: float = 0.5
+    min_cells: int = 1000
+    move_limit: int = 6
+    move_window: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +275,7 @@ class View:
     `link_silent_for`: seconds without a heartbeat over the peer link, None when none ever
     came.  `heard_age`: the same over any path.  `reserved`: the term that is reserved on
     disk for our next promotion.  `woke`: the agent was not scheduled for longer than the
-    dead interval.
+    dead interval.  `schema_gap`: what the peer's schema has and ours lacks, "" when nothing.
     """
 
     now: float
@@ -266,6 +290,7 @@ class View:
     link_silent_for: float | None = None
     reserved: int = 0
     woke: bool = False
+    schema_gap: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +304,11 @@ class Memory:
     were started since we last heard the peer.  `awake`: when we started or woke.
     `link_lost_at`: since when the peer is heard, but not over the peer link.
     `unpreferred_at`: when this side was last not the preferred one, None when never.
+    `held`: the newest lineage and token that our own database was known to hold on disk.
+    `copying`: our server was told to copy and is not in sync yet; `failed_copies`: how often
+    it gave that up in a row, by making itself active.  `stuck_since`: since when this side
+    cannot go on without an operator.  `keep`: the node whose data the operator keeps, until `keep_until`.
+    `holder`: the node that was last seen to serve; `moves`: when it changed without an order.
     """
 
     boot: str
@@ -306,6 +336,14 @@ class Memory:
     unpreferred_at: float | None = None
     active_since: float | None = None
     ordered: Role | None = None
+    held: Token | None = None
+    copying: bool = False
+    failed_copies: int = 0
+    stuck_since: float | None = None
+    keep: str | None = None
+    keep_until: float = 0.0
+    holder: str | None = None
+    moves: tuple[float, ...] = ()
 
 
 def remember(memory: Memory, **values: object) -> Memory:

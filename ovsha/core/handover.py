@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ovsha.core import lineage
+from ovsha.core import damping, lineage
 from ovsha.core.case import USABLE, Case
 from ovsha.core.facts import Ask, Grant, Kind, Life, Memory, MlagRole, Presence, Role, Token, remember
 
@@ -30,6 +30,10 @@ class Wish:
     holds: Callable[[Case], bool]
 
 
+def _kept_by_operator(c: Case) -> bool:
+    return c.keep == c.view.settings.node
+
+
 def _ordered_by_operator(c: Case) -> bool:
     ordered = c.memory.wanted is not None or c.peer.offer is not None
     return ordered and c.peer_serving and c.in_sync
@@ -39,6 +43,8 @@ def _cut_off_from_the_data_plane(c: Case) -> bool:
     cut_for = c.link_cut_for
     if cut_for is None or cut_for < c.view.settings.link_cut_hold or not c.peer_serving:
         return False
+    if damping.held_for(c) is not None:
+        return False
     roles = (c.view.clag.role, c.peer.mlag)
     return roles == (MlagRole.PRIMARY, MlagRole.SECONDARY) and not c.outdated
 
@@ -46,6 +52,8 @@ def _cut_off_from_the_data_plane(c: Case) -> bool:
 def _due_for_restore(c: Case) -> bool:
     settings, synced = c.view.settings, c.view.copy.in_sync_for
     if not settings.restore_automatic or not c.peer_serving or not c.in_sync or synced is None:
+        return False
+    if damping.held_for(c) is not None:
         return False
     unpreferred_at = c.memory.unpreferred_at
     preferred_for = float("inf") if unpreferred_at is None else c.view.now - unpreferred_at
@@ -58,6 +66,7 @@ def _nobody_serves(c: Case) -> bool:
 
 
 WISHES = (
+    Wish(Kind.RESOLVE, _kept_by_operator),
     Wish(Kind.SWITCHOVER, _ordered_by_operator),
     Wish(Kind.LINK_CUT, _cut_off_from_the_data_plane),
     Wish(Kind.RESTORE, _due_for_restore),
@@ -79,6 +88,8 @@ def wish(c: Case) -> Kind | None:
 
 def refusal(c: Case, kind: Kind) -> str:
     """Say why the service is not given to the peer that asks for it, "" when it is."""
+    if kind is Kind.RESOLVE:
+        return "" if c.keep == c.peer.node else "no operator has decided that"
     if kind is Kind.START:
         if not c.view.server.loaded:
             return "the database on this side has not been read yet"
@@ -109,12 +120,22 @@ def advance(c: Case) -> Memory:
 def _operator(c: Case) -> Memory:
     """Forget an operator's order once it is carried out or its time is over."""
     memory = c.memory
+    if memory.keep is not None and (c.view.now >= memory.keep_until or _kept(c)):
+        memory = replace(memory, keep=None)
     late = c.view.now > memory.wanted_until
     if memory.wanted is not None and (late or c.serving):
         memory = replace(memory, wanted=None)
     if memory.offer is not None and (late or c.peer_serving):
         memory = replace(memory, offer=None)
     return memory
+
+
+def _kept(c: Case) -> bool:
+    """Tell whether the data that the operator keeps is served, or copied, by now."""
+    own = c.view.server.stamp
+    if c.memory.keep == c.view.settings.peer:
+        return c.in_sync
+    return c.serving and own is not None and (own.node, own.term) == (c.view.settings.node, c.memory.term)
 
 
 def _grant(c: Case) -> Memory:
@@ -165,7 +186,7 @@ def _drained(c: Case, grant: Grant) -> Grant:
     if grant.drained or c.open:
         return grant
     server = c.view.server
-    if grant.kind in (Kind.START, Kind.LINK_CUT):
+    if grant.kind not in PLANNED:
         return replace(grant, drained=True)
     if server.role is not Role.ACTIVE:
         return grant

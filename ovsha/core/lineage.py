@@ -62,6 +62,19 @@ def outdated(own: Server, known: int) -> str:
     return f"our copy is of term {own.stamp.term}, the peer's is of term {known}"
 
 
+def rolled_back(own: Server, held: Token | None) -> str:
+    """Say what our database lacks that it once held itself, "" when nothing.
+
+    ovsdb-server drops silently what follows the first damaged record of its file, and a file
+    may be replaced by an older one.  Two tokens may still have been on their way to the disk.
+    """
+    token = own.token or (0, 0)
+    if not own.loaded or held is None or (token[0] == held[0] and token[1] + 2 >= held[1]) or token > held:
+        return ""
+    ends = f"ends at token {token[0]}.{token[1]}" if own.token else "has no token"
+    return f"our database {ends}, and once held {held[0]}.{held[1]}: it was damaged or replaced"
+
+
 def missed(own: Server, seen: Token | None) -> str:
     """Say what our copy lacks when the peer was seen with the token `seen` of the same term; "" when nothing.
 

@@ -44,7 +44,7 @@ class Outside:
     was last tried, the error.  `troubles`: what else fails, by what it is.  `server_trouble`,
     `source_trouble`: what hinders us from talking to our and to the peer's ovsdb-server.
     `collisions_missed`: how many sightings of collisions found no room among `collisions`.
-    `clag_age`: None before clagd's first answer.
+    `snapshots`: the files of the newest snapshots, the newest first.  `clag_age`: None before clagd's first answer.
     """
 
     version: str
@@ -67,3 +67,4 @@ class Outside:
     source_trouble: str = ""
     collisions: tuple[Collision, ...] = ()
     collisions_missed: int = 0
+    snapshots: tuple[str, ...] = ()

@@ -97,12 +97,12 @@ def _grant(value: Any) -> Grant:
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("node", "source", "preferred", "offer", "refusal", "why", "trouble"), _text),
-    **dict.fromkeys(("term", "controllers", "vteps"), _number),
+    **dict.fromkeys(("node", "source", "preferred", "offer", "refusal", "why", "trouble", "keep", "decision"), _text),
+    **dict.fromkeys(("term", "controllers", "vteps", "cells"), _number),
     **dict.fromkeys(
         ("replicating", "serving", "vip", "listener", "managers", "empty", "link_up", "lapsed"), _flag
     ),
-    **dict.fromkeys(("in_sync_for", "lag", "active_for", "wrote_age"), _age),
+    **dict.fromkeys(("in_sync_for", "lag", "active_for"), _age),
     "state": State,
     "life": Life,
     "role": Role,

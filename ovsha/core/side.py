@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ovsha.core import election, handover, lineage, transition
+from ovsha.core import damping, election, handover, lineage, transition
 from ovsha.core.case import Case
 from ovsha.core.election import Goal, Rule
 from ovsha.core.facts import Kind, Memory, Presence, Record, Role, Stamp, State, Token, View, remember
@@ -42,11 +42,13 @@ def turn(view: View, memory: Memory) -> Decision:
     case = replace(case, memory=_notice(case))
     case = replace(case, presence=presence(view, case.memory))
     case = replace(case, memory=_meet(case))
+    case = replace(case, memory=damping.count(case))
+    case = replace(case, memory=_watch_copy(case))
     case = replace(case, memory=handover.advance(case))
     rule = election.decide(case)
-    case = replace(case, memory=_resolve(case, rule.goal))
+    case = replace(case, memory=_resolve(case, rule))
     step = transition.next_step(rule.goal, case)
-    why, state = rule.sentence(case), _state(case, rule.goal)
+    why, state = rule.sentence(case), _state(case, rule)
     return Decision(
         memory=case.memory,
         rule=rule,
@@ -91,11 +93,28 @@ def _meet(c: Case) -> Memory:
     return memory
 
 
-def _resolve(c: Case, goal: Goal) -> Memory:
-    """Remember the role that was ordered, the term that is being opened, and since when we serve."""
-    memory, now = c.memory, c.view.now
+def _watch_copy(c: Case) -> Memory:
+    """Remember what our database held, and whether ovsdb-server gives its copies up by making itself active."""
+    memory, server = c.memory, c.view.server
+    token, held = server.token, memory.held
+    if token is not None and (held is None or token > held or c.in_sync or (c.serving and not c.rolled_back)):
+        memory = remember(memory, held=token)
+    if c.following:
+        failed = 0 if c.in_sync else memory.failed_copies
+        return remember(memory, copying=not c.in_sync, failed_copies=failed)
+    gave_up = memory.copying and server.role is Role.ACTIVE and memory.ordered is Role.BACKUP
+    return remember(memory, copying=False, failed_copies=memory.failed_copies + gave_up)
+
+
+def _resolve(c: Case, rule: Rule) -> Memory:
+    """Remember the role that was ordered, the term that is being opened, since when we serve or are stuck."""
+    memory, now, goal = c.memory, c.view.now, rule.goal
+    if c.serving and memory.active_since is None and memory.ordered is not Role.ACTIVE:
+        # Found, and not begun by us: somebody started a server that serves by itself.
+        memory = remember(memory, lapsed=True)
     since = (memory.active_since or now) if c.serving else None
-    memory = remember(memory, active_since=since)
+    stuck = None if rule.asks is None else now if memory.stuck_since is None else memory.stuck_since
+    memory = remember(memory, active_since=since, stuck_since=stuck)
     if goal is Goal.SERVE:
         claim = None if transition.stamped(c) else transition.opening_term(c)
         # Only a service that was held through a gap has lapsed; one that begins now begins on what is known now.
@@ -107,10 +126,12 @@ def _resolve(c: Case, goal: Goal) -> Memory:
     return remember(memory, ordered=None, claim=None)
 
 
-def _state(c: Case, goal: Goal) -> State:
-    server = c.view.server
-    if goal is Goal.FENCE:
+def _state(c: Case, rule: Rule) -> State:
+    server, since = c.view.server, c.memory.stuck_since
+    if rule.goal is Goal.FENCE:
         return State.FAULT
+    if rule.asks is not None and since is not None and c.view.now - since >= rule.asks:
+        return State.NEEDS_DECISION
     if c.serving and server.managers_open and server.listener_open and c.view.vip.present:
         return State.ACTIVE
     return State.BACKUP if c.following else State.INIT
@@ -143,6 +164,8 @@ def _record(c: Case, state: State, why: str) -> Record:
         lag=view.copy.lag,
         mlag=view.clag.role,
         link_up=view.vip.link_up,
+        keep=memory.keep,
+        decision=why[:200] if state is State.NEEDS_DECISION else "",
         ask=memory.ask,
         grant=memory.grant,
         offer=memory.offer,

@@ -87,6 +87,11 @@ def _fenced(c: Case) -> bool:
     return server.life is Life.DOWN or server.fenced or _harmless(c)
 
 
+def _kept_safe(c: Case) -> bool:
+    """Tell whether a connect can erase nothing that is not in a snapshot."""
+    return c.following or c.view.server.saved or c.view.server.cells == 0
+
+
 def _no_vip(c: Case) -> bool:
     return not c.view.vip.present and not c.view.vip.astray
 
@@ -112,7 +117,7 @@ PLANS: dict[Goal, tuple[Row, ...]] = {
     Goal.FOLLOW: (
         *_CLOSE,
         Row(Step.PARK_SERVER, _harmless),
-        Row(Step.SNAPSHOT, lambda c: c.following or c.view.server.saved),
+        Row(Step.SNAPSHOT, _kept_safe),
         Row(Step.CONNECT, lambda c: c.following),
     ),
     Goal.FENCE: (

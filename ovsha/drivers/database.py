@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ovsha.core.facts import Role, Stamp, Token
+from ovsha.core import schema as schemas
+from ovsha.core.facts import Role, Schema, Stamp, Token
 from ovsha.drivers.rpc import Channel
 
 TERM, NODE, CHOSEN, TOKEN = "ovsha:term", "ovsha:node", "ovsha:chosen", "ovsha:token"
@@ -47,6 +48,8 @@ class Database:
         self.channel = Channel(target, retry, self._greet, self._notice)
         self.contents = Contents()
         self.trouble = ""
+        self.schema: Schema | None = None
+        self.whole_schema: Mapping[str, Any] | None = None
         self._name = name
         self._changed = changed
         self._rows: dict[str, dict[str, dict[str, Any]]] = {}
@@ -84,7 +87,13 @@ class Database:
 
     def _greet(self) -> None:
         self._rows = {}
+        self.channel.request("get_schema", [self._name], self._described)
         self.channel.request("monitor", [self._name, "ovsha", _TABLES], self._monitored)
+
+    def _described(self, result: Any, error: str | None) -> None:
+        known = error is None and isinstance(result, dict)
+        self.whole_schema = result if known else None
+        self.schema = schemas.describe(result) if known else None
 
     def _monitored(self, result: Any, error: str | None) -> None:
         if error is None and isinstance(result, dict):

@@ -7,7 +7,7 @@ None or the error's text; nothing is raised and nothing blocks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ _ECHO_EVERY = 0.8
 _PROBE_EVERY = 0.4
 _RETRY = 0.05
 _LAST_BREATH = 1.0
+_NEEDED = {"version", "source", "status", "remotes"}
 
 
 class LocalServer:
@@ -63,6 +64,7 @@ class LocalServer:
         self._replicating = False
         self._remotes: frozenset[str] = frozenset()
         self._version = (0, 0)
+        self._cells: int | None = None
         self._fenced = False
         self._orders = 0
         self._looks = 0
@@ -74,6 +76,11 @@ class LocalServer:
     def contents(self) -> Contents:
         """What the rows of the database say."""
         return self._database.contents
+
+    @property
+    def schema(self) -> Mapping[str, Any] | None:
+        """The whole schema of the database, None before it was read."""
+        return self._database.whole_schema
 
     @property
     def pid(self) -> int | None:
@@ -105,6 +112,8 @@ class LocalServer:
             controllers=sum(row.connected for row in contents.managers) if active else 0,
             fenced=self._fenced,
             saved=self.saved,
+            cells=self._cells,
+            schema=self._database.schema if contents.loaded else None,
         )
 
     def run(self, now: float) -> None:
@@ -220,7 +229,7 @@ class LocalServer:
         self._control.close(now, "ovsdb-server is not running")
         self._database.channel.close(now, "ovsdb-server is not running")
         self._database.run(now)
-        self._role = self._source = self._ticks = None
+        self._role = self._source = self._ticks = self._cells = None
         self._replicating = self._fenced = False
         self.write_trouble = ""
         self._remotes = frozenset()
@@ -291,11 +300,12 @@ class LocalServer:
             def answered(result: Any, error: str | None) -> None:
                 if error is None:
                     answers[key] = str(result)
-                if key == "remotes" and len(answers) == 4:
+                if key == "remotes" and answers.keys() >= _NEEDED:
                     self._polled(answers)
 
             return answered
 
+        self._control.request("memory/show", [], take("memory"))
         self._control.request("version", [], take("version"))
         self._control.request("ovsdb-server/get-active-ovsdb-server", [], take("source"))
         self._control.request("ovsdb-server/sync-status", [], take("status"))
@@ -317,6 +327,7 @@ class LocalServer:
         self._remotes = frozenset(answers["remotes"].split())
         if status.replicating:
             self._looks = 0
+        self._cells = unixctl_parse.cells(answers.get("memory", ""))
 
 
 def _words(role: Role | None, source: str | None) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Mapping
+from typing import Any
 
 from ovs.poller import Poller
 
@@ -38,6 +40,11 @@ class PeerSource:
         return self._database.contents
 
     @property
+    def schema(self) -> Mapping[str, Any] | None:
+        """The whole schema of the peer's database, None before it was read."""
+        return self._database.whole_schema
+
+    @property
     def trouble(self) -> str:
         """What hinders us from talking to the peer's server, "" when nothing does."""
         return self._database.trouble or self._database.channel.trouble
@@ -55,6 +62,7 @@ class PeerSource:
             stamp=contents.stamp,
             token=contents.token,
             empty=contents.empty,
+            schema=self._database.schema if connected else None,
         )
 
     def run(self, now: float, probe_every: float) -> None:

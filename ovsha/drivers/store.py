@@ -17,8 +17,11 @@ from typing import Any
 
 from ovs.poller import POLLIN, Poller
 
-from ovsha.core.facts import Stamp
+from ovsha.core.facts import Stamp, Token
 from ovsha.errors import DriverError
+
+_UNSURE = 30
+"""Tokens, a minute of them by default, that the kernel may not have written yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class Kept:
 
     `reserved`: the term that our next promotion may use.  `met_in`: the boot of this
     switch (boot_id(5) of the kernel) in which the peer was last met, None when never.
+    `held`: a token that our own database holds on disk, if nobody damages it.
     """
 
     pair: str
@@ -35,6 +39,7 @@ class Kept:
     reserved: int = 0
     peer_stamp: Stamp | None = None
     met_in: str | None = None
+    held: Token | None = None
 
 
 def load(path: Path, pair: str, node: str) -> Kept:
@@ -66,11 +71,26 @@ def load(path: Path, pair: str, node: str) -> Kept:
 def _parse(data: Any) -> Kept:
     if not isinstance(data, dict):
         raise ValueError("it holds no mapping")
-    stamp = data.pop("peer_stamp")
-    kept = Kept(**data, peer_stamp=Stamp(**stamp) if stamp else None)
+    stamp, held = data.pop("peer_stamp"), data.pop("held", None)
+    kept = Kept(
+        **data, peer_stamp=Stamp(**stamp) if stamp else None, held=(int(held[0]), int(held[1])) if held else None
+    )
     if not all(isinstance(number, int) and number >= 0 for number in (kept.term, kept.reserved)):
         raise ValueError("a term is not a number")
     return kept
+
+
+def surely_on_disk(held: Token | None, saved: Token | None) -> Token | None:
+    """Return the token to save for a database that holds `held`, `saved` being the one that is saved.
+
+    ovsdb-server leaves its writes to the kernel, so the last of them may be lost with the
+    power; and a disk wears when it is written for every token.
+    """
+    if held is None or (saved is not None and saved[0] == held[0] and 0 <= held[1] - saved[1] < 2 * _UNSURE):
+        return saved
+    if held[1] >= _UNSURE:
+        return (held[0], held[1] - _UNSURE)
+    return saved if saved is not None and saved <= held else None
 
 
 def save(path: Path, kept: Kept) -> None:

@@ -42,6 +42,12 @@ def version(text: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
+def cells(text: str) -> int | None:
+    """Return the rows times columns of all tables from `memory/show`, None when it does not tell."""
+    found = re.search(r"\bcells:(\d+)", text)
+    return int(found[1]) if found else None
+
+
 def _block(lines: list[str], database: str) -> list[str]:
     stripped = [line.strip() for line in lines]
     heads = [number for number, line in enumerate(stripped) if line.startswith("database:")]

@@ -1,0 +1,70 @@
+"""`ovsha resolve`: say whose data is kept where the pair cannot tell, and see it done."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+import tenacity
+
+from ovsha import client
+from ovsha.commands.common import find, question
+from ovsha.core.status import SCHEMA
+from ovsha.errors import DriverError
+
+_LIMIT, _EVERY = 60.0, 0.2
+
+
+def add(commands: Any) -> None:
+    """Put the command on the command line."""
+    command = question(commands, "resolve", _run, "say whose data is kept when the pair needs a decision")
+    command.add_argument(
+        "--keep", choices=("self", "peer"), required=True,
+        help="the data of this switch or of the other one; the other side's is erased, a snapshot of it is kept",
+    )  # fmt: skip
+    command.add_argument("--reason", metavar="TEXT", required=True, help="why, for the log")
+
+
+def _run(options: argparse.Namespace) -> int:
+    agent = find(options)
+    before = client.ask_json(agent, "status", "json", schema=SCHEMA)
+    keep = before["node"] if options.keep == "self" else before["peer"]
+    reason = " ".join(options.reason.split())
+    if not reason:
+        raise DriverError("--reason is empty: say why, for those who read the log afterwards")
+    client.ask(agent, "resolve", keep, reason)
+    if not options.json:
+        print(f"the data of {keep} is kept; waiting until it is served", flush=True)
+    after = _await(agent, keep)
+    side = after["sides"][keep]
+    told = {"schema": SCHEMA, "kept": keep, "term": side["stamp"]["term"], "in_sync": after["in_sync"]}
+    if options.json:
+        print(json.dumps(told, indent=2))
+    else:
+        print(f"{keep} is active in term {told['term']}; {after['verdict']}")
+    if after["do"]:
+        print(f"ovsha: {after['do']}", file=sys.stderr)
+    return 0
+
+
+def _await(agent: client.Find, keep: str) -> dict[str, Any]:
+    """Return the status in which `keep` serves and, if the other side is heard, is followed."""
+
+    def done(document: dict[str, Any]) -> bool:
+        side = document["sides"][keep]
+        serves = side is not None and side["state"] == "active"
+        return serves and bool(document["in_sync"] or document["presence"] != "alive")
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda document: not done(document)),
+        stop=tenacity.stop_after_delay(_LIMIT),
+        wait=tenacity.wait_fixed(_EVERY),
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )
+    document: dict[str, Any] = retrying(lambda: client.ask_json(agent, "status", "json", schema=SCHEMA))
+    if not done(document):
+        raise DriverError(f"{keep} does not serve after {_LIMIT:g} s: {document['verdict']}; see ovsha status")
+    return document
+

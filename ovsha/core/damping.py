@@ -1,0 +1,38 @@
+"""Keep a pair whose faults come and go from moving its service for ever.
+
+Only what is done by choice is held: giving the service back to the original primary, or to
+the clagd primary of a cut pair.  A failover is never held, for that would turn flapping
+into an outage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ovsha.core.case import Case
+from ovsha.core.facts import Kind, Memory
+
+_ORDERED = (Kind.SWITCHOVER, Kind.RESOLVE)
+
+
+def count(c: Case) -> Memory:
+    """Return the memory with a move that was just seen; those that an operator ordered do not count."""
+    memory, settings = c.memory, c.view.settings
+    holder = settings.node if c.serving else settings.peer if c.peer_serving else memory.holder
+    if holder == memory.holder:
+        return memory
+    under_way = memory.grant or memory.ask
+    ordered = under_way is not None and under_way.kind in _ORDERED
+    if memory.holder is None or ordered:
+        return replace(memory, holder=holder)
+    recent = tuple(moment for moment in memory.moves if c.view.now - moment < settings.move_window)
+    return replace(memory, holder=holder, moves=(*recent, c.view.now)[-settings.move_limit :])
+
+
+def held_for(c: Case) -> float | None:
+    """Return the seconds for which moves by choice are still held, None when they are not."""
+    memory, settings = c.memory, c.view.settings
+    if len(memory.moves) < settings.move_limit:
+        return None
+    left = memory.moves[-settings.move_limit] + settings.move_window - c.view.now
+    return left if left > 0 else None
