@@ -16,7 +16,7 @@ What lies in the directory, and how long:
     A database without a switch in it and without a lineage: one just made, or what a copy
     that was broken off has left.  Only the newest one stays, so that many of them never
     push out a good one.
-`TIME-....2.db`
+`TIME-..._2.db`
     The second one of that second.
 `*.part`
     One that is being taken, or was interrupted: removed at the next start.
@@ -42,7 +42,7 @@ _SCRIPT = (
     'umask 077 && mkdir -p -- "$3" && cp -- "$1" "$2.part" && sync -- "$2.part"'
     ' && mv -- "$2.part" "$2" && sync -- "$3" || { rm -f -- "$2.part"; exit 1; }'
 )
-_NAME = re.compile(r"\d{8}T\d{6}Z-(?P<label>term\d+|blank)(\.\d+)?\.db")
+_NAME = re.compile(r"\d{8}T\d{6}Z-(?P<label>term\d+|blank)(_\d+)?\.db")
 _DAY = 86400.0
 Mark = tuple[int, int, int, int]
 
@@ -138,7 +138,7 @@ class Snapshots:
         self._target = self._directory / f"{stem}.db"
         while self._target.exists():
             number += 1
-            self._target = self._directory / f"{stem}.{number}.db"
+            self._target = self._directory / f"{stem}_{number}.db"
         words = ("ovsha-snapshot", str(self._source), str(self._target), str(self._directory))
         self._child = subprocess.Popen(
             ["/bin/sh", "-c", _SCRIPT, *words],
