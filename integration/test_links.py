@@ -17,12 +17,10 @@ from story import (
     kept,
     lost,
     open_here,
-    other,
     seconds_with_two,
     serves,
     status,
     undisturbed,
-    writer,
 )
 from topology import SW1, SW2
 
@@ -119,26 +117,3 @@ def test_a_lost_backup_path_is_seen_and_moves_nothing(lab: MakeLab, how: str) ->
             pair.network.mend("backup path", into=SW2)
         pair.wait_until(lambda: path_states(pair, "backup-path") == {"up"}, LIMIT, "it works again")
     await_pair(pair, pair.sw1)
-
-
-def test_both_sides_of_a_split_brain_agree_on_contact_and_what_the_loser_had_is_kept(lab: MakeLab) -> None:
-    pair = begin(lab)
-    for switch in pair.switches:
-        switch.run("nft", f"add table netdev split; add chain netdev split lost {DEAF}")
-        switch.run("nft", "add rule netdev split lost udp dport 5344 drop")
-    pair.network.cut("peer link")
-    pair.wait_until(lambda: open_here(pair.sw1) and open_here(pair.sw2), LIMIT, "both sides serve")
-    pair.wait_until(lambda: writer(pair) == pair.sw2.management_address, LIMIT, "the controller writes to sw2")
-    await_rows(pair, 50)
-    pair.network.mend("peer link")
-    pair.wait_until(lambda: sum(bool(open_here(switch)) for switch in pair.switches) == 1, LIMIT, "one has given in")
-    (winner,) = (switch for switch in pair.switches if open_here(switch))
-    loser = other(pair, winner)
-    pair.wait_until(lambda: loser.replicates_from() is not None, LIMIT, "the loser follows")
-    assert {ack.mac for ack in lost(pair, winner)} <= kept(loser)
-    for switch in pair.switches:
-        switch.run("nft", "delete table netdev split")
-    await_pair(pair, pair.sw1)
-
-
-DEAF = '{ type filter hook ingress device "eth0" priority 0; }'

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -20,8 +21,10 @@ from ovsha.core import handover, resolve, side
 from ovsha.core.case import Case
 from ovsha.core.facts import Memory, Presence, Role, State, View
 from ovsha.core.side import Decision
+from ovsha.core.trace import Trace
 from ovsha.drivers import store
 from ovsha.drivers.systemd import Notifier
+from ovsha.duel import Duel
 from ovsha.orders import Orders
 from ovsha.switch import Switch, boot_id
 
@@ -50,6 +53,8 @@ class Agent:
         )  # fmt: skip
         self.switch = Switch(config, key, boot, kept)
         self.orders = Orders(self.switch)
+        self.trace = Trace()
+        self.duel = Duel(config, key, self.switch, self.trace)
         self.systemd = Notifier(os.environ)
         self.view: View | None = None
         self.decision: Decision | None = None
@@ -74,6 +79,7 @@ class Agent:
             self._send_at = now
         self._last_turn = now
         self.switch.run(now, self.memory)
+        self.duel.run(now)
         for _ in range(_STEPS_PER_TURN):
             decision = self._decide(now, woke)
             woke = False
@@ -86,6 +92,7 @@ class Agent:
         """Return a poller that blocks until there is something to do."""
         poller, now = Poller(), self.clock()
         self.switch.wait(poller, now)
+        self.duel.wait(poller, now)
         moments = [self._send_at]
         if self.decision is not None:
             retry = self.orders.deadline(self.decision.step)
@@ -145,11 +152,19 @@ class Agent:
     def close(self) -> None:
         """Stop, and leave everything as it stands."""
         self.systemd.stopping()
+        self.release()
+
+    def release(self) -> None:
+        """Let go of everything, for a successor in this process or for good."""
+        self.duel.close()
         self.switch.close(self.clock())
 
     def _decide(self, now: float, woke: bool) -> Decision:
         view = self.switch.observe(now, woke)
         decision = side.turn(view, self.memory)
+        at = time.time()
+        self.trace.note(at, view, self.memory, decision)
+        self.duel.look(view, decision, at)
         self._report(decision)
         self.view, self.decision, self.memory = view, decision, decision.memory
         return decision

@@ -279,6 +279,13 @@ class Collisions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Forensics:
+    """What is kept of a split brain on the side that gave way, below the state directory."""
+
+    keep: int = key("How many bundles are kept.", read.whole(1, 100), 5)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """The whole configuration of one agent.
 
@@ -312,6 +319,7 @@ class Config:
         "wait",
     )
     snapshots: Snapshots = section(Snapshots)
+    forensics: Forensics = section(Forensics)
     collisions: Collisions = section(Collisions)
     state_directory: Path = key(
         "Where the agent keeps what must survive a reboot: terms and its journal.",

@@ -18,6 +18,7 @@ from pathlib import Path
 from ovs.poller import POLLIN
 
 from ovsha import config as configuration
+from ovsha import logtail
 from ovsha.agent import Agent
 from ovsha.config import Config
 from ovsha.control import Control
@@ -119,7 +120,7 @@ def _reload(path: Path, agent: Agent, control: Control) -> Agent:
     for warning in config.warnings:
         log.warning("%s", warning)
     log.info("configuration read anew from %s", path)
-    agent.switch.close(time.monotonic())
+    agent.release()
     fresh = Agent(config, time.monotonic)
     control.serve(fresh)
     return fresh
@@ -159,5 +160,6 @@ def _log_to_stderr() -> None:
     handler.setFormatter(logging.Formatter(form, datefmt="%Y-%m-%dT%H:%M:%S"))
     root = logging.getLogger("ovsha")
     root.addHandler(handler)
+    root.addHandler(logtail.TAIL)
     root.setLevel(os.environ.get("OVSHA_LOG", "INFO"))
     root.propagate = False

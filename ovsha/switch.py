@@ -215,6 +215,10 @@ class Switch:
         """Take the VIP and begin to announce it.  Raises DriverError when the kernel refuses."""
         self.vip.add(now)
         self.stale = True
+        self.announce(now)
+
+    def announce(self, now: float) -> None:
+        """Begin to announce the VIP anew."""
         self._guard("announce", lambda: self.announcer.start(now))
 
     def drop_vip(self, now: float) -> None:

@@ -55,11 +55,13 @@ def label(term: int, blank: bool) -> str:
 class Snapshots:
     """The snapshots in `directory` of the database file `source`: `keep` of a sort, for `max_age` days.
 
-    `trouble` says why old ones cannot be removed, "" when they can.
+    `trouble` says why old ones cannot be removed, "" when they can.  `last_taken`: the file as it was then, None before
+    the first one.
     """
 
     def __init__(self, source: Path, directory: Path, keep: int, max_age: float) -> None:
         self.trouble = ""
+        self.last_taken: Path | None = None
         self._source = source
         self._directory = directory
         self._keep = keep
@@ -91,6 +93,7 @@ class Snapshots:
             mark = _mark(self._source)
             if self._copied is not None and self._copied[0] == mark and self._copied[1].exists():
                 require({self._source: mark[2]})
+                self.last_taken = self._copied[1]
                 done(None)
                 return
             self._prune()
@@ -117,6 +120,7 @@ class Snapshots:
             return
         self._note_copy()
         self._prune()
+        self.last_taken = self._target
         done(None)
 
     def wait(self, poller: Poller) -> None:

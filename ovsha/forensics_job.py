@@ -1,0 +1,189 @@
+"""Put one forensic bundle together; the agent starts this as a child and gives it its task on the standard input.
+
+What a bundle is stands in ovsha.bundles.  It is whole before it can be seen: made in a
+directory with the ending `.part`, brought to the disk, renamed.  What cannot be had (a peer
+that does not answer, no ovsdb-tool) is named in the manifest, and the rest is kept all the
+same; only a disk that does not take it ends this, with one line on the standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import tenacity
+
+from ovsha import bundles
+from ovsha.errors import DriverError
+from ovsha.exchange import Asker
+
+LIMIT = 110
+"""Seconds after which this ends itself, should the agent that watches it be gone."""
+
+_RECORDS = 200
+_ANSWER_LIMIT = 5.0
+_TOOL_LIMIT = 60.0
+_MOST_ENTRIES = 5000
+
+
+def main() -> int:
+    """Make the bundle that the standard input describes; return the exit status."""
+    os.umask(0o077)
+    os.nice(10)
+    signal.alarm(LIMIT)
+    task = json.load(sys.stdin)
+    try:
+        make(task)
+    except (OSError, DriverError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def make(task: dict[str, Any]) -> Path:
+    """Make the bundle of `task` and return its place.  Raises OSError when the disk does not take it."""
+    directory = Path(task["directory"])
+    directory.mkdir(parents=True, exist_ok=True)
+    for stale in directory.glob("*.part"):
+        shutil.rmtree(stale)
+    place = _free(directory, task["id"])
+    part = place.with_name(place.name + ".part")
+    part.mkdir()
+    try:
+        _fill(part, task)
+        part.rename(place)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    _sync(directory)
+    bundles.limit(directory, task["keep"])
+    return place
+
+
+def _fill(part: Path, task: dict[str, Any]) -> None:
+    missing: dict[str, str] = {}
+
+    def gather(name: str, lines: Iterable[str]) -> None:
+        try:
+            _write(part / name, lines)
+        except DriverError as error:
+            (part / name).unlink(missing_ok=True)
+            missing[name] = str(error)
+
+    peer = task["peer"]
+    # The peer first: it goes on deciding, and forgets.
+    gather(bundles.trace_of(peer["node"]), _json_lines(_ask(peer, bytes.fromhex(task["key"]))))
+    gather(bundles.trace_of(task["node"]), _json_lines(task["trace"]))
+    gather(bundles.LOG, (line + "\n" for line in task["log"]))
+    if task["database"] is None:
+        missing[bundles.DATABASE] = missing[bundles.SHOW_LOG] = task["no_database"]
+    else:
+        _keep(Path(task["database"]), part / bundles.DATABASE)
+        gather(bundles.SHOW_LOG, _last_records(part / bundles.DATABASE))
+    manifest = {"schema": bundles.SCHEMA, **task["manifest"], "missing": missing}
+    _write(part / bundles.MANIFEST, [json.dumps(manifest, indent=2) + "\n"])
+    _sync(part)
+
+
+def _ask(peer: dict[str, Any], key: bytes) -> Iterable[dict[str, Any]]:
+    """Give the decisions that the peer remembers.  Raises DriverError when it does not tell them."""
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(DriverError),
+        stop=tenacity.stop_after_attempt(3),
+        wait=tenacity.wait_fixed(1.0),
+        reraise=True,
+    )
+    yield from retrying(lambda: _ask_once(peer, key))
+
+
+def _ask_once(peer: dict[str, Any], key: bytes) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = []
+    with Asker(peer["address"], peer["port"], key, _ANSWER_LIMIT) as asker:
+        while len(entries) < _MOST_ENTRIES:
+            after = entries[-1]["number"] if entries else 0
+            answer = asker.ask("trace", {"after": after})
+            try:
+                got, more = answer["entries"], answer["more"]
+                if any(entry["number"] <= after for entry in got):
+                    raise ValueError
+            except (KeyError, TypeError, ValueError):
+                raise DriverError(f"the agent at {asker.where} tells its decisions in another form") from None
+            entries += got
+            if not more or not got:
+                break
+    return entries
+
+
+def _last_records(database: Path) -> Iterable[str]:
+    """Give the last records of the file, as ovsdb-tool tells them.  Raises DriverError when it cannot."""
+    records: deque[list[str]] = deque([[]], maxlen=_RECORDS)
+    try:
+        with subprocess.Popen(
+            ["ovsdb-tool", "-vconsole:off", "show-log", "-m", str(database)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+        ) as tool:
+            assert tool.stdout is not None
+            for line in tool.stdout:
+                if line.startswith("record "):
+                    records.append([])
+                records[-1].append(line)
+            status = tool.wait(_TOOL_LIMIT)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DriverError(f"ovsdb-tool show-log: {error}") from None
+    if status:
+        # What it printed is of no less use for that: a damaged file is read up to the damage.
+        records.append([f"(ovsdb-tool ended with status {status})\n"])
+    for record in records:
+        yield from record
+
+
+def _json_lines(values: Iterable[dict[str, Any]]) -> Iterable[str]:
+    return (json.dumps(value) + "\n" for value in values)
+
+
+def _keep(source: Path, target: Path) -> None:
+    """Have a snapshot, which nobody changes any more, under a second name, or copied where that cannot be."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    _sync(target)
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _free(directory: Path, ident: str) -> Path:
+    place, number = directory / ident, 1
+    while place.exists():
+        number += 1
+        place = directory / f"{ident}.{number}"
+    return place
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
