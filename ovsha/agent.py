@@ -142,7 +142,7 @@ class Agent:
         if view is None or decision is None:
             return "the agent has only just started; try again in a moment"
         case = Case(view, self.memory, decision.presence)
-        refused = resolve.refusal(case, decision.record.decision, keep)
+        refused = resolve.refusal(case, decision.rule.asks is not None, keep)
         if not refused:
             self.memory = resolve.decided(case, keep)
             self._send_at = view.now

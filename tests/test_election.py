@@ -65,7 +65,7 @@ ONE_CASE_A_RULE = {
     "peer-cannot": backup_case({"record": an_idle_peer(life=Life.DOWN)}),
     "nobody-serves": backup_case({"record": an_idle_peer()}),
     "peer-read-only": backup_case(READ_ONLY),
-    "silent-refused": backup_case({"heard_age": 5.0, "source": BLANK}),
+    "silent-refused": backup_case({"heard_age": 5.0, "source": BLANK, "server": a_copy(source=PARKED)}),
     "peer-silent": backup_case({"heard_age": 5.0}),
     "peer-dead": backup_case(GONE),
     "lone-boot": backup_case({**GONE, "heard_age": None, "record": None,

@@ -16,18 +16,18 @@ WHY = "its data must not be copied"
 
 
 def test_without_anything_to_decide_a_decision_is_refused() -> None:
-    assert resolve.refusal(backup_case(), "", NODE) == "nothing waits for a decision; see ovsha status"
-    assert resolve.refusal(backup_case({"record": a_peer(decision=WHY)}), "", PEER) == ""
+    assert resolve.refusal(backup_case(), False, NODE) == "nothing waits for a decision; see ovsha status"
+    assert resolve.refusal(backup_case({"record": a_peer(decision=WHY)}), False, PEER) == ""
 
 
 def test_only_a_node_of_the_pair_can_be_kept() -> None:
-    assert "not of this pair" in resolve.refusal(backup_case(STUCK), WHY, "sw9")
+    assert "not of this pair" in resolve.refusal(backup_case(STUCK), True, "sw9")
 
 
 def test_a_peer_that_is_not_heard_cannot_be_kept_and_one_whose_agent_alone_is_silent_must_be_asked_first() -> None:
-    assert "bring it up first" in resolve.refusal(backup_case({**STUCK, **GONE}), WHY, PEER)
-    assert resolve.refusal(backup_case({**STUCK, **GONE}), WHY, NODE) == ""
-    assert "start ovsha there first" in resolve.refusal(backup_case({**STUCK, "heard_age": 9.0}), WHY, NODE)
+    assert "bring it up first" in resolve.refusal(backup_case({**STUCK, **GONE}), True, PEER)
+    assert resolve.refusal(backup_case({**STUCK, **GONE}), True, NODE) == ""
+    assert "start ovsha there first" in resolve.refusal(backup_case({**STUCK, "heard_age": 9.0}), True, NODE)
 
 
 def test_the_side_whose_data_is_kept_asks_for_the_service_and_the_other_gives_it() -> None:

@@ -88,7 +88,7 @@ def _blocked(c: Case) -> bool:
 
 def _refused_in_silence(c: Case) -> bool:
     """Tell whether a server that nobody watches serves what must not be copied."""
-    unwatched = c.presence is Presence.SILENT and c.view.source.role is Role.ACTIVE
+    unwatched = c.presence is Presence.SILENT and c.view.source.role is Role.ACTIVE and not c.following
     return unwatched and c.view.source.loaded and guard.objection(c) is not None
 
 
@@ -174,7 +174,8 @@ RULES = (
          "the peer's agent is silent, but its switch is not dead", _silence),
     Rule("peer-dead", lambda c: c.presence is Presence.DEAD, Goal.SERVE, "the peer is silent on every path", _silence),
     Rule("lone-boot", _lone_boot_over, Goal.SERVE, "the peer was never met and the time set by lone_boot is over"),
-    Rule("lone-wait", lambda c: True, Goal.PARK, "the peer was never met since this switch booted"),
+    Rule("lone-wait", lambda c: True, Goal.PARK, "the peer was never met since this switch booted",
+         asks=60.0),
 )  # fmt: skip
 
 

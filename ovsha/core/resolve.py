@@ -17,12 +17,12 @@ DECISION_HOLDS = 60.0
 """Seconds within which an operator's decision is carried out, or forgotten."""
 
 
-def refusal(c: Case, decision: str, keep: str) -> str:
-    """Say why node `keep`'s data cannot be kept by a word of the operator; `decision`: what this side waits for."""
+def refusal(c: Case, asked: bool, keep: str) -> str:
+    """Say why node `keep`'s data cannot be kept by a word of the operator; `asked`: this side waits for such a word."""
     settings = c.view.settings
     if keep not in (settings.node, settings.peer):
         return f"node {keep} is not of this pair: it has {settings.node} and {settings.peer}"
-    if not decision and not (c.alive and c.peer.decision):
+    if not asked and not (c.alive and c.peer.decision):
         return "nothing waits for a decision; see ovsha status"
     if c.presence is Presence.SILENT:
         return f"the agent on {settings.peer} is silent while its switch lives: start ovsha there first"
