@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
 import tenacity
@@ -43,9 +42,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(told, indent=2))
     else:
-        print(f"{keep} is active in term {told['term']}; {after['verdict']}")
-    if after["do"]:
-        print(f"ovsha: {after['do']}", file=sys.stderr)
+        still = "; ".join(word for word in (after["verdict"], after["do"]) if word)
+        print(f"{keep} is active in term {told['term']}; {still}")
     return 0
 
 
