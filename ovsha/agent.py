@@ -23,6 +23,7 @@ from ovsha.core.facts import Memory, Presence, Role, State, View
 from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
 from ovsha.drivers import store
+from ovsha.drivers.identity import own_identity
 from ovsha.drivers.systemd import Notifier
 from ovsha.duel import Duel
 from ovsha.orders import Orders
@@ -51,7 +52,7 @@ class Agent:
             boot=boot, term=kept.term, peer_stamp=kept.peer_stamp, met=kept.met_in == boot_id(), awake=now,
             held=kept.held,
         )  # fmt: skip
-        self.switch = Switch(config, key, boot, kept)
+        self.switch = Switch(config, key, boot, kept, own_identity(config.state_directory / "identity"))
         self.orders = Orders(self.switch)
         self.trace = Trace()
         self.duel = Duel(config, key, self.switch, self.trace)
@@ -117,6 +118,9 @@ class Agent:
             return f"node {target} is not of this pair: it has {self.config.node} and {self.config.peer}"
         if decision.presence is not Presence.ALIVE or view.record is None:
             return "the peer's agent is not heard, so nothing can be handed over"
+        if view.record.estranged:
+            peer = self.config.peer
+            return f"{peer} knows this switch by another identity; run `ovsha peer forget` on {peer} first"
         ours = target == self.config.node
         if not (view.record.serving if ours else decision.record.serving):
             return "the other side does not serve now" if ours else "this side does not serve now"
@@ -148,6 +152,12 @@ class Agent:
             self._send_at = view.now
             log.warning("an operator keeps the data of %s: %s", keep, reason)
         return refused
+
+    def forget_peer(self) -> str:
+        """Learn the peer's identity anew; return the one that was known, "" for none."""
+        forgotten = self.switch.forget_peer()
+        log.warning("an operator had us forget the peer's identity: %s", forgotten or "none was known")
+        return forgotten
 
     def close(self) -> None:
         """Stop, and leave everything as it stands."""

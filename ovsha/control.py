@@ -1,7 +1,7 @@
 """Serve the agent's control socket, which is that of a unixctl server: ovs-appctl -t ovsha works too.
 
-Commands: `status [json]`, `sync-status [json]`, `counters [json]`, `switchover [NODE [json]]`, `list-commands`,
-`version`.  A switchover is answered when it is over; everything else at once.
+Commands: `status [json]`, `sync-status [json]`, `counters [json]`, `switchover [NODE [json]]`, `peer-forget [json]`,
+`list-commands`, `version`.  A switchover is answered when it is over; everything else at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import ovs.unixctl
 import ovs.unixctl.server
 from ovs.poller import Poller
 
-from ovsha import __version__, move, report
+from ovsha import __version__, control_peer, move, report
 from ovsha.config import Config
 from ovsha.core import status, status_text
 from ovsha.core.facts import View
@@ -61,6 +61,9 @@ class Served(Protocol):
     def order_resolve(self, keep: str, reason: str) -> str:
         """Keep the data of node `keep`; why that cannot be done, "" when it is begun."""
 
+    def forget_peer(self) -> str:
+        """Learn the peer's identity anew; the one known so far, "" when there was none."""
+
 
 class Control:
     """The control socket of `agent`; `outside` gathers what the status shows beyond the decision.
@@ -81,6 +84,7 @@ class Control:
             "counters": ("[json]", 0, 1, self._counters),
             "switchover": ("[NODE [json]]", 0, 2, self._switchover),
             "resolve": ("NODE REASON", 2, 2, self._resolve),
+            **control_peer.commands(lambda: self._agent),
             "list-commands": ("", 0, 0, self._list_commands),
             # Before python-ovs registers its own, which knows neither our name nor our version.
             "version": ("", 0, 0, self._version),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from ovsha import __version__
 from ovsha.agent import Agent
 from ovsha.core.facts import Role
-from ovsha.core.outside import Manager, Moved, Outside, PathReport
+from ovsha.core.outside import Identities, Manager, Moved, Outside, PathReport
 
 
 def outside(agent: Agent, now: float) -> Outside:
@@ -38,7 +39,17 @@ def outside(agent: Agent, now: float) -> Outside:
         collisions=switch.collisions.listed(now),
         collisions_missed=switch.collisions.missed(now),
         snapshots=switch.snapshots.newest() if agent.decision and agent.decision.record.decision else (),
+        identities=_identities(agent, now),
     )
+
+
+def _identities(agent: Agent, now: float) -> Identities:
+    conversation = agent.switch.conversation
+    stranger = conversation.peer.stranger(now, agent.config.heartbeat.dead_interval)
+    known = Identities(conversation.identity, conversation.peer.identity)
+    if stranger is None:
+        return known
+    return replace(known, stranger=stranger.identity, stranger_age=now - stranger.heard_at)
 
 
 def _paths(agent: Agent, now: float) -> dict[str, PathReport]:

@@ -21,6 +21,7 @@ from ovsha.core.collisions import Collisions, Kind
 from ovsha.core.copywatch import CopyWatch
 from ovsha.core.facts import Memory, Record, Role, Settings, View, Vip
 from ovsha.core.heartbeat import Conversation
+from ovsha.core.packet import TooLarge
 from ovsha.drivers import sockdiag, store
 from ovsha.drivers.announce import Announcer
 from ovsha.drivers.clag import ClagReader
@@ -79,7 +80,7 @@ def _remote(method: str, address: str, port: int) -> str:
 class Switch:
     """The drivers of this switch.  Raises DriverError when the kernel or the state directory refuses."""
 
-    def __init__(self, config: Config, key: bytes, boot: str, kept: Kept) -> None:
+    def __init__(self, config: Config, key: bytes, boot: str, kept: Kept, identity: str) -> None:
         self.config = config
         self.settings = settings(config)
         own, peer = config.nodes[config.node], config.nodes[config.peer]
@@ -115,6 +116,7 @@ class Switch:
         self.conversation = Conversation(
             config.pair.id, config.node, config.peer, key, boot, [each.path for each in endpoints],
             max_delay=max(1.0, config.heartbeat.dead_interval), collisions=self.collisions,
+            identity=identity, peer_identity=kept.peer_identity,
         )  # fmt: skip
         self.peer = PeerLink(self.conversation, endpoints)
         kept_copies = config.snapshots
@@ -200,6 +202,7 @@ class Switch:
             reserved=self.store.kept.reserved,
             woke=woke,
             schema_gap=self._schema_gap(),
+            estranged=self._estranged(now),
         )
 
     def woke(self, now: float) -> None:
@@ -207,9 +210,20 @@ class Switch:
         self.peer.discard_queued()
         self.conversation.forget_liveness(now)
 
+    def forget_peer(self) -> str:
+        """Learn the peer's identity anew; return the one that was known, "" for none."""
+        self.collisions.forget(Kind.IDENTITY)
+        return self.conversation.peer.forget()
+
     def send(self, record: Record, now: float) -> None:
-        """Send our state to the peer over every path."""
-        self.peer.send(codec.to_plain(record), now)
+        """Send our state to the peer over every path, with as many of its free texts as fit a packet."""
+        for texts in codec.SHED:
+            try:
+                self.peer.send(codec.to_plain(record, texts), now)
+            except TooLarge:
+                continue
+            return
+        raise AssertionError("a record without its texts fits a packet, as tests/test_record.py holds")
 
     def add_vip(self, now: float) -> None:
         """Take the VIP and begin to announce it.  Raises DriverError when the kernel refuses."""
@@ -273,6 +287,14 @@ class Switch:
         except ValueError as error:
             self._note("record", f"the peer's heartbeat carries a record that cannot be read: {error}")
 
+    def _estranged(self, now: float) -> Record | None:
+        """Return what an agent claims that has the peer's name and key but is another switch."""
+        stranger = self.conversation.peer.stranger(now, self.settings.dead_interval)
+        try:
+            return codec.from_plain(stranger.state) if stranger else None
+        except ValueError:
+            return Record(self.settings.peer)
+
     def _compare(self, record: Record, now: float) -> None:
         """Note that the peer's configuration, by the side it prefers, is not ours."""
         settings, theirs = self.settings, record.preferred
@@ -297,6 +319,7 @@ class Switch:
             peer_stamp=memory.peer_stamp,
             held=store.surely_on_disk(memory.held, kept.held),
             met_in=self._boot_id if memory.met else kept.met_in,
+            peer_identity=self.conversation.peer.identity,
         )
 
     def _schema_gap(self) -> str:

@@ -44,6 +44,8 @@ class Host:
     reserved: int = 0
     peer_stamp: Stamp | None = None
     met_in: int = -1
+    identity: str = ""
+    peer_identity: str = ""
 
 
 class Agent:
@@ -60,7 +62,8 @@ class Agent:
         )
         self.reserved = host.reserved
         self.conversation = Conversation(
-            "rack7", host.node, settings.peer, KEY, boot, [LINK, BACKUP], max_delay=1.0
+            "rack7", host.node, settings.peer, KEY, boot, [LINK, BACKUP], max_delay=1.0,
+            identity=host.identity or host.node, peer_identity=host.peer_identity,
         )
         self.inbox: list[tuple[bytes, str]] = []
         self.record: Record | None = None
@@ -167,7 +170,12 @@ class Agent:
             link_silent_for=self.conversation.path_state(LINK, now, self.settings.dead_interval).heard_age,
             reserved=self.reserved,
             woke=woke,
+            estranged=self._estranged(now),
         )
+
+    def _estranged(self, now: float) -> Record | None:
+        stranger = self.conversation.peer.stranger(now, self.settings.dead_interval)
+        return None if stranger is None else codec.from_plain(stranger.state)
 
     def _decide(self, now: float, woke: bool) -> Decision:
         self.view = self.observe(now, woke)
@@ -181,8 +189,9 @@ class Agent:
         host, memory = self.host, self.memory
         reserved = max(self.reserved, memory.term + 1)
         met_in = host.boots if memory.met else host.met_in
-        wanted = (memory.term, reserved, memory.peer_stamp, met_in)
-        if self._saving or wanted == (host.term, host.reserved, host.peer_stamp, host.met_in):
+        wanted = (memory.term, reserved, memory.peer_stamp, met_in, self.conversation.peer.identity)
+        kept = (host.term, host.reserved, host.peer_stamp, host.met_in, host.peer_identity)
+        if self._saving or wanted == kept:
             return
         self._saving, boots = True, host.boots
 
@@ -190,7 +199,7 @@ class Agent:
             self._saving = False
             if self.gone or host.boots != boots:
                 return
-            host.term, host.reserved, host.peer_stamp, host.met_in = wanted
+            host.term, host.reserved, host.peer_stamp, host.met_in, host.peer_identity = wanted
             self.reserved = reserved
             self.turn()
 

@@ -43,6 +43,7 @@ class SmallAgent:
         self.decision: Decision | None = None
         self.ordered: list[str] = []
         self.refusal = ""
+        self.known = "ab" * 16
         self._stages = list(stages)
         if view is not None:
             self._see(view)
@@ -58,6 +59,11 @@ class SmallAgent:
         if not self.refusal:
             self.ordered.append(f"{keep}: {reason}")
         return self.refusal
+
+    def forget_peer(self) -> str:
+        """Forget it, once."""
+        forgotten, self.known = self.known, ""
+        return forgotten
 
     def turn(self) -> None:
         """Go one stage on."""

@@ -323,3 +323,25 @@ def test_a_question_imports_neither_the_agent_nor_its_drivers() -> None:
     loaded = set(result.stdout.split())
     assert "ovsha.client" in loaded
     assert not loaded & {"pyroute2", "ovsha.agent", "ovsha.daemon", "ovsha.switch", "ovsha.drivers", "ovsha.control"}
+
+
+def test_the_peer_is_shown_by_its_identity_and_forgotten_once(agent: Any) -> None:
+    asked = agent()
+    shown = asked("peer", "show")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout == "sw2, this side: without an identity\nsw1, the peer: not learned yet\n"
+    assert json.loads(asked("peer", "show", "--json").stdout)["identity"]["estranged"] is False
+    forgotten = asked("peer", "forget")
+    assert (forgotten.returncode, forgotten.stderr) == (0, "")
+    assert forgotten.stdout == (
+        f"sw1 is forgotten ({'ab' * 16}); the next switch that has its name and the pair's key is learned\n"
+    )
+    again = asked("peer", "forget", "--json")
+    assert json.loads(again.stdout) == {"schema": 1, "peer": "sw1", "forgotten": None}
+
+
+def test_a_peer_that_takes_us_for_a_stranger_is_told_and_exits_1(agent: Any) -> None:
+    shown = agent(replace(FOLLOWING, record=replace(ACTIVE_PEER, estranged=True)))("peer", "show")
+    assert shown.returncode == 1
+    assert "sw1 takes this switch for a stranger\n  do: " in shown.stdout
+    assert "`ovsha peer forget` on sw1" in shown.stdout

@@ -53,10 +53,18 @@ def test_status_is_the_document_and_its_text(run: Any) -> None:
     assert json.loads(here.ask("counters", "json")) == {"schema": 1, "counters": dict(OUTSIDE.counters)}
 
 
+def test_a_peer_is_forgotten_on_the_control_socket_too(run: Any) -> None:
+    here = run(FOLLOWING)
+    assert here.ask("peer-forget").startswith("sw1 is forgotten (abab")
+    assert json.loads(here.ask("peer-forget", "json"))["forgotten"] is None
+    with pytest.raises(DriverError, match='"yaml" is no form'):
+        here.ask("peer-forget", "yaml")
+
+
 def test_every_command_is_listed_and_the_version_is_ours(run: Any) -> None:
     here = run(FOLLOWING)
     listed = here.ask("list-commands")
-    for name in ("counters", "list-commands", "status", "switchover", "sync-status", "version"):
+    for name in ("counters", "list-commands", "peer-forget", "status", "switchover", "sync-status", "version"):
         assert f"\n  {name}" in listed
     assert here.ask("version") == f"ovsha {__version__}\n"
 

@@ -22,7 +22,7 @@ from made_up_pair import (
     lost,
     names,
 )
-from ovsha.core import status_text
+from ovsha.core import identity_text, status_text
 from ovsha.core.facts import (
     Ask,
     Clag,
@@ -42,7 +42,7 @@ from ovsha.core.facts import (
     Vip,
 )
 from ovsha.core.lineage import PARKED
-from ovsha.core.outside import Outside, PathReport
+from ovsha.core.outside import Identities, Outside, PathReport
 from ovsha.core.path import PathState
 
 
@@ -286,3 +286,22 @@ def test_in_sync_means_one_active_side_heard_now_and_a_backup_of_its_term(view: 
         assert (active["current"], backup["current"]) == (True, True)
         assert (active["role"], backup["role"]) == ("active", "backup")
         assert active["stamp"] == backup["stamp"] is not None
+
+
+def test_a_stranger_in_the_peers_place_is_told_on_both_sides_with_what_to_run_where() -> None:
+    stranger = replace(lost(SERVING), estranged=replace(BACKUP_PEER, serving=True))
+    known = Identities("aa", "bb", "cc", 0.1)
+    told = document(stranger, replace(OUTSIDE, identities=known))
+    assert told["verdict"] == (
+        "what calls itself sw1 is another switch than the sw1 that was met before, and is not believed; "
+        "it says that it serves"
+    )
+    assert "`ovsha peer forget` on sw2" in told["do"]
+    assert told["identity"] == {
+        "own": "aa", "peer": "bb", "stranger": {"identity": "cc", "age": 0.1}, "estranged": False
+    }  # fmt: skip
+    assert "a stranger who calls himself sw1: cc, heard 0.10 s ago" in identity_text.peer_text(told)
+    here = document(replace(FOLLOWING, record=replace(ACTIVE_PEER, estranged=True)))
+    (problem,) = here["problems"]
+    assert (problem["name"], problem["level"], here["in_sync"]) == ("estranged", "degraded", True)
+    assert "`ovsha peer forget` on sw1" in problem["do"]

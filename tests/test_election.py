@@ -63,6 +63,7 @@ ONE_CASE_A_RULE = {
     "copy-outdated": backup_case({"record": an_idle_peer(life=Life.DOWN), "server": a_copy(stamp=Stamp(2, PEER))}),
     "copy-behind": backup_case({"record": an_idle_peer(life=Life.DOWN, token=(3, 99))}),
     "peer-cannot": backup_case({"record": an_idle_peer(life=Life.DOWN)}),
+    "peer-barred": backup_case({"record": an_idle_peer(estranged=True, stamp=Stamp(2, PEER))}),
     "nobody-serves": backup_case({"record": an_idle_peer()}),
     "peer-read-only": backup_case(READ_ONLY),
     "silent-refused": backup_case({"heard_age": 5.0, "source": BLANK, "server": a_copy(source=PARKED)}),
@@ -172,6 +173,24 @@ def test_blank_database_never_serves_when_the_peer_was_seen_with_data() -> None:
     assert rule(view, memory) == "copy-too-old"
 
 
+def test_stranger_in_the_peers_place_who_says_that_he_serves_holds_us_back_and_nothing_more() -> None:
+    gone = replace(BACKUP_VIEW, **GONE)
+    assert rule(gone) == "peer-dead"
+    assert rule(replace(gone, estranged=PEER_SERVES)) == "peer-silent"
+    assert rule(replace(gone, estranged=replace(PEER_SERVES, serving=False))) == "peer-dead"
+    assert rule(replace(BACKUP_VIEW, **READ_ONLY, estranged=PEER_SERVES)) == "peer-silent"
+    poison = replace(PEER_SERVES, serving=False, term=10**9, stamp=Stamp(10**9, PEER), token=(10**9, 1))
+    assert side.turn(replace(gone, estranged=poison), MEMORY) == side.turn(
+        replace(gone, estranged=replace(PEER_SERVES, serving=False)), MEMORY
+    )
+
+
+def test_side_that_the_peer_takes_for_a_stranger_yields_to_it_whatever_speaks_for_the_side_itself() -> None:
+    better = active_case({"record": a_peer(lapsed=True)})
+    assert rule(better.view, better.memory) == "split-won"
+    assert rule(replace(better.view, record=a_peer(lapsed=True, estranged=True)), better.memory) == "split-lost"
+
+
 def test_agent_that_woke_listens_before_it_acts() -> None:
     gone = replace(BACKUP_VIEW.source, loaded=False, life_age=None, answer_age=None)
     assert rule(replace(BACKUP_VIEW, woke=True, heard_age=None, source=gone)) == "listening"
@@ -196,7 +215,9 @@ def test_nothing_but_evidence_of_death_or_a_promise_makes_a_side_begin_to_serve(
     decision = side.turn(view, memory)
     if decision.rule.goal is not Goal.SERVE or decision.record.serving:
         return
-    evidence = {"granted", "resolved", "begun", "peer-cannot", "peer-read-only", "peer-dead", "lone-boot"}
+    evidence = {
+        "granted", "resolved", "begun", "peer-cannot", "peer-barred", "peer-read-only", "peer-dead", "lone-boot",
+    }  # fmt: skip
     assert decision.rule.name in evidence
     if decision.rule.name == "peer-cannot":
         assert view.record is not None

@@ -13,8 +13,8 @@ CORE_MAY_IMPORT = {
     "__future__", "collections", "dataclasses", "enum", "hashlib", "hmac", "json", "typing", "ovsha.core",
 }  # fmt: skip
 TOP = {
-    "agent", "bundles", "cli", "client", "commands", "control", "daemon", "duel", "exchange", "forensics_job",
-    "logtail", "move", "orders", "report", "switch",
+    "agent", "bundles", "cli", "client", "commands", "control", "control_peer", "daemon", "duel", "exchange",
+    "forensics_job", "logtail", "move", "orders", "report", "switch",
 }  # fmt: skip
 """What drives or is driven by the whole, and so is out of reach for the layers below."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Record, Role, Stamp, State
-from ovsha.core.record import from_plain, to_plain
+from ovsha.core.packet import MAX_PACKET, Echo, Hello, Message, TooLarge, pack
+from ovsha.core.record import SHED, from_plain, to_plain
 
 words = st.text(max_size=20)
 numbers = st.integers(0, 2**40)
@@ -45,6 +47,38 @@ def test_record_survives_the_journey(record: Record) -> None:
 def test_unusable_value_is_refused_by_the_name_of_its_field(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=rf"^{field}: "):
         from_plain({"node": "sw1", field: value})
+
+
+def sealed(name: str, record: Record) -> int:
+    """Return the size of the packet that carries this record between two nodes, and a pair, of such a name."""
+    message = Message(
+        name, name, "deadbeef", 10**10, "backup-path", 10**15, Echo("deadbeef", 10**10, 10**10, 10**6),
+        Hello("deadbeef", 10**10), to_plain(record), {"peer-link": 10**10}, "ab" * 16,
+    )  # fmt: skip
+    return len(pack(message, bytes(32)))
+
+
+def largest(name: str, **texts: str) -> Record:
+    """Return a record with every field at its longest."""
+    return Record(
+        name, state=State.NEEDS_DECISION, term=10**9, life=Life.BUSY, role=Role.BACKUP,
+        source="tcp:[fe80::ffff:ffff:ffff:ffff]:65535", replicating=True, serving=True, vip=True, listener=True,
+        managers=True, stamp=Stamp(10**9, name, True), token=(10**9, 10**9), empty=False, in_sync_for=10**8 + 0.123,
+        lag=10**4 + 0.123, mlag=MlagRole.SECONDARY, link_up=False, preferred=name, lapsed=False, controllers=10,
+        vteps=100, active_for=10**8 + 0.123, cells=10**9, offer="operator-deadbeef", keep=name,
+        grant=Grant(f"{name}-deadbeef-{10**6}", Kind.SWITCHOVER, (10**9, 10**9), True), estranged=True, **texts,
+    )  # fmt: skip
+
+
+def test_the_largest_record_fits_a_packet_once_its_texts_are_shed_and_with_usual_names_all_of_them_fit() -> None:
+    # A side that has granted has no ask of its own, so both are never in one record.
+    unset = {each.name for each in fields(Record) if getattr(largest("n"), each.name) == each.default}
+    assert unset == {"ask", *SHED[-1]}, "a new field belongs into the largest record"
+    assert SHED[-1] == ("trouble", "why", "refusal", "decision")
+    assert sealed("n" * 63, largest("n" * 63)) <= MAX_PACKET
+    assert sealed("leaf-01", largest("leaf-01", decision="x" * 200, refusal="x" * 60)) <= MAX_PACKET
+    with pytest.raises(TooLarge):
+        sealed("n" * 63, largest("n" * 63, why="x" * 120, trouble="x" * 160))
 
 
 def test_record_without_a_node_is_refused() -> None:

@@ -223,6 +223,7 @@ def test_the_document_is_json_and_its_keys_do_not_change_within_a_schema() -> No
         "handover": None,
         "presence": "alive",
         "sides": {"sw1": SW1, "sw2": SW2},
+        "identity": {"own": None, "peer": None, "stranger": None, "estranged": False},
         "source": {
             "address": SOURCE,
             "loaded": True,

@@ -14,7 +14,9 @@ from ovsha.core.facts import Stamp
 from ovsha.drivers.store import Kept, Store, load, save
 from ovsha.errors import DriverError
 
-KEPT = Kept("rack7", "sw1", term=5, reserved=6, peer_stamp=Stamp(5, "sw2", True), met_in="b007")
+KEPT = Kept(
+    "rack7", "sw1", term=5, reserved=6, peer_stamp=Stamp(5, "sw2", True), met_in="b007", peer_identity="ab" * 16
+)
 
 
 def wait_for(run: Callable[[], None], until: Callable[[], object]) -> None:
@@ -33,6 +35,12 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert load(tmp_path / "state.json", "rack7", "sw1") == KEPT
 
 
+def test_state_of_a_release_that_knew_no_identities_is_loaded(tmp_path: Path) -> None:
+    old = {"pair": "rack7", "node": "sw1", "term": 5, "reserved": 6, "peer_stamp": None, "met_in": None}
+    (tmp_path / "state.json").write_text(json.dumps(old))
+    assert load(tmp_path / "state.json", "rack7", "sw1").peer_identity == ""
+
+
 def test_interrupted_save_leaves_the_old_state(tmp_path: Path) -> None:
     save(tmp_path / "state.json", KEPT)
     (tmp_path / "state.json.part").write_text('{"pair": "ra')
@@ -43,6 +51,7 @@ def test_interrupted_save_leaves_the_old_state(tmp_path: Path) -> None:
     "text",
     ["", "{", "[]", "null", '{"pair": "rack7"}', '{"pair": "rack7", "node": "sw1", "peer_stamp": [1]}',
      json.dumps({"pair": "rack7", "node": "sw1", "term": "5", "reserved": 6, "peer_stamp": None, "met_in": None}),
+     json.dumps({"pair": "rack7", "node": "sw1", "peer_stamp": None, "peer_identity": 7}),
      json.dumps({"pair": "rack7", "node": "sw1", "term": -5, "reserved": 6, "peer_stamp": None, "met_in": None})],
 )  # fmt: skip
 def test_damaged_state_is_refused_by_name_and_never_guessed(tmp_path: Path, text: str) -> None:

@@ -72,6 +72,7 @@ records = st.builds(
     controllers=st.integers(0, 1), vteps=st.integers(0, 2), active_for=ages, cells=cells,
     ask=st.none() | asks, grant=st.none() | grants, offer=st.none() | idents,
     keep=st.none() | nodes, decision=st.sampled_from(["", "which?"]), refusal=st.sampled_from(["", "no"]),
+    estranged=st.booleans(),
     why=st.sampled_from(["", "so"]), trouble=st.sampled_from(["", "bad"]),
 )  # fmt: skip
 settings = st.builds(
@@ -81,7 +82,7 @@ settings = st.builds(
 views = st.builds(
     View, st.just(NOW), settings, servers, vips, clags, peer_sources, st.builds(Copy, ages, ages),
     st.none() | records, ages, ages, st.integers(0, 5), st.booleans(),
-    schema_gap=st.sampled_from(["", "a table Foo"]),
+    schema_gap=st.sampled_from(["", "a table Foo"]), estranged=st.none() | records,
 )  # fmt: skip
 moments = st.sampled_from([0.0, NOW - 100, NOW - 10, NOW - 1, NOW - 0.3, NOW])
 memories = st.builds(

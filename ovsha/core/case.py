@@ -164,4 +164,7 @@ class Case:
     @property
     def verdict(self) -> tuple[str, str]:
         """The node that goes on serving after a split brain, and why."""
+        if self.peer.estranged:
+            # It takes in nothing that we say, so it cannot come to any verdict but this one.
+            return self.view.settings.peer, "it knows this switch by another identity"
         return verdict.winner(self.record(), self.peer)

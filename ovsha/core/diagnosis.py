@@ -184,6 +184,12 @@ def _held(m: Moment) -> Iterator[Finding]:
 def _peer_lost(m: Moment) -> Iterator[Finding]:
     peer, age = m.case.view.settings.peer, m.case.view.heard_age
     since = f" for {span(age)}" if age is not None else ""
+    stranger = m.case.view.estranged
+    if stranger is not None and not m.case.alive:
+        what = f"what calls itself {peer} is another switch than the {peer} that was met before, and is not believed"
+        what += ("; it says that it serves" if stranger.serving else "")
+        yield what, f"if {peer} was replaced or lost its state directory, run `ovsha peer forget` on {m.own.node}"
+        return
     if m.decision.presence is Presence.DEAD:
         yield f"{peer} is silent on every path{since}", f"see whether {peer} runs and is cabled; it rejoins by itself"
     if m.decision.presence is Presence.SILENT:
@@ -268,6 +274,13 @@ def _paths(m: Moment) -> Iterator[Finding]:
         yield from diagnosis_wire.paths(m.own.node, m.case.view.settings.peer, m.outside.paths)
 
 
+def _estranged(m: Moment) -> Iterator[Finding]:
+    if m.case.alive and m.peer.estranged:
+        own, peer = m.own.node, m.peer.node
+        what = f"{peer} knows {own} by another identity and does not believe it, so nothing can be handed over"
+        yield what, f"if {own} was replaced or lost its state directory, run `ovsha peer forget` on {peer}"
+
+
 def _collisions(m: Moment) -> Iterator[Finding]:
     settings = m.case.view.settings
     yield from diagnosis_wire.collisions(Names(m.outside.pair, settings.node, settings.peer), m.outside)
@@ -345,6 +358,7 @@ ROWS: tuple[tuple[str, Level, Finder], ...] = (
     ("step-failing", Level.DEGRADED, _failing),
     ("moves-held", Level.DEGRADED, _held),
     ("path", Level.DEGRADED, _paths),
+    ("estranged", Level.DEGRADED, _estranged),
     ("collision", Level.DEGRADED, _collisions),
     ("peer-link", Level.DEGRADED, _link),
     ("server-busy", Level.DEGRADED, _busy),

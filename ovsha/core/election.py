@@ -15,6 +15,7 @@ from enum import Enum
 from ovsha.core import guard
 from ovsha.core.case import Case
 from ovsha.core.facts import Life, Presence, Role
+from ovsha.core.lineage import term_of
 
 _SETTLING = 0.5
 """Seconds for which a side that begins to serve is not burdened with a copy."""
@@ -111,8 +112,17 @@ def _peer_cannot(c: Case) -> bool:
     return c.alive and c.peer.life in (Life.DOWN, Life.HUNG) and not c.peer.serving
 
 
+def _peer_barred(c: Case) -> bool:
+    """Tell whether the peer, which takes us for a stranger, knows that our data is newer and so never serves."""
+    own, peer = term_of(c.view.server.stamp), c.peer
+    knows = peer.estranged and peer.role is Role.BACKUP and peer.term >= own > term_of(peer.stamp)
+    return c.alive and knows and not peer.serving
+
+
 def _peer_read_only(c: Case) -> bool:
     """Tell whether nobody serves behind a silent agent; where both sides may think so, the preferred goes first."""
+    if c.view.estranged is not None and c.view.estranged.serving:
+        return False
     if c.presence is not Presence.SILENT or c.view.source.role is not Role.BACKUP or not c.memory.met:
         return False
     since = c.memory.silent_since
@@ -166,6 +176,7 @@ RULES = (
          lambda c: c.missed),
     Rule("peer-cannot", _peer_cannot, Goal.SERVE, "the peer's ovsdb-server cannot serve",
          lambda c: c.peer.life.value),
+    Rule("peer-barred", _peer_barred, Goal.SERVE, "the peer knows this switch by another identity and has older data"),
     Rule("nobody-serves", lambda c: c.alive, Goal.PARK, "nobody serves and the sides are agreeing on who shall"),
     Rule("peer-read-only", _peer_read_only, Goal.SERVE, "the peer's agent is silent and its ovsdb-server is read-only"),
     Rule("silent-refused", _refused_in_silence, Goal.PARK,

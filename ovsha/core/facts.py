@@ -210,6 +210,8 @@ class Record:
 
     `keep`: the node whose data an operator said is to be kept.  `decision`: what an operator
     has to decide before this side can go on, "" when nothing.
+    `estranged`: it hears an agent that has its peer's name and key, but is not the switch that it learned as its
+    peer, and believes nothing of what that one says.
     """
 
     node: str
@@ -244,6 +246,7 @@ class Record:
     refusal: str = ""
     why: str = ""
     trouble: str = ""
+    estranged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +279,9 @@ class View:
     came.  `heard_age`: the same over any path.  `reserved`: the term that is reserved on
     disk for our next promotion.  `woke`: the agent was not scheduled for longer than the
     dead interval.  `schema_gap`: what the peer's schema has and ours lacks, "" when nothing.
+    dead interval.  `estranged`: what an agent claims that has the peer's name and key but is another switch than
+    the one we learned as our peer, None when no such one is heard.  It is not believed; all that it may do is hold
+    us back.
     """
 
     now: float
@@ -291,6 +297,7 @@ class View:
     reserved: int = 0
     woke: bool = False
     schema_gap: str = ""
+    estranged: Record | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ reflects or invents, as long as he has not the key:
 * an unknown incarnation is believed only on proof that it heard ours: its
   packet names one that we sent a moment ago, later than any the present
   incarnation has named.  Whoever was replaced is never believed again;
-* a packet held back for longer than three times `max_delay` counts for nothing.
+* a packet held back for longer than three times `max_delay` counts for nothing;
+* an incarnation of another switch than the one that was learned is not believed,
+  although it has the key and proves that it is there now (ovsha.core.acquaintance).
 
 The last law cannot rest on what the packet repeats, because a peer that does
 not hear us is to be heard all the same.  So a packet also carries its sender's
@@ -27,6 +29,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ovsha.core.acquaintance import Acquaintance
 from ovsha.core.collisions import OF_REFUSAL, Collisions
 from ovsha.core.packet import Echo, Hello, Message, Refused, pack, unpack
 from ovsha.core.path import NEVER, Ear, Path, PathState
@@ -35,7 +38,7 @@ __all__ = ["Conversation", "Path", "PathState"]
 
 REASONS = (
     "oversize", "malformed", "forged", "stranger_address", "stranger_pair", "stranger_node", "own",
-    "unproven", "replayed", "delayed",
+    "unproven", "replayed", "delayed", "identity",
 )  # fmt: skip
 
 REPLY_INTERVAL = 0.02  # seconds between two packets sent only to answer
@@ -53,6 +56,9 @@ class Conversation:
     nothing of who is alive.  `counters` counts what was refused, by reason, and
     `collisions` is told who got in our way.
 
+    `identity` is what the peer shall know this switch by, `peer_identity` what it
+    is known by itself, "" as long as none was learned; see `peer`.
+
     Raises ValueError for a key of less than 32 bytes, which the configuration
     should have refused.
     """
@@ -68,12 +74,15 @@ class Conversation:
         *,
         max_delay: float = 1.0,
         collisions: Collisions | None = None,
+        identity: str = "",
+        peer_identity: str = "",
     ) -> None:
         if len(key) < 32:
             raise ValueError("a pair key has at least 32 bytes")
         self.pair_id, self.node, self.peer_node, self.boot = pair_id, node, peer_node, boot
         self.max_delay = max_delay
         self.collisions = collisions or Collisions()
+        self.identity, self.peer = identity, Acquaintance(peer_identity)
         self.counters: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.peer_boot: str | None = None  # the incarnation of the peer we believe
         self._key = key
@@ -103,6 +112,7 @@ class Conversation:
             self._hello if now < self._hello_until else None,
             state,
             {other: ear.newest for other, ear in self._ears.items() if other != path and ear.newest},
+            self.identity,
         )  # fmt: skip
         packet = pack(message, self._key)
         self._seq += 1
@@ -174,6 +184,7 @@ class Conversation:
         made after `now`, so that what waited in a queue meanwhile does not.
         """
         self._forgotten_at = now
+        self.peer.forget_liveness()
         for ear in self._ears.values():
             ear.forget()
 
@@ -209,8 +220,11 @@ class Conversation:
         named = self._named_by(message)
         if message.boot == self.peer_boot:
             self._check_age(message, self._sent_at(named), now)
+            self.peer.check(message, now)
         else:
-            self._meet(message, named, now)
+            self._check_proof(message, named, now)
+            self._check_identity(message, now)
+            self._turn_to(message, now)
             ear = self._ears[message.path]
         ear.hear(message.seq, now)
         self._named = max(self._named, named)
@@ -262,13 +276,25 @@ class Conversation:
     def _earliest(self, now: float) -> float:
         return max(now - self.max_delay, self._forgotten_at)
 
-    def _meet(self, message: Message, named: int, now: float) -> None:
-        """Turn to an incarnation not believed so far, or refuse it."""
+    def _check_proof(self, message: Message, named: int, now: float) -> None:
+        """Refuse an incarnation not believed so far unless its packet shows that it heard us a moment ago."""
         if message.boot in self._retired:
             raise Refused("replayed")
         if named <= self._named or self._sent_at(named) < self._earliest(now):
             self._note_hello(message, now)
             raise Refused("unproven")
+
+    def _check_identity(self, message: Message, now: float) -> None:
+        """Refuse another switch than the one we know; it is answered all the same, for it may believe us."""
+        try:
+            self.peer.check(message, now)
+        except Refused:
+            if message.echo is None or message.echo.boot != self.boot:
+                self._note_hello(message, now)
+            raise
+
+    def _turn_to(self, message: Message, now: float) -> None:
+        """Believe an incarnation that was not believed so far, and no longer the one before."""
         if self.peer_boot is not None:
             self._retired.append(self.peer_boot)
         if self._hello is not None and self._hello.boot == message.boot:

@@ -14,6 +14,8 @@ def presence(view: View, memory: Memory) -> Presence:
     dead_interval = view.settings.dead_interval
     if view.heard_age is not None and view.heard_age < dead_interval:
         return Presence.ALIVE
+    if view.estranged is not None and view.estranged.serving:
+        return Presence.SILENT  # a stranger's word is not believed, but a second active side is worse than none
     if _server_or_host_answers(view) or _link_lost_after_the_agent(view, memory):
         return Presence.SILENT
     return Presence.DEAD if memory.met else Presence.NEVER

@@ -37,6 +37,20 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class Identities:
+    """By what the two switches know each other; "" is an identity that is not known.
+
+    `stranger`: the identity of an agent that has the peer's name and key, heard `stranger_age` seconds ago, and is
+    not the peer; the age is None when there is none.
+    """
+
+    own: str = ""
+    peer: str = ""
+    stranger: str = ""
+    stranger_age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outside:
     """What surrounds a decision.
 
@@ -68,3 +82,4 @@ class Outside:
     collisions: tuple[Collision, ...] = ()
     collisions_missed: int = 0
     snapshots: tuple[str, ...] = ()
+    identities: Identities = Identities()

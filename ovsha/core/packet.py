@@ -37,6 +37,10 @@ class Refused(ValueError):
         self.claim = claim
 
 
+class TooLarge(ValueError):
+    """A state that does not fit a packet."""
+
+
 @dataclass(frozen=True)
 class Echo:
     """What the sender last accepted from the incarnation `boot` of the receiver.
@@ -66,6 +70,7 @@ class Message:
 
     `boot` names the sender's incarnation, `seq` counts its packets over all
     paths from 1, and `at` is the sender's monotonic clock in microseconds.
+    `identity` names the sender's switch beyond its restarts, "" when it has none.
     `others`: by path, the highest number the sender accepted over each path but
     the one this packet travels.  `state` is the sender's whole record, of which
     nothing is known here.
@@ -81,13 +86,14 @@ class Message:
     hello: Hello | None
     state: Mapping[str, Any]
     others: Mapping[str, int] = field(default_factory=dict)
+    identity: str = ""
 
 
 def pack(message: Message, key: bytes) -> bytes:
     """Return the packet that carries `message`, authenticated with `key`.
 
-    Raises ValueError or TypeError when the state is too large for MAX_PACKET
-    or is not JSON: a bug of ours, since the agent wrote it.
+    Raises TooLarge when the state does not fit MAX_PACKET, ValueError or
+    TypeError when it is not JSON: a bug of ours, since the agent wrote it.
     """
     echo, hello = message.echo, message.hello
     body: dict[str, Any] = {
@@ -103,11 +109,13 @@ def pack(message: Message, key: bytes) -> bytes:
     }
     if message.others:
         body["others"] = dict(message.others)
+    if message.identity:
+        body["id"] = message.identity
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     signed = MAGIC + text.encode()
     size = len(signed) + _TAG
     if size > MAX_PACKET:
-        raise ValueError(f"a heartbeat of {size} bytes; {MAX_PACKET} is the most")
+        raise TooLarge(f"a heartbeat of {size} bytes; {MAX_PACKET} is the most")
     return signed + hmac.digest(key, signed, "sha256")
 
 
@@ -142,6 +150,7 @@ def unpack(packet: bytes, key: bytes) -> Message:
         hello=_hello(body.get("hello")),
         state=_record(body.get("state")),
         others={path: _whole(newest, 1) for path, newest in _record(body.get("others", {})).items()},
+        identity=_text(body, "id") if "id" in body else "",
     )
 
 

@@ -6,22 +6,25 @@ from another release may carry fields we do not know: they are passed over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from enum import Enum
 from typing import Any
 
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Record, Role, Stamp, State
 
+SHED = ((), ("trouble",), ("trouble", "why"), ("trouble", "why", "refusal", "decision"))
+"""The texts that are left out of a record, more and more of them, until it fits a packet."""
+
 _DEFAULTS = {field.name: field.default for field in fields(Record)}
 
 
-def to_plain(record: Record) -> dict[str, Any]:
-    """Return the record as JSON values, without the fields that have their default."""
+def to_plain(record: Record, shed: Collection[str] = ()) -> dict[str, Any]:
+    """Return the record as JSON values, without the fields that have their default and those to `shed`."""
     plain = {}
     for name, default in _DEFAULTS.items():
         value = getattr(record, name)
-        if value != default:
+        if value != default and name not in shed:
             plain[name] = _plain(value)
     return plain
 
@@ -100,7 +103,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("node", "source", "preferred", "offer", "refusal", "why", "trouble", "keep", "decision"), _text),
     **dict.fromkeys(("term", "controllers", "vteps", "cells"), _number),
     **dict.fromkeys(
-        ("replicating", "serving", "vip", "listener", "managers", "empty", "link_up", "lapsed"), _flag
+        ("replicating", "serving", "vip", "listener", "managers", "empty", "link_up", "lapsed", "estranged"), _flag
     ),
     **dict.fromkeys(("in_sync_for", "lag", "active_for"), _age),
     "state": State,

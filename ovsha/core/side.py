@@ -87,7 +87,9 @@ def _meet(c: Case) -> Memory:
         link_works = link is not None and link < c.view.settings.dead_interval
         lost_at = None if link_works else c.view.now if memory.link_lost_at is None else memory.link_lost_at
         return remember(memory, met=True, lapsed=lapsed, silent_since=None, link_lost_at=lost_at)
-    memory = remember(memory, link_lost_at=None)
+    # A stranger in the peer's place counts as met once its database, which may be newer than ours, has been read.
+    met = memory.met or (c.view.estranged is not None and c.view.source.loaded)
+    memory = remember(memory, link_lost_at=None, met=met)
     if memory.silent_since is None and only_the_agent_is_silent(c.view):
         return remember(memory, silent_since=c.view.now)
     return memory
@@ -171,4 +173,5 @@ def _record(c: Case, state: State, why: str) -> Record:
         offer=memory.offer,
         refusal=memory.refusal,
         why=why,
+        estranged=view.estranged is not None and not c.alive,
     )

@@ -51,6 +51,7 @@ def status(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
         "handover": _handover(moment.case),
         "presence": decision.presence.value,
         "sides": _sides(view, decision, outside.database),
+        "identity": _identity(view, decision, outside),
         "source": _source(view),
         "paths": {name: _path(report) for name, report in outside.paths.items()},
         "clag": {**_plain(asdict(view.clag)), "age": outside.clag_age},
@@ -86,7 +87,7 @@ def _sides(view: View, decision: Decision, database: str) -> dict[str, Any]:
 def _side(record: Record, database: str, age: float | None, current: bool) -> dict[str, Any]:
     """Return a side; `current` is false when what is known is older than the dead interval."""
     plain: dict[str, Any] = _plain(asdict(record))
-    for spoken_elsewhere in ("node", "ask", "grant", "offer", "preferred"):
+    for spoken_elsewhere in ("node", "ask", "grant", "offer", "preferred", "estranged"):
         del plain[spoken_elsewhere]
     return {
         "age": age,
@@ -150,6 +151,18 @@ def _source(view: View) -> dict[str, Any]:
         "role": source.role.value if source.role else None,
         "stamp": _stamp(source.stamp),
         "token": token_text(source.token),
+    }
+
+
+def _identity(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
+    """Return by what the two know each other; `estranged`: the peer takes us for a stranger."""
+    known, alive = outside.identities, decision.presence is Presence.ALIVE
+    stranger = {"identity": known.stranger or None, "age": known.stranger_age}
+    return {
+        "own": known.own or None,
+        "peer": known.peer or None,
+        "stranger": None if known.stranger_age is None else stranger,
+        "estranged": alive and view.record is not None and view.record.estranged,
     }
 
 

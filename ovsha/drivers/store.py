@@ -31,6 +31,7 @@ class Kept:
     `reserved`: the term that our next promotion may use.  `met_in`: the boot of this
     switch (boot_id(5) of the kernel) in which the peer was last met, None when never.
     `held`: a token that our own database holds on disk, if nobody damages it.
+    `peer_identity`: which switch was learned as the peer, "" when none was.
     """
 
     pair: str
@@ -40,6 +41,7 @@ class Kept:
     peer_stamp: Stamp | None = None
     met_in: str | None = None
     held: Token | None = None
+    peer_identity: str = ""
 
 
 def load(path: Path, pair: str, node: str) -> Kept:
@@ -77,6 +79,8 @@ def _parse(data: Any) -> Kept:
     )
     if not all(isinstance(number, int) and number >= 0 for number in (kept.term, kept.reserved)):
         raise ValueError("a term is not a number")
+    if not isinstance(kept.peer_identity, str):
+        raise ValueError("the peer's identity is no text")
     return kept
 
 

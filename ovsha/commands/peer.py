@@ -1,0 +1,35 @@
+"""Show which switch this one takes for its peer, or have it learn the peer anew."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ovsha import client
+from ovsha.commands.common import find, group, question, show
+from ovsha.core.identity_text import forget_text, peer_text
+from ovsha.core.status import SCHEMA
+
+
+def add(commands: Any) -> None:
+    """Add `peer show` and `peer forget`."""
+    actions = group(commands, "peer", "look at the switch that was learned as the peer")
+    question(actions, "show", _show, "show by which identities the two know each other; exit status 1 if they do not")
+    question(actions, "forget", _forget, "learn the peer anew, when it was replaced or lost its state directory")
+
+
+def _show(options: argparse.Namespace) -> int:
+    document = client.ask_json(find(options), "status", "json", schema=SCHEMA)
+    show(options, _part(document), peer_text)
+    identity = document["identity"]
+    return 1 if identity["stranger"] or identity["estranged"] else 0
+
+
+def _forget(options: argparse.Namespace) -> int:
+    document = client.ask_json(find(options), "peer-forget", "json", schema=SCHEMA)
+    show(options, document, forget_text)
+    return 0
+
+
+def _part(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: document[key] for key in ("schema", "node", "peer", "presence", "identity")}
