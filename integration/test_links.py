@@ -22,6 +22,7 @@ from story import (
     status,
     undisturbed,
 )
+from switch import Switch
 from topology import SW1, SW2
 
 SECONDARY = {SW1: 32768, SW2: 1000}
@@ -117,3 +118,26 @@ def test_a_lost_backup_path_is_seen_and_moves_nothing(lab: MakeLab, how: str) ->
             pair.network.mend("backup path", into=SW2)
         pair.wait_until(lambda: path_states(pair, "backup-path") == {"up"}, LIMIT, "it works again")
     await_pair(pair, pair.sw1)
+
+
+NOT_ASKED = 3.0
+"""Seconds without an answer after which the peer's server is asked no more."""
+
+
+def test_a_session_with_the_peers_server_whose_end_was_lost_is_made_anew(lab: MakeLab) -> None:
+    pair = begin(lab, overrides={"link_cut": {"hold": 10.0}})
+    pair.sw2.server.freeze()
+    # Then nothing more is sent: all was acknowledged by the other kernel, and a hanging server is not asked for ever.
+    pair.wait_until(lambda: unanswered(pair.sw1) > NOT_ASKED, LIMIT, "sw1's question has no answer")
+    pair.network.cut("peer link", into=SW1)
+    pair.sw2.server.kill()  # with unread words, for which the kernel resets the connection, once
+    pair.sw2.server.start()
+    pair.network.mend("peer link", into=SW1)
+    pair.wait_until(lambda: unanswered(pair.sw1) < 1.0, LIMIT, "sw1 has a session with the new server")
+    await_pair(pair, pair.sw1)
+
+
+def unanswered(switch: Switch) -> float:
+    """Return for how long the peer's server has owed an answer; infinity without a session."""
+    age = status(switch)["source"]["unanswered_for"]
+    return float("inf") if age is None else float(age)

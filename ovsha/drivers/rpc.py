@@ -21,6 +21,8 @@ Reply = Callable[[Any, str | None], None]
 
 _CONNECT_LIMIT = 1.0
 _MESSAGES_PER_TURN = 50
+_KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 127))
+"""Seconds and a count; the count is the highest there is."""
 
 
 class Channel:
@@ -141,6 +143,7 @@ class Channel:
         if error:
             self.close(now, _word(errno.ETIMEDOUT if error == errno.EAGAIN else error))
             return
+        _keep_alive(stream.socket)
         self._connection, self._stream = Connection(stream), None
         self.trouble, self.closed_at = "", None
         self._greet()
@@ -156,6 +159,18 @@ class Channel:
             if reply is not None:
                 error = message.error
                 reply(message.result, None if error is None else str(error))
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """Have the kernel ask the other end of a TCP connection that says nothing, once a second, whether it is there.
+
+    An end that was closed while the path was cut has forgotten the connection, its last word was lost, and only what is
+    sent to it makes it say so.  It never says that it is dead: what is not answered is judged by who uses the channel.
+    """
+    if connection.family != socket.AF_UNIX:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEP_ALIVE:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _word(code: int) -> str:
