@@ -7,6 +7,7 @@
 #   make lint       ruff and mypy
 #   make bench      how long each kind of failover takes
 #   make soak       random faults on real servers under load, and a check of every write: MINUTES=10 SEED=a new one
+#   make switchovers   COUNT=100 switchovers under each of two loads, and a check of every write
 #   make deps       only install what the others need
 #   make install    put it on this machine, below DESTDIR if that is given; keeps a configuration that is there
 #   make clean      remove what they left in this directory
@@ -16,10 +17,11 @@
 
 PYTHON := /usr/bin/python3
 PYTEST_ARGS ?=
+COUNT ?= 100
 MINUTES ?= 10
 SEED ?=
 
-.PHONY: demo test unit unit-debian unit-current lab-test lint ruff mypy bench soak deps deps-apt install clean
+.PHONY: demo test unit unit-debian unit-current lab-test lint ruff mypy bench soak switchovers deps deps-apt install clean
 
 demo: deps-apt
 	$(PYTHON) integration/demo.py
@@ -29,6 +31,9 @@ bench: deps-apt
 
 soak: deps-apt
 	$(PYTHON) integration/soak.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+switchovers: deps-apt
+	$(PYTHON) integration/switchovers.py --count $(COUNT)
 
 test: unit lab-test
 

@@ -84,11 +84,11 @@ class Run:
     load: float = 0.0
 
 
-def do(case: Case, rows: int, by: By) -> Run:
-    """Do one run; one that fails, or hangs, is returned as such."""
+def do(case: Case, rows: int, by: By, rate: float = RATE) -> Run:
+    """Do one run, with `rate` writes a second; one that fails, or hangs, is returned as such."""
     try:
         with Lab(rows=rows, tls=True, overrides={**DEFAULT_CLAG, **case.overrides}) as lab, limit(RUN_LIMIT, lab):
-            settle(lab, by)
+            settle(lab, by, rate)
             act = case.ovsha if by == "ovsha" else case.floor
             assert act is not None, "asked only where there is one"
             return observe(lab, case, rows, by, act(lab))
@@ -114,9 +114,9 @@ def limit(seconds: float, lab: Lab) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def settle(lab: Lab, by: By) -> None:
+def settle(lab: Lab, by: By, rate: float = RATE) -> None:
     """Start everything and wait until sw1 serves, sw2 is in sync, and writing goes on for a second."""
-    lab.start_controller(rate=RATE)
+    lab.start_controller(rate=rate)
     lab.start(agents=by == "ovsha", vtepds=True)
     if by == "floor":
         bench_hand.set_up(lab)

@@ -14,9 +14,11 @@ dies with it.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -124,6 +126,15 @@ class Lab:
         )
         self.controller.start()
 
+    def tell_controller(self, line: str) -> dict[str, Any]:
+        """Give the controller a line, such as "pause", "resume" or "rate 50", and return what it answers."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10.0)
+            connection.connect(str(self._controller_control))
+            connection.sendall(f"{line}\n".encode())
+            answer: dict[str, Any] = json.loads(connection.makefile().readline())
+        return answer
+
     def controller_events(self) -> list[dict[str, Any]]:
         """Return what the controller has recorded so far."""
         return events(self.controller_events_file)
@@ -197,12 +208,16 @@ class Lab:
         """The Manager target of the controller."""
         return f"{'ssl' if self.tls else 'tcp'}:{MANAGEMENT_ADDRESS[CTL]}:{NSX_PORT}"
 
+    @property
+    def _controller_control(self) -> Path:
+        return self.directory / "controller.control"
+
     def _controller_command(self) -> tuple[str, ...]:
         return (
             *self.network.entering(CTL),
             *(sys.executable, str(HERE / "nsx.py"), "--listen", f"{MANAGEMENT_ADDRESS[CTL]}:{NSX_PORT}"),
             *(pki.credentials(CTL).options() if self.tls else ()),
-            *("--events", str(self.controller_events_file), "--control", str(self.directory / "controller.control")),
+            *("--events", str(self.controller_events_file), "--control", str(self._controller_control)),
             *self._controller_options,
         )
 

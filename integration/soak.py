@@ -82,10 +82,10 @@ def soak(schedule: Iterator[Round], until: float, rate: float) -> Iterator[Outco
 def line(outcome: Outcome) -> str:
     """Return the line of a round."""
     kind = "planned" if outcome.round.planned else ""
-    left = f", {outcome.kept} only in a ledger" if outcome.kept else ""
+    acked = f"{outcome.acked:>5} acked" + (f", {outcome.kept} only in a ledger" if outcome.kept else "")
     return (
-        f"{outcome.round.number:>4} {kind:8} order after {outcome.order:4.1f} s, {outcome.serves} serves, "
-        f"{outcome.moves} moves, outage {outcome.outage:6.3f} s, {outcome.acked:>5} acked{left}"
+        f"{outcome.clock} {outcome.round.number:>4} {kind:8} order after {outcome.order:4.1f} s, "
+        f"{outcome.serves} serves, {outcome.moves} moves, outage {outcome.outage:6.3f} s, {acked}"
         f" | {outcome.round}{' | BROKEN' if outcome.broken else ''}"
     )
 

@@ -25,8 +25,7 @@ class Evidence:
 
     `found` are the MACs in the database that serves, `kept` those in ledgers, `lost` those that an earlier round is
     known to have left in a ledger.  `gone` are the numbers of the rows that a reader missed since the judgement before,
-    which was at `since`.  In the stretches `deaf` the two sides could not hear each other.  `complaints` is what needs
-    no judging: programs that ended by themselves, tracebacks.
+    which was at `since`.  In the stretches `deaf` the two sides could not hear each other.
     """
 
     planned: bool
@@ -38,7 +37,6 @@ class Evidence:
     gone: Collection[int]
     since: float
     deaf: Sequence[tuple[float, float]]
-    complaints: Sequence[str]
 
 
 def missing(evidence: Evidence) -> list[Ack]:
@@ -48,7 +46,7 @@ def missing(evidence: Evidence) -> list[Ack]:
 
 def broken(evidence: Evidence) -> list[str]:
     """Return a sentence for each law that did not hold."""
-    return [*_writes(evidence), *_reads(evidence), *_overlaps(evidence), *evidence.complaints]
+    return [*_writes(evidence), *_reads(evidence), *_overlaps(evidence)]
 
 
 def _writes(evidence: Evidence) -> Iterator[str]:

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import history
 import soak_check
 from demo_live import Tail
-from history import Ack, Event
+from growing import Growing
+from history import Ack
 from lab import Lab
 from nsx_switch import REMOTE
-from rpc import Refused
 from service import Service
 from session import mac_of
 from settings import VIP, VIP_PORT
 from soak_check import Evidence
 from soak_faults import Round
 from soak_hand import Hand
-from story import QUICK, in_sync, kept, settled
+from soak_kept import SetAside
+from story import QUICK, in_sync, settled
 from switch import HERE, Switch
 
 RATE = 50.0
@@ -38,29 +37,17 @@ TRACEBACK = "Traceback (most recent call last)"
 CONFIGURATION: Mapping[str, Any] = {**QUICK, "link_cut": {"hold": 1.0}}
 
 
-class Growing:
-    """The events of a file that is being written, each line read once."""
-
-    def __init__(self, path: Path) -> None:
-        self._tail = Tail(path)
-        self._events: list[Event] = []
-
-    def read(self) -> list[Event]:
-        """Return all events so far."""
-        self._events += history.parse(self._tail.lines())
-        return self._events
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What became of a round; times are in seconds.
 
-    `order` is how long the pair took to come to order after the last blow, `outage` the longest time without an
-    acknowledgement.  `kept` counts the acknowledged rows of this round that are only in a ledger.  `broken` has a
-    sentence for each law that did not hold.
+    `clock` is the wall clock's, as in the agents' logs: when the round began.  `order` is how long the pair took to
+    come to order after the last blow, `outage` the longest time without an acknowledgement.  `kept` counts the
+    acknowledged rows of this round that are only in a ledger.  `broken` has a sentence for each law that did not hold.
     """
 
     round: Round
+    clock: str
     order: float
     serves: str
     outage: float
@@ -88,6 +75,7 @@ class Pair:
             self._readers = [self._reader(switch) for switch in self.lab.switches]
             for service, _ in self._readers:
                 stack.callback(service.kill)
+            self._aside = SetAside(self.lab)
             self._logs = {switch.node: Tail(switch.agent.log) for switch in self.lab.switches}
             self.lab.start_controller(rate=self._rate)
             self.lab.start(vtepds=True)
@@ -113,46 +101,38 @@ class Pair:
     @property
     def acks(self) -> list[Ack]:
         """Every acknowledgement the controller has had so far."""
-        return history.acks(self._controller.read())
+        return self._controller.acks()
 
     def do(self, round_: Round) -> Outcome:
         """Deal the blows, wait for order, and hold the laws."""
-        before = self.acks
-        begun = time.monotonic()
+        before = len(self.acks)
+        clock, begun = time.strftime("%H:%M:%S"), time.monotonic()
         self._hand.deal(round_.blows, begun)
         dealt = time.monotonic()
-        complaints = self._hand.bad_answers()
+        broken = self._hand.bad_answers()
+        kept, serving = 0, "nobody"
         try:
-            serving = self._await_order()
+            serving = self._await_order().node
         except AssertionError as error:
-            failed = f"the pair did not come to order: {error}"
-            return self._outcome(round_, begun, dealt, None, before, 0, (failed, *complaints, *self._complaints()))
-        evidence = self._evidence(round_, begun, dealt, (*complaints, *self._complaints()))
-        here = {ack.mac for ack in soak_check.missing(evidence)}
-        self._lost |= here
-        broken = tuple(soak_check.broken(evidence))
-        return self._outcome(round_, begun, dealt, serving, before, len(here), broken)
-
-    def _outcome(
-        self,
-        round_: Round,
-        begun: float,
-        dealt: float,
-        serving: Switch | None,
-        before: list[Ack],
-        kept: int,
-        broken: tuple[str, ...],
-    ) -> Outcome:
-        acks, now = self.acks, time.monotonic()
+            broken.append(f"the pair did not come to order: {error}")
+        ordered = time.monotonic()
+        broken += self._complaints()
+        if serving != "nobody":
+            evidence = self._evidence(round_, begun, dealt, bool(broken))
+            broken += soak_check.broken(evidence)
+            here = {ack.mac for ack in soak_check.missing(evidence)}
+            self._lost |= here
+            kept = len(here)
         return Outcome(
             round_,
-            order=now - dealt,
-            serves="nobody" if serving is None else serving.node,
-            outage=soak_check.worst_outage(acks, begun, now),
-            moves=soak_check.moves(acks[max(0, len(before) - 1) :]),
-            acked=len(acks) - len(before),
+            clock,
+            order=ordered - dealt,
+            serves=serving,
+            outage=soak_check.worst_outage(self.acks, begun, ordered),
+            moves=soak_check.moves(self.acks[max(0, before - 1) :]),
+            acked=len(self.acks) - before,
             kept=kept,
-            broken=broken,
+            broken=tuple(broken),
         )
 
     def _await_order(self) -> Switch:
@@ -175,7 +155,7 @@ class Pair:
 
     # -- what is held against the laws ---------------------------------------------------------------------------
 
-    def _evidence(self, round_: Round, begun: float, dealt: float, complaints: tuple[str, ...]) -> Evidence:
+    def _evidence(self, round_: Round, begun: float, dealt: float, hasty: bool) -> Evidence:
         """Gather it, and again until the laws hold: a restore may be moving the service, a ledger being written.
 
         What is lost stays lost, however often it is looked for.
@@ -184,29 +164,28 @@ class Pair:
         gone = frozenset(
             row
             for _, record in self._readers
-            for event in record.read()
+            for event in record.events()
             if event.kind == "gone" and event.t >= since
             for row in event.fields["rows"]
         )
         deadline = time.monotonic() + KEEPING
         while True:
-            acks = self.acks  # before the rows: what is acknowledged later need not be there
+            acks = tuple(self.acks)  # before the rows: what is acknowledged later need not be there
             found = self._rows()
             wanted = {ack.mac for ack in history.missing(acks, found)} | {mac_of(REMOTE, row) for row in gone}
             wanted -= self._lost | found
             evidence = Evidence(
                 planned=round_.planned,
                 acks=acks,
-                controller=self._controller.read(),
+                controller=self._controller.events(),
                 found=found,
-                kept=set_aside(self.lab) if wanted else (),
+                kept=self._aside.macs() if wanted else (),
                 lost=frozenset(self._lost),
                 gone=gone,
                 since=since,
                 deaf=soak_check.deaf(round_.blows, begun, dealt),
-                complaints=complaints,
             )
-            if not soak_check.broken(evidence) or complaints or time.monotonic() > deadline:
+            if not soak_check.broken(evidence) or hasty or time.monotonic() > deadline:
                 return evidence
             time.sleep(0.2)
 
@@ -221,7 +200,7 @@ class Pair:
         self.lab.wait_until(rows, ORDER, "one server is active")
         return found[0]
 
-    def _complaints(self) -> tuple[str, ...]:
+    def _complaints(self) -> list[str]:
         """Return what needs no judging: programs that ended by themselves, tracebacks."""
         self._hand.look()
         found = [*self._hand.ended]
@@ -229,22 +208,8 @@ class Pair:
         for node, tail in self._logs.items():
             if any(TRACEBACK in line for line in tail.lines()):
                 found.append(f"the agent of {node} logged a traceback")
-        return tuple(found)
+        return found
 
 
 def _read_since(record: Growing, t: float) -> bool:
-    return any(event.kind == "read" and event.t > t for event in record.read()[-5:])
-
-
-def set_aside(lab: Lab) -> Collection[str]:
-    """Return the MACs in the ledgers and the snapshots of both switches."""
-    found: set[str] = set()
-    for switch in lab.switches:
-        for path in (switch.directory / "state" / "ledgers").glob("*.json"):
-            entries = json.loads(path.read_text(encoding="utf-8")).get("entries", ())
-            found |= {entry["row"]["MAC"] for entry in entries if entry["table"] == "Ucast_Macs_Remote"}
-        try:
-            found |= kept(switch)
-        except (json.JSONDecodeError, Refused):
-            continue  # a snapshot was removed meanwhile
-    return found
+    return any(event.kind == "read" and event.t > t for event in record.events()[-5:])

@@ -68,7 +68,6 @@ GOOD = Evidence(
     gone=(),
     since=1.5,
     deaf=(),
-    complaints=(),
 )
 WITHOUT_2 = MACS - {mac_of(REMOTE, 2)}
 TWO = frozenset({mac_of(REMOTE, 2)})
@@ -89,7 +88,6 @@ def test_a_round_in_which_nothing_went_wrong_breaks_no_law() -> None:
         (replace(GOOD, planned=False, gone=[9]), "read at the VIP, and now neither in the database"),
         (replace(GOOD, controller=[OVERLAP]), "both in live sessions with the controller for 0.50 s"),
         (replace(GOOD, controller=[OVERLAP], deaf=[(2.1, 9.0)]), "both in live sessions"),
-        (replace(GOOD, complaints=["the agent of sw1 logged a traceback"]), "traceback"),
     ],
 )
 def test_what_breaks_a_law_is_found_and_named(bad: Evidence, words: str) -> None:
@@ -132,8 +130,8 @@ def test_an_outage_and_the_moves_are_told_from_the_acknowledgements_in_time() ->
 
 def test_the_summary_counts_what_the_rounds_came_to() -> None:
     dealt = (kind("server", "kill")(), kind("agent", "kill")())
-    one = Outcome(Round(1, False, dealt), 1.0, "sw1", 0.4, 2, 100, 3, ())
-    two = Outcome(Round(2, True, dealt[1:]), 2.0, "sw2", 0.6, 1, 50, 0, ("a law",))
+    one = Outcome(Round(1, False, dealt), "", 1.0, "sw1", 0.4, 2, 100, 3, ())
+    two = Outcome(Round(2, True, dealt[1:]), "", 2.0, "sw2", 0.6, 1, 50, 0, ("a law",))
     text = soak.summary([one, two], 5, 60.0)
     assert "2 rounds (1 planned), 3 faults" in text
     assert "2  agent: kill" in text
