@@ -27,9 +27,8 @@ from story import (
     writer,
 )
 from switch import Switch
-from test_wire import QUICKLY, announced
+from test_wire import QUICKLY, announced, wire
 from topology import INTERFACE, PEER_LINK_MAC
-from wire import wire
 
 DEAF = '{ type filter hook ingress device "eth0" priority 0; }'
 WRITES = 20

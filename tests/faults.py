@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ovsha.core.facts import MlagRole
-from sim_side import BACKUP, LINK
-from simulation import NODES, Pair
+from sim_network import BACKUP, LINK, NODES
+from sim_server import SimServer
+from simulation import Pair
 
 Fault = Callable[[Pair], None]
 
@@ -16,6 +17,16 @@ OF_A_SWITCH = {
     "server freeze": Pair.server_freeze,
     "server thaw": Pair.server_thaw,
     "server stall": Pair.server_stall,
+    "server start plain": Pair.server_start_plain,
+    "server returns plain": lambda pair, node: pair.server_returns(node, None, plain=True),
+    "server returns blank": lambda pair, node: pair.server_returns(node, SimServer.blank),
+    "server returns blank and plain": lambda pair, node: pair.server_returns(node, SimServer.blank, plain=True),
+    "server returns rolled back": lambda pair, node: pair.server_returns(node, SimServer.roll_back),
+    "server returns with an old file": lambda pair, node: pair.server_returns(node, SimServer.return_file),
+    "server upgraded": Pair.server_upgraded,
+    "server rejects": Pair.server_rejects,
+    "server promoted by hand": Pair.server_promoted_by_hand,
+    "server connected by hand": Pair.server_connected_by_hand,
     "agent kill": Pair.agent_kill,
     "agent start": Pair.agent_start,
     "agent freeze": Pair.agent_freeze,
@@ -23,7 +34,16 @@ OF_A_SWITCH = {
     "power off": Pair.power_off,
     "power on": Pair.power_on,
     "switchover": Pair.switchover,
+    "clagd stop": Pair.clagd_stop,
+    "clagd crash": Pair.clagd_crash,
+    "clagd start": Pair.clagd_start,
+    "clagd preferred": Pair.clagd_prefers,
+    "uplink cut": lambda pair, node: pair.network.no_uplink.add(node),
+    "uplink heal": lambda pair, node: pair.network.no_uplink.discard(node),
+    "misled": lambda pair, node: pair.network.misled.add(node),
 }
+BY_HAND = ("connected by hand",)
+"""What is in the name of a fault that erases data by an operator's own order: no law forbids that."""
 ROLES = {"primary": MlagRole.PRIMARY, "secondary": MlagRole.SECONDARY, "unknown": None}
 
 
@@ -35,6 +55,13 @@ def _cut_both(pair: Pair) -> None:
 def _heal_both(pair: Pair) -> None:
     pair.heal(LINK)
     pair.heal(BACKUP)
+
+
+def _no_backup_path(pair: Pair) -> None:
+    """Cut the backup path, and let clagd know of none."""
+    pair.cut(BACKUP)
+    for host in pair.hosts.values():
+        host.clagd.has_backup_path = False
 
 
 def _of_switches() -> dict[str, Fault]:
@@ -60,7 +87,11 @@ def _of_paths() -> dict[str, Fault]:
         "backup-path heal": lambda pair: pair.heal(BACKUP),
         "paths cut": _cut_both,
         "paths heal": _heal_both,
-        "packets lost": lambda pair: setattr(pair, "loss", 0.2),
+        "packets lost": lambda pair: setattr(pair.network, "loss", 0.2),
+        "packets doubled": lambda pair: setattr(pair.network, "doubled", 0.5),
+        "packets overtaken": lambda pair: setattr(pair.network, "overtaken", 0.5),
+        "packets repeated": lambda pair: setattr(pair.network, "repeated", 0.3),
+        "no backup path": _no_backup_path,
     }
 
 
@@ -72,6 +103,19 @@ def _of_clagd() -> dict[str, Fault]:
     }
 
 
-FAULTS: dict[str, Fault] = _of_switches() | _of_paths() | _of_clagd() | {
+_ALL: dict[str, Fault] = _of_switches() | _of_paths() | _of_clagd() | {
     "orders refused": lambda pair: setattr(pair, "refusals", 0.2)
 }  # fmt: skip
+
+
+def _noted(name: str, fault: Fault) -> Fault:
+    """Return the fault, which leaves its name and its moment in the pair for the replay."""
+
+    def act(pair: Pair) -> None:
+        pair.done.append((pair.clock.now, name))
+        fault(pair)
+
+    return act
+
+
+FAULTS = {name: _noted(name, fault) for name, fault in _ALL.items()}

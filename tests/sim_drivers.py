@@ -11,14 +11,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ovsha.core import schema as schemas
 from ovsha.core.facts import Life, Role, Server, Source, Stamp, Token
 from ovsha.core.lineage import PARKED
-from sim_server import Data, Reply
+from sim_server import Data, Reply, schema_of
 
 if TYPE_CHECKING:
     from sim_side import Agent
 
 SILENCE = 2.0
+LOOKS = 100  # a tenth of a second apart, while a copy is being made
 
 
 class LocalDriver:
@@ -32,9 +34,11 @@ class LocalDriver:
         self._process = -1
         self._role: Role | None = None
         self._source: str | None = None
+        self._replicating = False
+        self._cells: int | None = None
         self._remotes: frozenset[str] = frozenset()
         self._contents: Data | None = None
-        self._orders = 0
+        self._orders = self._looks = 0
         self._seen_due = 0.0
         self._poll()
 
@@ -54,9 +58,13 @@ class LocalDriver:
             stamp=data.stamp if data else None,
             token=data.token if data else None,
             empty=data.empty if data else True,
-            controllers=int(active and self.server.managers),
+            replicating=self._replicating,
+            controllers=int(active and self._controlled()),
+            vteps=self._vteps(),
             fenced=self.fenced,
             saved=self.saved,
+            cells=self._cells,
+            schema=schemas.describe(schema_of(self.server.schema)) if data is not None else None,
         )
 
     def changed(self) -> None:
@@ -76,7 +84,14 @@ class LocalDriver:
         self._order(self.server.promote, done)
 
     def follow(self, source: str, done: Reply) -> None:
-        self._order(lambda: self.server.follow(source), done)
+        decided_at, host = self.clock.now, self.agent.host
+
+        def perform() -> str | None:
+            host.connect_decided_at, host.by_hand = decided_at, False
+            self._looks = 0 if source == PARKED else LOOKS
+            return self.server.follow(source)
+
+        self._order(perform, done)
 
     def park(self, done: Reply) -> None:
         self.follow(PARKED, done)
@@ -100,6 +115,17 @@ class LocalDriver:
             self.shut(remote, lambda error: None)
         self.park(lambda error: None)
         self.fenced = True
+
+    def _controlled(self) -> bool:
+        return self.agent.host.node in self.agent.pair.controller.sessions and self.server.managers
+
+    def _vteps(self) -> int:
+        """Count the VTEP daemons that reach our listener: one on each switch."""
+        host, pair = self.agent.host, self.agent.pair
+        if not (host.vip and self.server.listener):
+            return 0
+        other = pair.other(host.node)
+        return 1 + (other.up and not other.vip and not pair.network.tcp_cut)
 
     def _set(self, remote: str, is_open: bool) -> str | None:
         setattr(self.server, remote, is_open)
@@ -127,16 +153,21 @@ class LocalDriver:
         self.server.order(self.clock.between(0.0005, pair.latency), perform, answer)
 
     def _poll(self) -> None:
-        """Ask for role and remotes each second, and soon after a start."""
+        """Ask for role and remotes each second; more often while it should be read-only, and may not be."""
         if self.agent.gone:
             return
         if self.server.responsive and not self._orders:
+            self._notice_process()
+            known = (self._role, self._source)
             self._read()
-        self.clock.after(1.0, self._poll)
+            self.agent.incidents += known[0] is not None and known != (self._role, self._source)
+        self._looks = 0 if self._replicating else max(0, self._looks - 1)
+        self.clock.after(0.1 if self._looks else 0.4 if self._role is Role.BACKUP else 1.0, self._poll)
 
     def _read(self) -> None:
         self._notice_process()
         self._role, self._source = self.server.role, self.server.source
+        self._replicating, self._cells = self.server.says_replicating, self.server.cells
         names = (self.managers, self.listener)
         self._remotes = frozenset(name for name in names if getattr(self.server, name))
 
@@ -144,7 +175,7 @@ class LocalDriver:
         if self._process == self.server.process:
             return
         self._process = self.server.process
-        self._role = self._source = self._contents = None
+        self._role = self._source = self._contents = self._cells = None
         self._remotes, self.fenced = frozenset(), False
         if self.server.running:
             self._first_look(self._process)
@@ -184,6 +215,7 @@ class SourceDriver:
         self._closed = False
         self._data: Data | None = None
         self._role: Role | None = None
+        self.schema: int | None = None
         self._retry_at = self._probe_at = 0.0
         self._unacknowledged: float | None = None
         self._unanswered: float | None = None
@@ -206,6 +238,7 @@ class SourceDriver:
             self._unacknowledged = None
             if server.responsive:
                 self._unanswered, self._data, self._role = None, server.data, server.role
+                self.schema = server.schema
         if now >= self._probe_at:
             self._probe_at = now + probe_every
             if server is None and self._unacknowledged is None:
@@ -231,8 +264,9 @@ class SourceDriver:
             stamp=data.stamp if data else None,
             token=data.token if data else None,
             empty=data.empty if data else True,
+            schema=schemas.describe(schema_of(self.schema)) if self.schema is not None else None,
         )
 
     def _close(self, now: float) -> None:
-        self._process = self._data = self._role = None
+        self._process = self._data = self._role = self.schema = None
         self._closed, self._retry_at = True, now + 0.2

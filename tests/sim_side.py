@@ -6,26 +6,32 @@ and Conversation; only the drivers below them are models.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovsha.core import handover, side
+from ovsha.core import handover, resolve, side
 from ovsha.core import record as codec
+from ovsha.core import schema as schemas
+from ovsha.core.case import Case
 from ovsha.core.copywatch import CopyWatch
-from ovsha.core.facts import Clag, Memory, MlagRole, Presence, Record, Role, Settings, Stamp, View, Vip
+from ovsha.core.facts import Memory, Presence, Record, Role, Settings, Stamp, State, Token, View, Vip
 from ovsha.core.heartbeat import Conversation
 from ovsha.core.side import Decision
+from ovsha.drivers.store import surely_on_disk
 from ovsha.orders import Orders
 from sim_drivers import LocalDriver, SourceDriver
-from sim_server import Reply, SimServer
+from sim_network import BACKUP, LINK
+from sim_server import Data, Reply, SimServer, schema_of
 
 if TYPE_CHECKING:
-    from simulation import Pair
+    from sim_clagd import Clagd
+    from sim_world import World
 
 KEY = bytes(range(32))
-LINK, BACKUP = "peer-link", "backup-path"
 INTERVAL, TOKEN_INTERVAL = 0.1, 0.5
 STEPS_PER_TURN = 12
+SNAPSHOTS_KEPT = 5
 
 
 @dataclass
@@ -34,7 +40,7 @@ class Host:
 
     node: str
     server: SimServer
-    clag: Clag = field(default_factory=Clag)
+    clagd: Clagd = field(init=False)
     up: bool = False
     vip: bool = False
     boots: int = 0
@@ -46,20 +52,41 @@ class Host:
     met_in: int = -1
     identity: str = ""
     peer_identity: str = ""
+    held: Token | None = None
+    snapshots: dict[str, deque[Data]] = field(default_factory=dict)
+    connect_decided_at: float = 0.0
+    by_hand: bool = False  # somebody has used ovs-appctl, and the agent has not put it right yet
+    files_changed: bool = False
+    changed_at: float = 0.0
+    server_changes: int = 0
+    clagd_starts: int = 0
+
+    def keep(self, data: Data) -> None:
+        """Keep a snapshot of these data, and the newest ones of each sort, as ovsha.drivers.snapshot does."""
+        sort = "blank" if data.empty and data.stamp is None else "known" if data.stamp else "unknown"
+        kept = self.snapshots.setdefault(sort, deque(maxlen=1 if sort == "blank" else SNAPSHOTS_KEPT))
+        if data not in kept:
+            kept.append(data)
+
+    def has_snapshot(self, data: Data) -> bool:
+        """Tell whether there is a snapshot of these data."""
+        return any(data in kept for kept in self.snapshots.values())
 
 
 class Agent:
     """The agent: look, decide, act, tell; it also stands in for ovsha.switch, which Orders acts on."""
 
-    def __init__(self, pair: Pair, host: Host, settings: Settings) -> None:
+    def __init__(self, pair: World, host: Host, settings: Settings) -> None:
         self.pair, self.host, self.settings = pair, host, settings
         host.agents += 1
-        boot = f"{host.node}.{host.agents}"
+        self.boot = boot = f"{host.node}.{host.agents}"
         now = pair.clock.now
+        self.started_at = self.woke_at = now
         self.gone = self.frozen = False
         self.memory = Memory(
-            boot=boot, term=host.term, peer_stamp=host.peer_stamp, met=host.met_in == host.boots, awake=now
-        )
+            boot=boot, term=host.term, peer_stamp=host.peer_stamp, met=host.met_in == host.boots, awake=now,
+            held=host.held,
+        )  # fmt: skip
         self.reserved = host.reserved
         self.conversation = Conversation(
             "rack7", host.node, settings.peer, KEY, boot, [LINK, BACKUP], max_delay=1.0,
@@ -70,6 +97,7 @@ class Agent:
         self.stale = self._saving = False
         self.view: View | None = None
         self.decision: Decision | None = None
+        self.incidents = 0
         self._copy = CopyWatch(settings.max_lag, TOKEN_INTERVAL)
         self.server = LocalDriver(self)
         self.source = SourceDriver(self)
@@ -78,6 +106,11 @@ class Agent:
         self._committing = False
         self._told: tuple[object, ...] = ()
         self._tick()
+
+    @property
+    def waits_for_decision(self) -> bool:
+        """An operator has to decide before this side goes on."""
+        return self.decision is not None and self.decision.state is State.NEEDS_DECISION
 
     def receive(self, packet: bytes, path: str) -> None:
         """Take a packet from the wire; one that comes while we are stopped waits in the socket."""
@@ -92,6 +125,7 @@ class Agent:
         woke = now - self._last_turn > self.settings.dead_interval
         self._last_turn = now
         if woke:
+            self.woke_at = now
             self.inbox.clear()
             self.conversation.forget_liveness(now)
             self._send_at = now
@@ -105,7 +139,6 @@ class Agent:
         for _ in range(STEPS_PER_TURN):
             decision = self._decide(now, woke)
             woke = False
-            self.pair.beginning(self, decision)
             if not self.orders.carry_out(decision, now):
                 break
         self._commit_token(now)
@@ -128,6 +161,16 @@ class Agent:
         )
         return ""
 
+    def resolve(self, keep: str) -> str:
+        """Do what Agent.order_resolve does; return why it cannot be done, "" when it is begun."""
+        if self.view is None or self.decision is None:
+            return "the agent has only just started"
+        case = Case(self.view, self.memory, self.decision.presence)
+        refused = resolve.refusal(case, self.decision.rule.asks is not None, keep)
+        if not refused:
+            self.memory = resolve.decided(case, keep)
+        return refused
+
     def add_vip(self, now: float) -> None:
         self.host.vip = self.stale = True
 
@@ -138,6 +181,7 @@ class Agent:
         self.stale = False
 
     def fence(self) -> None:
+        self.pair.controller.cut(self.host.node)
         self.server.fence()
 
     def snapshot(self, term: int, done: Reply) -> None:
@@ -145,7 +189,7 @@ class Agent:
         clock = self.pair.clock
 
         def taken() -> None:
-            self.pair.snapshots.add(self.host.server.data)
+            self.host.keep(self.host.server.data)
             if not self.gone:
                 self.server.saved = True
                 done(None)
@@ -155,14 +199,14 @@ class Agent:
 
     def observe(self, now: float, woke: bool) -> View:
         """Return all that is known now."""
-        server, source = self.server.facts(), self.source.facts(now)
+        server, source, theirs = self.server.facts(), self.source.facts(now), self.source.schema
         following = server.role is Role.BACKUP and server.source == self.settings.source
         return View(
             now=now,
             settings=self.settings,
             server=server,
-            vip=Vip(self.host.vip, self.pair.carrier, self.stale),
-            clag=self.host.clag,
+            vip=Vip(self.host.vip, self.pair.carrier(self.host.node), self.stale),
+            clag=self.host.clagd.facts,
             source=source,
             copy=self._copy.look(now, server, source, following),
             record=self.record,
@@ -171,6 +215,7 @@ class Agent:
             reserved=self.reserved,
             woke=woke,
             estranged=self._estranged(now),
+            schema_gap="" if theirs is None else schemas.gap(schema_of(self.host.server.schema), schema_of(theirs)),
         )
 
     def _estranged(self, now: float) -> Record | None:
@@ -179,9 +224,10 @@ class Agent:
 
     def _decide(self, now: float, woke: bool) -> Decision:
         self.view = self.observe(now, woke)
-        decision = side.turn(self.view, self.memory)
-        self.pair.decided(self, self.decision, decision)
+        self.recorded = (self.view, self.memory)
+        last, decision = self.decision, side.turn(self.view, self.memory)
         self.decision, self.memory = decision, decision.memory
+        self.pair.decided(self, last, decision)
         return decision
 
     def _store(self) -> None:
@@ -189,8 +235,11 @@ class Agent:
         host, memory = self.host, self.memory
         reserved = max(self.reserved, memory.term + 1)
         met_in = host.boots if memory.met else host.met_in
-        wanted = (memory.term, reserved, memory.peer_stamp, met_in, self.conversation.peer.identity)
-        kept = (host.term, host.reserved, host.peer_stamp, host.met_in, host.peer_identity)
+        wanted = (
+            memory.term, reserved, memory.peer_stamp, met_in, surely_on_disk(memory.held, host.held),
+            self.conversation.peer.identity,
+        )  # fmt: skip
+        kept = (host.term, host.reserved, host.peer_stamp, host.met_in, host.held, host.peer_identity)
         if self._saving or wanted == kept:
             return
         self._saving, boots = True, host.boots
@@ -199,7 +248,7 @@ class Agent:
             self._saving = False
             if self.gone or host.boots != boots:
                 return
-            host.term, host.reserved, host.peer_stamp, host.met_in, host.peer_identity = wanted
+            host.term, host.reserved, host.peer_stamp, host.met_in, host.held, host.peer_identity = wanted
             self.reserved = reserved
             self.turn()
 
@@ -229,7 +278,7 @@ class Agent:
         record = decision.record
         urgent = (
             record.state, record.life, record.role, record.serving, record.stamp, record.ask, record.grant,
-            record.offer, record.in_sync_for is None, record.refusal,
+            record.offer, record.in_sync_for is None, record.refusal, record.keep,
         )  # fmt: skip
         if now >= self._send_at or urgent != self._told or self.conversation.wants_reply(now):
             self._told, self._send_at = urgent, now + INTERVAL
@@ -243,10 +292,3 @@ class Agent:
         self.turn()
         self.pair.clock.after(INTERVAL / 2, self._tick)
 
-
-def clag(role: MlagRole | None, peer_alive: bool | None = True, backup_active: bool | None = True) -> Clag:
-    """Return what clagd says, `role` None when it does not run."""
-    if role is None:
-        return Clag(trouble="clagd does not run")
-    other = MlagRole.SECONDARY if role is MlagRole.PRIMARY else MlagRole.PRIMARY
-    return Clag(role, other, peer_alive, backup_active, "")

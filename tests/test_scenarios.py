@@ -16,8 +16,10 @@ import pytest
 
 from faults import FAULTS
 from ovsha.core.facts import Settings
+from sim_laws import serves
+from sim_network import NODES
 from sim_side import Host
-from simulation import NODES, Pair, serves, wait_for
+from simulation import Pair, wait_for
 
 SCENARIOS = sorted((Path(__file__).parent / "scenarios").glob("*.txt"))
 KINDS = {field.name: field.type for field in fields(Settings)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ovsha.core import lineage, verdict
-from ovsha.core.facts import Life, Memory, MlagRole, Presence, Record, Role, Stamp, View
+from ovsha.core.facts import Kind, Life, Memory, MlagRole, Presence, Record, Role, Stamp, View
 
 USABLE = (Life.UP, Life.BUSY)
 
@@ -138,7 +138,16 @@ class Case:
         ask, grant, server = self.memory.ask, self.peer.grant, self.view.server
         if ask is None or grant is None or grant.ident != ask.ident or not grant.drained:
             return False
-        return grant.barrier is None or (server.token or (0, 0)) >= grant.barrier
+        if grant.barrier is None:
+            return not self.outdated and not (grant.kind is Kind.START and self.replaced)
+        return (server.token or (0, 0)) >= grant.barrier
+
+    @property
+    def replaced(self) -> bool:
+        """Our data is older than the peer's, which gave way to it: our file is not what it was a moment ago."""
+        own, peer = self.view.server, self.peer
+        ours, theirs = ((lineage.term_of(data.stamp), data.token or (0, 0)) for data in (own, peer))
+        return ours < theirs
 
     @property
     def being_granted(self) -> bool:

@@ -135,6 +135,11 @@ def _lone_boot_over(c: Case) -> bool:
     return c.presence is Presence.NEVER and limit is not None and c.view.now - c.memory.awake >= limit
 
 
+def _being_granted(c: Case) -> bool:
+    """Tell whether the peer drains for us; when its server goes meanwhile, ours must not copy what comes back."""
+    return c.being_granted and not (c.following and c.view.source.closed)
+
+
 def _lost_source(c: Case) -> bool:
     return c.peer_serving and c.following and c.view.source.closed
 
@@ -161,7 +166,7 @@ RULES = (
          lambda c: c.verdict[1]),
     Rule("split-won", _split(won=True), Goal.SERVE, "both sides serve and we go on", lambda c: c.verdict[1]),
     Rule("we-serve", lambda c: c.serving and not c.peer_serving, Goal.SERVE, "we are the active side"),
-    Rule("being-granted", lambda c: c.being_granted, Goal.KEEP, "the peer is draining for us"),
+    Rule("being-granted", _being_granted, Goal.KEEP, "the peer is draining for us"),
     Rule("source-lost", _lost_source, Goal.PARK, "the peer's ovsdb-server closed our session"),
     Rule("source-unread", _unknown_source, Goal.PARK, "the peer is active but its database has not been read yet"),
     Rule("source-refused", _blocked, Goal.PARK, "the peer is active but must not be copied", guard.refusal, asks=1.0),

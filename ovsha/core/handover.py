@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ovsha.core import damping, lineage
+from ovsha.core import damping, lineage, resolve
 from ovsha.core.case import USABLE, Case
 from ovsha.core.facts import Ask, Grant, Kind, Life, Memory, MlagRole, Presence, Role, Token, remember
 
@@ -122,6 +122,9 @@ def _operator(c: Case) -> Memory:
     memory = c.memory
     if memory.keep is not None and (c.view.now >= memory.keep_until or _kept(c)):
         memory = replace(memory, keep=None)
+    elif memory.keep is None and memory.stuck_since is not None and c.alive and c.peer.keep == c.view.settings.peer:
+        # The other side may serve already, and so has nothing more to do: it is we who waited for this word.
+        memory = resolve.decided(c, c.view.settings.peer)
     late = c.view.now > memory.wanted_until
     if memory.wanted is not None and (late or c.serving):
         memory = replace(memory, wanted=None)
@@ -131,11 +134,12 @@ def _operator(c: Case) -> Memory:
 
 
 def _kept(c: Case) -> bool:
-    """Tell whether the data that the operator keeps is served, or copied, by now."""
+    """Tell whether the data that the operator keeps is served and the other side knows it, or copied, by now."""
     own = c.view.server.stamp
     if c.memory.keep == c.view.settings.peer:
         return c.in_sync
-    return c.serving and own is not None and (own.node, own.term) == (c.view.settings.node, c.memory.term)
+    served = c.serving and own is not None and (own.node, own.term) == (c.view.settings.node, c.memory.term)
+    return served and not (c.alive and c.peer.decision)
 
 
 def _grant(c: Case) -> Memory:
