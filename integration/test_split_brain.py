@@ -27,8 +27,9 @@ from story import (
     writer,
 )
 from switch import Switch
-from test_wire import QUICKLY, announced, wire
+from test_wire import QUICKLY, announced
 from topology import INTERFACE, PEER_LINK_MAC
+from wire import wire
 
 DEAF = '{ type filter hook ingress device "eth0" priority 0; }'
 WRITES = 20

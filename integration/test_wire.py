@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import random
 import socket
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from pyroute2 import netns
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
@@ -29,39 +25,10 @@ from story import (
     undisturbed,
 )
 from topology import CTL, MANAGEMENT_ADDRESS, MANAGEMENT_MAC, PEER_LINK_ADDRESS, PEER_LINK_MAC, SW1, SW2
+from wire import frames, wire
 
-ETH_P_ALL = 0x0003
 HEARTBEATS = 5344
 QUICKLY = {"vip": {"announce_count": 3, "announce_interval": 0.1}}
-
-
-@contextmanager
-def wire(pair: Lab, node: str, interface: str) -> Iterator[socket.socket]:
-    """Give a socket that sees and sends every frame of an interface of `node`; it is opened by a thread that enters."""
-    opened: list[socket.socket] = []
-
-    def enter() -> None:
-        netns.setns(pair.network.namespace(node))
-        opened.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)))
-        opened[0].bind((interface, ETH_P_ALL))
-
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    with opened[0] as raw:
-        raw.setblocking(False)
-        yield raw
-
-
-def frames(raw: socket.socket) -> Iterator[Packet]:
-    """Give what has come in since the last time."""
-    while True:
-        try:
-            data, (_, _, kind, _, _) = raw.recvfrom(65536)
-        except BlockingIOError:
-            return
-        if kind != socket.PACKET_OUTGOING:
-            yield Ether(data)
 
 
 # -- the announcements -------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from ovs.poller import Poller
 
+from ovsha.aftermath import Aftermath
 from ovsha.config import Config, read_key
 from ovsha.core import handover, resolve, side
 from ovsha.core.case import Case
@@ -56,6 +57,7 @@ class Agent:
         self.orders = Orders(self.switch)
         self.trace = Trace()
         self.duel = Duel(config, key, self.switch, self.trace)
+        self.aftermath = Aftermath(config, lambda: self.switch.snapshots.latest)
         self.systemd = Notifier(os.environ)
         self.view: View | None = None
         self.decision: Decision | None = None
@@ -94,6 +96,7 @@ class Agent:
         poller, now = Poller(), self.clock()
         self.switch.wait(poller, now)
         self.duel.wait(poller, now)
+        self.aftermath.wait(poller, now)
         moments = [self._send_at]
         if self.decision is not None:
             retry = self.orders.deadline(self.decision.step)
@@ -167,6 +170,7 @@ class Agent:
     def release(self) -> None:
         """Let go of everything, for a successor in this process or for good."""
         self.duel.close()
+        self.aftermath.close()
         self.switch.close(self.clock())
 
     def _decide(self, now: float, woke: bool) -> Decision:
@@ -177,6 +181,7 @@ class Agent:
         self.duel.look(view, decision, at)
         self._report(decision)
         self.view, self.decision, self.memory = view, decision, decision.memory
+        self.aftermath.run(now, view, decision)
         return decision
 
     def _report(self, decision: Decision) -> None:

@@ -33,13 +33,14 @@ def outside(agent: Agent, now: float) -> Outside:
         under_way=orders.under_way.value if orders.under_way else "",
         # An error of a step that is no longer wanted is history.
         failing={each.value: error for each, error in orders.failing.items() if each is step},
-        troubles=dict(switch.troubles),
+        troubles={**switch.troubles, **agent.aftermath.troubles},
         server_trouble=switch.server.trouble,
         source_trouble=switch.source.trouble,
         collisions=switch.collisions.listed(now),
         collisions_missed=switch.collisions.missed(now),
         snapshots=switch.snapshots.newest() if agent.decision and agent.decision.record.decision else (),
         identities=_identities(agent, now),
+        divergences=agent.aftermath.divergences,
     )
 
 

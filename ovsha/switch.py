@@ -26,6 +26,7 @@ from ovsha.drivers import sockdiag, store
 from ovsha.drivers.announce import Announcer
 from ovsha.drivers.clag import ClagReader
 from ovsha.drivers.disk import Disks
+from ovsha.drivers.duplicate import DuplicateEar
 from ovsha.drivers.exchange import Exchange
 from ovsha.drivers.files import Files
 from ovsha.drivers.peer import Endpoint, PeerLink
@@ -100,6 +101,7 @@ class Switch:
         self.announcer = Announcer(
             self.vip_address, config.vip.interface, config.vip.announce_count, config.vip.announce_interval
         )
+        self.duplicate = DuplicateEar(self.vip_address, config.vip.interface)
         self.clag = ClagReader(
             config.clag.command, config.clag.text_command, config.clag.interval, config.clag.timeout
         )
@@ -148,6 +150,10 @@ class Switch:
         self.heard = bool(states)
         for state in states:
             self._believe(state, now)
+        for mac in self.duplicate.run(now, self.vip.present):
+            kind = Kind.PEER_VIP if self.record is not None and mac == self.record.mac else Kind.VIP
+            self.collisions.see(now, kind, mac, self.config.vip.interface)
+        self._watch("duplicate", self.duplicate.trouble)
         for collision in self.collisions.news(now):
             log.warning("collision: %s", collision_words.what(collision, self.names))
         self._guard("vip", lambda: self.vip.run(now))
@@ -176,6 +182,7 @@ class Switch:
         self.peer.wait(poller, now)
         self.vip.wait(poller, now)
         self.announcer.wait(poller, now)
+        self.duplicate.wait(poller, now)
         self.clag.wait(poller, now)
         self.snapshots.wait(poller)
         self.store.wait(poller)
@@ -217,6 +224,7 @@ class Switch:
 
     def send(self, record: Record, now: float) -> None:
         """Send our state to the peer over every path, with as many of its free texts as fit a packet."""
+        record = replace(record, mac=self.vip.mac)
         for texts in codec.SHED:
             try:
                 self.peer.send(codec.to_plain(record, texts), now)
@@ -274,6 +282,7 @@ class Switch:
         self.store.close()
         self.exchange.close()
         self.announcer.close()
+        self.duplicate.close()
         self.vip.close()
         self.peer.close()
         self.source.close(now)

@@ -339,6 +339,16 @@ def _troubles(m: Moment) -> Iterator[Finding]:
         )
 
 
+def _divergence(m: Moment) -> Iterator[Finding]:
+    for each in m.outside.divergences:
+        do = f"see ovsha ledger show {each.ledger}, then replay it, or dismiss it with a reason"
+        if each.failed:
+            yield f"what exists only in snapshot {each.snapshot} on {m.own.node} is not known: {each.failed}", do
+        else:
+            doubt = "" if each.exact else ", or were deleted since"
+            yield f"{each.rows} rows that were acknowledged exist only in ledger {each.ledger}{doubt}", do
+
+
 def _unexplained(m: Moment) -> Problem:
     states = " and ".join(f"{side.node} is in state {side.state.value}" for side in m.sides)
     return Problem("settling", Level.BROKEN, f"the pair is not in sync: {states}", "wait a moment and ask again")
@@ -365,6 +375,7 @@ ROWS: tuple[tuple[str, Level, Finder], ...] = (
     ("mlag", Level.DEGRADED, _clag),
     ("no-controller", Level.DEGRADED, _no_controller),
     ("no-vtep", Level.DEGRADED, _no_vtep),
+    ("divergence", Level.DEGRADED, _divergence),
     ("trouble", Level.DEGRADED, _troubles),
 )
 """Name, level, and what finds it."""

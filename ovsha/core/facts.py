@@ -211,7 +211,7 @@ class Record:
     `keep`: the node whose data an operator said is to be kept.  `decision`: what an operator
     has to decide before this side can go on, "" when nothing.
     `estranged`: it hears an agent that has its peer's name and key, but is not the switch that it learned as its
-    peer, and believes nothing of what that one says.
+    peer, and believes nothing of what that one says.  `mac`: that of its interface for the VIP, "" when unknown.
     """
 
     node: str
@@ -247,6 +247,7 @@ class Record:
     why: str = ""
     trouble: str = ""
     estranged: bool = False
+    mac: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,20 @@ class Identities:
 
 
 @dataclass(frozen=True, slots=True)
+class Divergence:
+    """A ledger that nobody has decided on: how many rows exist only in it, or why that `failed` to be told.
+
+    `exact` is false where they could only be compared with what the survivor has now.
+    """
+
+    ledger: str
+    rows: int
+    exact: bool
+    snapshot: str
+    failed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outside:
     """What surrounds a decision.
 
@@ -83,3 +97,4 @@ class Outside:
     collisions_missed: int = 0
     snapshots: tuple[str, ...] = ()
     identities: Identities = Identities()
+    divergences: tuple[Divergence, ...] = ()

@@ -100,7 +100,9 @@ def _grant(value: Any) -> Grant:
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("node", "source", "preferred", "offer", "refusal", "why", "trouble", "keep", "decision"), _text),
+    **dict.fromkeys(
+        ("node", "source", "preferred", "offer", "mac", "refusal", "why", "trouble", "keep", "decision"), _text
+    ),
     **dict.fromkeys(("term", "controllers", "vteps", "cells"), _number),
     **dict.fromkeys(
         ("replicating", "serving", "vip", "listener", "managers", "empty", "link_up", "lapsed", "estranged"), _flag

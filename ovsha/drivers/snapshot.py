@@ -81,6 +81,11 @@ class Snapshots:
         except OSError:
             return ()
 
+    @property
+    def latest(self) -> Path:
+        """The snapshot that was taken last; the directory before the first."""
+        return self._target
+
     def take(self, what: str, done: Callable[[str | None], None]) -> None:
         """Copy the file as it is now; `done` gets None when the copy is on disk, or the error's text.
 

@@ -37,11 +37,12 @@ _RETRY = 200  # milliseconds until netlink is asked again after it failed
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface; one that does not exist is down and has no index."""
+    """An interface; one that does not exist is down and has no index and no MAC."""
 
     index: int | None = None
     up: bool = False
     carrier: bool = False
+    mac: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,11 @@ class Vip:
         """Name the other interfaces that have the address; None when there are none."""
         others = {index for index, _ in self.seen.holders} - {self.seen.link.index}
         return ", ".join(sorted(_name(index) for index in others if index is not None)) or None
+
+    @property
+    def mac(self) -> str:
+        """The MAC of the VIP's interface, "" when it has none."""
+        return self.seen.link.mac
 
     @property
     def interface_up(self) -> bool:
@@ -231,7 +237,8 @@ class Vip:
                 return Link()
             raise
         up = bool(answers[0]["flags"] & IFF_UP)
-        return Link(answers[0]["index"], up, up and bool(answers[0].get_attr("IFLA_CARRIER")))
+        carrier, mac = answers[0].get_attr("IFLA_CARRIER"), answers[0].get_attr("IFLA_ADDRESS")
+        return Link(answers[0]["index"], up, up and bool(carrier), mac or "")
 
     def _holders(self) -> Iterator[tuple[int, int]]:
         body = _IFADDRMSG.pack(self._family, 0, 0, 0, 0)

@@ -1,0 +1,36 @@
+"""ovsha ledger: look at the rows that exist only in a database that was overwritten, and bring them back."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ovsha.commands.common import Run, group, question
+
+
+def add(commands: Any) -> None:
+    """Add the command and its actions."""
+    actions = group(commands, "ledger", "look at rows that exist only in a database that was overwritten")
+    every = question(actions, "list", _run("list_all"), "list the ledgers; exit status 0 if none of them is open")
+    one = question(actions, "show", _run("show"), "show the rows of a ledger")
+    again = question(actions, "replay", _run("replay"), "bring the rows of a ledger back in one transaction, or none")
+    dismiss = question(actions, "dismiss", _run("dismiss"), "settle a ledger without bringing its rows back")
+    for action in (one, again, dismiss):
+        action.add_argument("ledger", metavar="ID", help="its name, or a beginning of it that no other has")
+    for action in (every, one):
+        action.add_argument("--peer", action="store_true", help="ask the other side for its own")
+    again.add_argument("--dry-run", action="store_true", help="only say what would become of each row")
+    again.add_argument("--yes", action="store_true", help="do not ask")
+    again.add_argument("--again", action="store_true", help="even if the ledger is settled")
+    dismiss.add_argument("--reason", metavar="TEXT", required=True, help="why its rows are not needed")
+
+
+def _run(action: str) -> Run:
+    def run(options: argparse.Namespace) -> int:
+        # Here, because reading databases takes longer to import than another command takes to answer.
+        from ovsha.commands import ledger_actions
+
+        act: Run = getattr(ledger_actions, action)
+        return act(options)
+
+    return run

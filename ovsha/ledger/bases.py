@@ -1,0 +1,161 @@
+"""Keep what a side held when it promoted itself, and choose what a returning side is compared with.
+
+For each term that a node opened there is a small file `termN.json` that says which lineage
+it went on from, and beside it `termN.db` with the data of that moment, unless the service
+was handed over by plan or the moment was lost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ovsha.errors import DriverError
+from ovsha.ledger import disk
+
+KEEP = 3
+"""How many bases with data are kept; of the small files ten times as many."""
+
+
+Lineage = tuple[int, str]
+"""A term and the node that opened it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """How `node` came to open `term`.
+
+    `origin`: the lineage of the data it went on with, None when that was unknown, and
+    `token` the last token in it.  `planned`: the other side had handed over, so nothing is
+    missing.  `file`: the data's file in the same directory, None when there is none, and
+    `why` then says why.
+    """
+
+    term: int
+    node: str
+    origin: Lineage | None
+    token: tuple[int, int] | None = None
+    planned: bool = False
+    file: str | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to compare with: `base`, of the peer's or our own; None with `planned` (no need to) or `why` not."""
+
+    base: Base | None = None
+    of_peer: bool = False
+    planned: bool = False
+    why: str = ""
+
+
+def choose(lost: Lineage, survivor: Lineage, own: Iterable[Base], peers: Iterable[Base]) -> Choice | None:
+    """Return what the data of lineage `lost`, of our own, is compared with; None while the peer does not say yet.
+
+    Both lineages are followed back to the last one that they share.  Who opened that had
+    every write of it first; so what both sides shared of it is what the other one held when
+    it went on by itself.
+    """
+    ours, theirs = {_key(base): base for base in own}, {_key(base): base for base in peers}
+    if survivor not in theirs:
+        return None
+    known = {**ours, **theirs}
+    lost_line, other_line = _back(lost, known), _back(survivor, known)
+    shared = next((each for each in other_line if each in lost_line), None)
+    if shared is None:
+        way = f"from term {survivor[0]} of {survivor[1]} back to term {lost[0]} of {lost[1]}"
+        return Choice(why=f"no record leads {way}")
+    theirs_next = known[other_line[other_line.index(shared) - 1]]
+    if shared == lost and theirs_next.planned:
+        return Choice(planned=True)
+    if shared[1] == lost[1]:
+        return _with(theirs_next, of_peer=True)
+    ours_next = known[lost_line[lost_line.index(shared) - 1]]
+    if ours_next.token and theirs_next.token and theirs_next.token < ours_next.token:
+        return Choice(why=f"{survivor[1]} went on with older data than it had had before")
+    return _with(ours_next, of_peer=False)
+
+
+def _key(base: Base) -> Lineage:
+    return base.term, base.node
+
+
+def _back(lineage: Lineage, known: Mapping[Lineage, Base]) -> list[Lineage]:
+    """Return the lineage and those that it came from, the newest first, as far as it is known."""
+    line = [lineage]
+    while (base := known.get(line[-1])) is not None and base.origin is not None and base.origin[0] < line[-1][0]:
+        line.append(base.origin)
+    return line
+
+
+def _with(base: Base, *, of_peer: bool) -> Choice:
+    if base.file is None:
+        why = base.why or "the service was handed over then"
+        return Choice(why=f"what {base.node} held when it opened term {base.term} was not kept: {why}")
+    return Choice(base, of_peer)
+
+
+def name(term: int) -> str:
+    """Return the name of the small file for a term."""
+    return f"term{term}.json"
+
+
+def save(directory: Path, base: Base) -> None:
+    """Write the small file, and remove what is too old.  Raises OSError."""
+    disk.write(directory / name(base.term), [json.dumps(asdict(base))])
+    prune(directory)
+
+
+def parse(text: str) -> Base:
+    """Return what a small file says.  Raises ValueError."""
+    data: Any = json.loads(text)
+    if not isinstance(data, dict):
+        raise ValueError("no mapping")
+    origin, token = data.pop("origin", None), data.pop("token", None)
+    try:
+        base = Base(
+            **data,
+            origin=(int(origin[0]), str(origin[1])) if origin else None,
+            token=(int(token[0]), int(token[1])) if token else None,
+        )
+    except (TypeError, IndexError) as error:
+        raise ValueError(str(error)) from None
+    if type(base.term) is not int or not isinstance(base.node, str):
+        raise ValueError("term or node is missing")
+    if base.file is not None and base.file != f"term{base.term}.db":
+        raise ValueError(f"file: {base.file!r}")
+    return base
+
+
+def load(directory: Path) -> list[Base]:
+    """Return what is kept, the oldest term first; files that cannot be read are passed over."""
+    found = []
+    for path in directory.glob("term*.json"):
+        try:
+            found.append(parse(path.read_text()))
+        except (OSError, ValueError):
+            continue
+    return sorted(found, key=lambda base: base.term)
+
+
+def prune(directory: Path) -> None:
+    """Remove the data of all but the last promotions, and the small files of those long ago."""
+    kept = load(directory)
+    for base in [base for base in kept if base.file][:-KEEP]:
+        (directory / str(base.file)).unlink(missing_ok=True)
+        text = json.dumps({**asdict(base), "file": None, "why": "it was removed for newer ones"})
+        disk.write(directory / name(base.term), [text])
+    for base in kept[: -10 * KEEP]:
+        (directory / name(base.term)).unlink(missing_ok=True)
+
+
+def need(directory: Path) -> None:
+    """Make the directory.  Raises DriverError."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DriverError(f"{directory}: cannot be made: {error.strerror}") from None

@@ -1,0 +1,104 @@
+"""Hold what a comparison is about, from the moment before the data is overwritten until it is over.
+
+The file survives the agent and the job: whatever is killed, the next agent finds it and
+lets the job run again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ovsha.errors import DriverError
+
+BUSY = 75
+"""The exit status of a comparison that another one is at (EX_TEMPFAIL of sysexits.h)."""
+
+TRIES = 3
+"""How often a comparison is begun before it is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Compare `snapshot`, which `node` wrote in `term`, with what `peer` had when it went on in `peer_term`.
+
+    `data`: a file with the snapshot's content, `size` bytes, that nobody prunes.  `address`, `port`: where
+    the peer's agent answers, with the key in `key_file`.  `socket`: our own server's.
+    """
+
+    id: str
+    node: str
+    peer: str
+    term: int
+    peer_term: int
+    when: str
+    snapshot: str
+    data: str
+    size: int
+    database: str
+    address: str
+    port: int
+    key_file: str
+    socket: str
+    state_directory: str
+    tries: int = 0
+
+    @property
+    def lost(self) -> tuple[int, str]:
+        """The lineage that is overwritten."""
+        return self.term, self.node
+
+    @property
+    def survivor(self) -> tuple[int, str]:
+        """The lineage that goes on."""
+        return self.peer_term, self.peer
+
+    @property
+    def bases(self) -> Path:
+        """Where our own bases are."""
+        return Path(self.state_directory) / "bases"
+
+    @property
+    def ledgers(self) -> Path:
+        """Where the ledgers are."""
+        return Path(self.state_directory) / "ledgers"
+
+    @property
+    def path(self) -> Path:
+        """The file that holds this."""
+        return self.ledgers / f"{self.id}.pending"
+
+
+def save(errand: Errand) -> None:
+    """Write the file.  Raises OSError.
+
+    It is not fsynced, since the agent's loop calls this: it has to survive the agent, and a
+    switch that loses its power in this very second still has the snapshot.
+    """
+    part = errand.path.with_suffix(".part")
+    part.write_text(json.dumps(asdict(errand)))
+    part.replace(errand.path)
+
+
+def load(path: Path) -> Errand:
+    """Return what a file holds.  Raises DriverError."""
+    try:
+        return Errand(**json.loads(path.read_text()))
+    except OSError as error:
+        raise DriverError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError) as error:
+        raise DriverError(f"{path}: is damaged: {error}; remove it") from None
+
+
+def pending(ledgers: Path) -> list[Path]:
+    """Return the files of comparisons that are not over, the oldest first."""
+    return sorted(ledgers.glob("*.pending"))
+
+
+def forget(errand: Errand) -> None:
+    """Remove the file, and the link to the data when it is one of ours.  Raises OSError."""
+    data = Path(errand.data)
+    if data.parent == errand.ledgers:
+        data.unlink(missing_ok=True)
+    errand.path.unlink(missing_ok=True)

@@ -1,0 +1,196 @@
+"""List what exists only in a snapshot: python3 -m ovsha.ledger.job ERRAND, a child of the agent.
+
+Exit status 0: it is listed, or there is nothing to list, and one line on the standard
+output says so.  1: it failed, and one line on the standard error says why; the errand
+stays.  75 (EX_TEMPFAIL of sysexits.h): another one is at it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import tenacity
+
+from ovsha import config as configuration
+from ovsha.drivers.database import TERM
+from ovsha.errors import ConfigError, DriverError
+from ovsha.ledger import bases, content, errand, records, schema, shelf
+from ovsha.ledger.bases import Base, Choice
+from ovsha.ledger.compare import difference
+from ovsha.ledger.content import Rows
+from ovsha.ledger.errand import Errand
+from ovsha.ledger.peer import Peer
+from ovsha.ledger.schema import Table
+from ovsha.ledger.session import Session
+
+PATIENCE = 30.0
+"""Seconds to wait for the peer to have its base, and for our own copy of it to be filled: both take a second or two."""
+
+_TOOL_LIMIT = 300.0
+_ASK_LIMIT = 10.0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Do the errand in file `argv[0]`; return the exit status."""
+    os.nice(10)
+    os.umask(0o077)
+    try:
+        with Path(argv[0]).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return errand.BUSY
+            task = errand.load(Path(argv[0]))
+            try:
+                print(do(task))
+            except (DriverError, ConfigError, OSError) as error:
+                if task.tries < errand.TRIES:
+                    raise
+                print(give_up(task, word(error)))
+    except (DriverError, ConfigError, OSError) as error:
+        print(word(error), file=sys.stderr)
+        return 1
+    return 0
+
+
+def word(error: Exception) -> str:
+    """Return what went wrong, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())
+
+
+def do(task: Errand, patience: float = PATIENCE) -> str:
+    """Write the ledger and end the errand; return what came of it in a sentence.  Raises DriverError and OSError."""
+    if task.tries > errand.TRIES:
+        raise DriverError("it was begun three times, and each time ended or was ended before it was done")
+    choice = choose(task, patience)
+    if choice.planned:
+        errand.forget(task)
+        return f"{task.peer} had taken over term {task.term} by plan; nothing to compare"
+    name = choice.base.file if choice.base else None
+    head = replace(_head(task), base=name, exact=choice.base is not None, why=choice.why)
+    ours = schema.tables(records.schema(Path(task.data)))
+    if choice.base is not None:
+        columns, before = _of_base(task, choice, ours)
+    else:
+        columns, before = _of_survivor(task, ours, patience)
+    after = content.of_file(Path(task.data), task.database, columns, _TOOL_LIMIT)
+    head = shelf.add(task.ledgers, head, difference(before, after))
+    errand.forget(task)
+    return told(head)
+
+
+def give_up(task: Errand, why: str) -> str:
+    """Put up a ledger without rows that says why there are none; return that in a sentence.  Raises OSError."""
+    head = shelf.add(task.ledgers, replace(_head(task), exact=False, failed=why), [])
+    errand.forget(task)
+    return f"ledger {head.id}: snapshot {head.snapshot} of term {head.term} cannot be compared: {why}"
+
+
+def _head(task: Errand) -> shelf.Head:
+    return shelf.Head(
+        task.id, task.node, task.term, task.peer, task.peer_term, task.when, task.snapshot, task.size, task.database
+    )
+
+
+def told(head: shelf.Head) -> str:
+    """Return what a ledger comes to, in a sentence."""
+    if not head.rows:
+        return f"nothing exists only in snapshot {head.snapshot} of term {head.term}"
+    counts = ", ".join(f"{count} {kind}" for kind, count in head.counts.items() if count)
+    doubt = "" if head.exact else f"; compared with what {head.peer} has now, because {head.why}"
+    return f"ledger {head.id}: rows that exist only in snapshot {head.snapshot} of term {head.term}: {counts}{doubt}"
+
+
+def choose(task: Errand, patience: float) -> Choice:
+    """Return what to compare with, as soon as the peer can tell.  Raises DriverError while that may still come."""
+    troubles: list[str] = []
+
+    def look() -> Choice | None:
+        try:
+            return bases.choose(task.lost, task.survivor, bases.load(task.bases), _bases_of_peer(task))
+        except DriverError as error:
+            troubles.append(str(error))
+            return None
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_result(lambda choice: choice is None),
+        stop=tenacity.stop_after_delay(patience),
+        wait=tenacity.wait_fixed(min(1.0, patience / 4)),
+        retry_error_callback=lambda state: None,
+    )
+    choice: Choice | None = retrying(look)
+    if choice is not None:
+        return choice
+    silent = troubles[-1] if troubles else f"{task.peer} does not know how it came to serve after term {task.term}"
+    if task.tries < errand.TRIES:
+        raise DriverError(silent)
+    return Choice(why=silent)
+
+
+def _bases_of_peer(task: Errand) -> list[Base]:
+    peer = _peer(task)
+    wanted = {bases.name(term) for term in range(1, task.peer_term + 1)}
+    found = []
+    for name in peer.names("bases"):
+        if name in wanted:
+            # What is damaged, or of another release, is as good as not there.
+            with contextlib.suppress(ValueError):
+                found.append(bases.parse(peer.text("bases", name)))
+    return found
+
+
+def _peer(task: Errand) -> Peer:
+    return Peer(task.address, task.port, configuration.read_key(Path(task.key_file)))
+
+
+def _of_base(task: Errand, choice: Choice, ours: dict[str, Table]) -> tuple[content.Columns, Rows]:
+    """Return the columns to compare, and the rows of the base."""
+    assert choice.base is not None
+    name = str(choice.base.file)
+    with tempfile.TemporaryDirectory(prefix="ovsha-ledger-") as place:
+        path = task.bases / name
+        if choice.of_peer:
+            path = Path(place) / name
+            _peer(task).save("bases", name, path)
+        columns = schema.shared(ours, schema.tables(records.schema(path)))
+        return columns, content.of_file(path, task.database, columns, _TOOL_LIMIT)
+
+
+def _of_survivor(task: Errand, ours: dict[str, Table], patience: float) -> tuple[content.Columns, Rows]:
+    """Return the columns to compare, and the survivor's rows as they are now.
+
+    They are read from our own copy, so that the active side is spared a dump.  Raises
+    DriverError when that copy is not filled within `patience` seconds.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(DriverError),
+        stop=tenacity.stop_after_delay(patience),
+        wait=tenacity.wait_fixed(min(1.0, patience / 4)),
+        reraise=True,
+    )
+    retrying(lambda: _filled(task))
+    with Session(f"unix:{task.socket}", task.database, _TOOL_LIMIT) as session:
+        columns = schema.shared(ours, schema.tables(session.schema()))
+        return columns, content.of_results(session.transact(list(content.selects(columns))), columns)
+
+
+def _filled(task: Errand) -> None:
+    """Raise DriverError while our own server has not what the peer had in its term."""
+    with Session(f"unix:{task.socket}", task.database, _ASK_LIMIT) as session:
+        rows = session.transact(list(content.selects({"Global": ["other_config"]})))[0]["rows"]
+    terms = [dict(row["other_config"][1]).get(TERM, "") for row in rows]
+    if not any(term.isdecimal() and int(term) >= task.peer_term for term in terms):
+        raise DriverError(f"there is no base, and the copy of {task.peer}'s term {task.peer_term} is not filled yet")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,78 @@
+"""A ledger on the shelf is whole, and is there until somebody has decided on it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ovsha.errors import DriverError
+from ovsha.ledger import shelf
+from ovsha.ledger.compare import Entry, Kind
+from ovsha.ledger.shelf import Head
+
+HEAD = Head("20261121T070000Z-term5", "sw1", 5, "sw2", 6, "2026-11-21T07:00:00Z", "one.db", 99, "hardware_vtep")
+ENTRIES = [
+    Entry("Ucast_Macs_Remote", "u1", Kind.INSERTED, {"MAC": "a"}, None),
+    Entry("Ucast_Macs_Remote", "u2", Kind.CHANGED, {"MAC": "b"}, {"MAC": "c"}),
+    Entry("Ucast_Macs_Remote", "u3", Kind.DELETED, None, {"MAC": "d"}),
+    Entry("Ucast_Macs_Remote", "u4", Kind.DELETED, None, {"MAC": "e"}),
+]
+
+
+def test_a_ledger_is_read_as_it_was_written(tmp_path: Path) -> None:
+    head = shelf.add(tmp_path, HEAD, ENTRIES)
+    assert head.counts == {"inserted": 1, "changed": 1, "deleted": 2}
+    assert shelf.heads(tmp_path) == ([head], [])
+    assert shelf.entries(tmp_path, head.id) == ENTRIES
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir()), "it is nobody else's business"
+
+
+def test_a_ledger_without_a_row_is_not_kept(tmp_path: Path) -> None:
+    shelf.add(tmp_path, HEAD, [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_comparison_that_failed_is_kept_without_rows(tmp_path: Path) -> None:
+    shelf.add(tmp_path, replace(HEAD, failed="no ovsdb-tool"), [])
+    assert [head.failed for head in shelf.heads(tmp_path)[0]] == ["no ovsdb-tool"]
+
+
+def test_an_open_ledger_is_never_removed_and_settled_ones_make_room(tmp_path: Path) -> None:
+    for number in range(2 * shelf.KEEP):
+        head = shelf.add(tmp_path, replace(HEAD, id=f"{number:02}"), ENTRIES)
+        if number % 2:
+            shelf.update(tmp_path, replace(head, replayed={"when": "now", "rows": 4}))
+    shelf.update(tmp_path, replace(shelf.add(tmp_path, replace(HEAD, id="98"), ENTRIES), dismissed={"reason": "x"}))
+    heads, _ = shelf.heads(tmp_path)
+    assert sum(head.open for head in heads) == shelf.KEEP
+    settled = [head.id for head in heads if not head.open]
+    assert settled == [f"{number:02}" for number in range(3, 2 * shelf.KEEP, 2)] + ["98"]
+    assert not (tmp_path / "01.rows").exists()
+
+
+def test_a_damaged_head_is_named_and_hides_no_other(tmp_path: Path) -> None:
+    shelf.add(tmp_path, HEAD, ENTRIES)
+    for name, text in (("a", "{"), ("b", "[]"), ("c", '{"version": 9}'), ("d", '{"version": 1, "id": "d"}')):
+        (tmp_path / f"{name}.json").write_text(text)
+    heads, troubles = shelf.heads(tmp_path)
+    assert [head.id for head in heads] == [HEAD.id]
+    assert len(troubles) == 4
+
+
+def test_damaged_rows_are_refused(tmp_path: Path) -> None:
+    head = shelf.add(tmp_path, HEAD, ENTRIES)
+    (tmp_path / f"{head.id}.rows").write_text('{"table": "Global"}\n')
+    with pytest.raises(DriverError, match="is damaged"):
+        shelf.entries(tmp_path, head.id)
+
+
+def test_a_ledger_is_picked_by_a_beginning_that_no_other_has() -> None:
+    heads = [replace(HEAD, id=ident) for ident in ("2026a-term5", "2026a-term5+", "2027-term9")]
+    assert shelf.pick(heads, "2027").id == "2027-term9"
+    assert shelf.pick(heads, "2026a-term5").id == "2026a-term5", "the whole name is meant even if another begins so"
+    with pytest.raises(DriverError, match="more than one"):
+        shelf.pick(heads, "2026")
+    with pytest.raises(DriverError, match="none of that name"):
+        shelf.pick(heads, "3")
