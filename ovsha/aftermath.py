@@ -37,6 +37,9 @@ _AFTER = 1.0
 
 _LIMIT = 900.0
 _PAUSE = 30.0
+_AT_START = 5.0
+"""Seconds before an errand found at the start is begun: an agent that lives no longer shall not use up its tries."""
+
 _LOOK_EVERY = 2.0
 
 
@@ -55,12 +58,13 @@ class Aftermath:
         self._gave: Stamp | None = None
         self._noted: tuple[str, int, int] | None = None
         self._base, self._job = Child(_LIMIT), Child(_LIMIT)
-        self._job_at = 0.0
+        self._job_at: float | None = None
         self._look_at = 0.0
         self._seen = -1
 
     def run(self, now: float, view: View, decision: Decision) -> None:
         """Note what has happened; called before a decided step is carried out, so that no trace of it is lost."""
+        self._job_at = now + _AT_START if self._job_at is None else self._job_at
         self._note_term(now, view, decision)
         self._note_divergence(now, view, decision)
         self._base.run(now)

@@ -6,7 +6,10 @@ lets the job run again.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -89,6 +92,18 @@ def load(path: Path) -> Errand:
         raise DriverError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, TypeError) as error:
         raise DriverError(f"{path}: is damaged: {error}; remove it") from None
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Keep others away from an errand for the time of the block; False when somebody else does.  Raises OSError."""
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def pending(ledgers: Path) -> list[Path]:

@@ -8,7 +8,6 @@ stays.  75 (EX_TEMPFAIL of sysexits.h): another one is at it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sys
 import tempfile
@@ -39,13 +38,9 @@ _ASK_LIMIT = 10.0
 
 def main(argv: Sequence[str]) -> int:
     """Do the errand in file `argv[0]`; return the exit status."""
-    os.nice(10)
-    os.umask(0o077)
     try:
-        with Path(argv[0]).open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with errand.held(Path(argv[0])) as mine:
+            if not mine:
                 return errand.BUSY
             task = errand.load(Path(argv[0]))
             try:
@@ -193,4 +188,6 @@ def _filled(task: Errand) -> None:
 
 
 if __name__ == "__main__":
+    os.nice(10)
+    os.umask(0o077)
     sys.exit(main(sys.argv[1:]))

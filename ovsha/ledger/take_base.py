@@ -25,8 +25,6 @@ LIMIT = 300.0
 def main(argv: Sequence[str]) -> int:
     """Take the base; return the exit status."""
     source, directory, term, node = Path(argv[0]), Path(argv[1]), int(argv[2]), argv[3]
-    os.nice(10)
-    os.umask(0o077)
     try:
         bases.need(directory)
         if argv[4:5] == ["planned"]:
@@ -65,4 +63,6 @@ def take(source: Path, directory: Path, term: int, node: str) -> Base:
 
 
 if __name__ == "__main__":
+    os.nice(10)
+    os.umask(0o077)
     sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,362 @@
+"""Bases, comparisons and replays on the files and servers of a real ovsdb-server, without a lab."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rpc
+from ovsha.errors import DriverError
+from ovsha.ledger import bases, content, errand, job, records, replay, schema, shelf, take_base
+from ovsha.ledger.compare import Entry, Kind, difference
+from ovsha.ledger.content import Rows
+from ovsha.ledger.errand import Errand
+from ovsha.ledger.judge import Verdict
+from ovsha.ledger.session import Refused, Session
+from real_server import Server, free_port, needs_ovs
+from session import mac_of
+
+pytestmark = needs_ovs
+
+DATABASE = "hardware_vtep"
+LIMIT = 30.0
+MACS = "Ucast_Macs_Remote"
+
+
+class Pair:
+    """A server that will be overwritten, and the survivor, which has the same rows."""
+
+    def __init__(self, stack: ExitStack, directory: Path, rows: int = 8) -> None:
+        self.lost = Server(stack, directory / "lost")
+        self.lost.start()
+        self.lost.fill(rows=rows)
+        stamp(self.lost, 5, "sw1")
+        self.base = directory / "base.db"
+        shutil.copy(self.lost.database, self.base)
+        self.survivor = Server(stack, directory / "survivor")
+        shutil.copy(self.base, self.survivor.database)
+        self.survivor.start()
+        stamp(self.survivor, 6, "sw2")
+
+    def entries(self) -> list[Entry]:
+        return list(difference(rows_of(self.base), rows_of(self.lost.database)))
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        with Session(f"unix:{self.survivor.socket}", DATABASE, LIMIT) as session:
+            yield session
+
+    def plan(self) -> replay.Plan:
+        with self.session() as session:
+            return replay.plan(session, self.entries())
+
+    def replay(self) -> replay.Plan:
+        with self.session() as session:
+            plan = replay.plan(session, self.entries())
+            assert not plan.having(Verdict.MOVED)
+            replay.carry_out(session, plan, "one")
+        return plan
+
+
+@pytest.fixture
+def pair(stack: ExitStack, tmp_path: Path) -> Pair:
+    return Pair(stack, tmp_path)
+
+
+def stamp(server: Server, term: int, node: str) -> None:
+    pairs = [["ovsha:term", str(term)], ["ovsha:node", node], ["ovsha:token", f"{term}.0"]]
+    keys = ["set", [key for key, _ in pairs]]
+    mutations = [["other_config", "delete", keys], ["other_config", "insert", ["map", pairs]]]
+    server.transact({"op": "mutate", "table": "Global", "where": [], "mutations": mutations})
+
+
+def mac(number: int) -> str:
+    return mac_of(0, number)
+
+
+def rows_of(path: Path) -> Rows:
+    columns = {name: table.columns for name, table in schema.tables(records.schema(path)).items()}
+    return content.of_file(path, DATABASE, columns, LIMIT)
+
+
+def where(**values: Any) -> list[Any]:
+    return [[name, "==", value] for name, value in values.items()]
+
+
+# -- bases -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_base_is_what_the_server_held_before_its_stamp(stack: ExitStack, tmp_path: Path) -> None:
+    server = Server(stack, tmp_path / "server")
+    server.start()
+    server.fill(rows=20)
+    stamp(server, 5, "sw1")
+    before = rows_of(server.database)
+    stamp(server, 6, "sw2")
+    server.transact({"op": "delete", "table": MACS, "where": where(MAC=mac(3))})
+    assert take_base.main([str(server.database), str(tmp_path / "bases"), "6", "sw2"]) == 0
+    (base,) = bases.load(tmp_path / "bases")
+    assert (base.term, base.node, base.origin, base.token) == (6, "sw2", (5, "sw1"), (5, 0))
+    assert rows_of(tmp_path / "bases" / str(base.file)) == before
+    assert {path.name for path in (tmp_path / "bases").iterdir()} == {"term6.json", "term6.db"}
+
+
+def test_a_compacted_file_gives_no_base_and_says_so(stack: ExitStack, tmp_path: Path) -> None:
+    server = Server(stack, tmp_path / "server")
+    server.start()
+    server.fill(rows=20)
+    stamp(server, 6, "sw2")
+    server.appctl("ovsdb-server/compact")
+    assert take_base.main([str(server.database), str(tmp_path / "bases"), "6", "sw2"]) == 0
+    (base,) = bases.load(tmp_path / "bases")
+    assert base.file is None
+    assert "compacted" in base.why
+
+
+def test_a_stamp_that_is_not_there_is_an_error_and_leaves_nothing(
+    stack: ExitStack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = Server(stack, tmp_path / "server")
+    server.start()
+    server.fill()
+    assert take_base.main([str(server.database), str(tmp_path / "bases"), "6", "sw2"]) == 1
+    assert "the stamp of term 6 of sw2 is not in it" in capsys.readouterr().err
+    assert list((tmp_path / "bases").iterdir()) == []
+
+
+# -- what is replayed --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_any_difference_replayed_on_the_base_gives_what_was_lost(pair: Pair, number: int) -> None:
+    chance = random.Random(number)
+    for _ in range(40):
+        anything(pair.lost, chance)
+    pair.replay()
+    assert rows_of(pair.survivor.database) == rows_of(pair.lost.database)
+    done = pair.plan()
+    assert {row.verdict for row in done.rows} <= {Verdict.THERE}, "once more there is nothing to do"
+    (keys,) = [dict(row["other_config"][1]) for row in rpc.select(pair.survivor.socket, "Global", "other_config")]
+    assert keys["ovsha:term"] == "6", "the survivor's lineage is none of the rows"
+
+
+def anything(server: Server, chance: random.Random) -> None:
+    """Do one of the things that a controller or an operator does."""
+    macs = sorted(server.macs())
+    row = {"MAC": f"02:00:00:00:{chance.randrange(256):02x}:{chance.randrange(256):02x}"}
+    switches = rpc.select(server.socket, "Logical_Switch", "_uuid")
+    locators = rpc.select(server.socket, "Physical_Locator", "_uuid")
+    known = {"logical_switch": switches[0]["_uuid"], "locator": locators[0]["_uuid"]}
+    place = {"dst_ip": f"10.9.0.{chance.randrange(256)}", "encapsulation_type": "vxlan_over_ipv4"}
+    new_locator = {"op": "insert", "table": "Physical_Locator", "uuid-name": "new", "row": place}
+    one = where(MAC=chance.choice(macs)) if macs else where(MAC="")
+    colour = ["map", [["colour", chance.choice(["red", "green"])]]]
+    options: list[list[dict[str, Any]]] = [
+        [{"op": "insert", "table": MACS, "row": {**row, **known}}],
+        [new_locator, {"op": "insert", "table": MACS, "row": {**row, **known, "locator": ["named-uuid", "new"]}}],
+        [{"op": "update", "table": MACS, "where": one, "row": {"ipaddr": f"192.0.2.{chance.randrange(256)}"}}],
+        [{"op": "delete", "table": MACS, "where": one}] if len(macs) > 2 else [],
+        [{"op": "insert", "table": "Logical_Switch", "row": {"name": f"ls-{chance.random()}", "tunnel_key": 7}}],
+        [{"op": "mutate", "table": "Global", "where": [], "mutations": [["other_config", "insert", colour]]}],
+    ]
+    server.transact(*chance.choice([option for option in options if option]))
+
+
+def test_a_server_that_knows_no_uuid_in_an_insert_gets_the_rows_under_new_ones(pair: Pair) -> None:
+    pair.lost.transact(
+        {"op": "insert", "table": "Logical_Switch", "uuid-name": "ls", "row": {"name": "new"}},
+        {"op": "insert", "table": "Physical_Locator", "uuid-name": "to",
+         "row": {"dst_ip": "10.1.1.1", "encapsulation_type": "vxlan_over_ipv4"}},
+        {"op": "insert", "table": MACS,
+         "row": {"MAC": "m", "logical_switch": ["named-uuid", "ls"], "locator": ["named-uuid", "to"]}},
+    )  # fmt: skip
+    with pair.session() as session:
+        session.transact(replay.operations(replay.plan(session, pair.entries()), "one", keep=False))
+    (row,) = [row for row in rpc.select(pair.survivor.socket, MACS, "MAC", "logical_switch") if row["MAC"] == "m"]
+    switches = rpc.select(pair.survivor.socket, "Logical_Switch", "_uuid")
+    assert row["logical_switch"] in [each["_uuid"] for each in switches]
+    again = pair.plan()
+    assert {each.verdict for each in again.rows} == {Verdict.THERE}, "they are known again by what they hold"
+
+
+# -- what has moved on -------------------------------------------------------------------------------------------------
+
+CHANGE: dict[str, Any] = {"op": "update", "table": MACS, "where": where(MAC=mac(1)), "row": {"ipaddr": "192.0.2.1"}}
+DELETE = {"op": "delete", "table": MACS, "where": where(MAC=mac(2))}
+
+
+def insert(server: Server, mac: str, address: str = "", locator: str = "10.1.1.1") -> None:
+    (switch,) = rpc.select(server.socket, "Logical_Switch", "_uuid")
+    held = {row["dst_ip"]: row["_uuid"] for row in rpc.select(server.socket, "Physical_Locator", "_uuid", "dst_ip")}
+    row = {"MAC": mac, "ipaddr": address, "logical_switch": switch["_uuid"], "locator": ["named-uuid", "to"]}
+    new = {"dst_ip": locator, "encapsulation_type": "vxlan_over_ipv4"}
+    if locator in held:
+        server.transact({"op": "insert", "table": MACS, "row": {**row, "locator": held[locator]}})
+    else:
+        server.transact(
+            {"op": "insert", "table": "Physical_Locator", "uuid-name": "to", "row": new},
+            {"op": "insert", "table": MACS, "row": row},
+        )
+
+
+def moved(plan: replay.Plan) -> list[str]:
+    return [row.why for row in plan.having(Verdict.MOVED)]
+
+
+def test_a_row_that_was_changed_since_is_refused(pair: Pair) -> None:
+    pair.lost.transact(CHANGE)
+    pair.survivor.transact({**CHANGE, "row": {"ipaddr": "192.0.2.7"}})
+    assert moved(pair.plan()) == ["its ipaddr is 192.0.2.7 now"]
+
+
+def test_a_changed_row_that_was_deleted_since_is_refused(pair: Pair) -> None:
+    pair.lost.transact(CHANGE)
+    pair.survivor.transact({"op": "delete", "table": MACS, "where": CHANGE["where"]})
+    assert moved(pair.plan()) == ["it was deleted since"]
+
+
+def test_a_deleted_row_that_was_changed_since_is_refused(pair: Pair) -> None:
+    pair.lost.transact(DELETE)
+    pair.survivor.transact({**CHANGE, "where": DELETE["where"]})
+    assert moved(pair.plan()) == ["its ipaddr is 192.0.2.1 now"]
+
+
+def test_an_address_that_was_learned_anew_elsewhere_is_refused(pair: Pair) -> None:
+    insert(pair.lost, "m", "192.0.2.1")
+    insert(pair.survivor, "m", "192.0.2.2")
+    (why,) = moved(pair.plan())
+    assert "has the same MAC, logical_switch now" in why
+
+
+def test_a_row_whose_reference_is_gone_is_refused(pair: Pair) -> None:
+    (switch,) = rpc.select(pair.lost.socket, "Logical_Switch", "_uuid")
+    pair.lost.transact({"op": "insert", "table": "Mcast_Macs_Remote", "row": {
+        "MAC": "unknown-dst", "logical_switch": switch["_uuid"], "locator_set": ["named-uuid", "set"]}},
+        {"op": "insert", "table": "Physical_Locator_Set", "uuid-name": "set",
+         "row": {"locators": rpc.select(pair.lost.socket, "Physical_Locator", "_uuid")[0]["_uuid"]}},
+    )  # fmt: skip
+    pair.survivor.transact(
+        {"op": "delete", "table": MACS, "where": []}, {"op": "delete", "table": "Logical_Switch", "where": []}
+    )
+    assert f"it refers to Logical_Switch {switch['_uuid'][1]}, which is gone" in moved(pair.plan())
+
+
+def test_what_the_survivor_did_to_other_rows_is_left_alone(pair: Pair) -> None:
+    pair.lost.transact(CHANGE)
+    insert(pair.lost, "lost only")
+    insert(pair.survivor, "survivor only", locator="10.2.2.2")
+    pair.survivor.transact(DELETE)
+    pair.replay()
+    wanted = {mac(number) for number in range(8)} - {mac(2)} | {"lost only", "survivor only"}
+    assert set(pair.survivor.macs()) == wanted
+
+
+def test_a_locator_that_went_with_its_last_row_stays_where_another_row_needs_it_now(pair: Pair) -> None:
+    pair.lost.transact({"op": "delete", "table": MACS, "where": []})
+    (told,) = [row for row in pair.plan().rows if row.entry.table == "Physical_Locator"]
+    assert (told.entry.kind, told.verdict) == (Kind.DELETED, Verdict.THERE)
+    insert(pair.survivor, "new", locator="10.9.9.9")
+    pair.replay()
+    assert pair.survivor.macs() == ["new"]
+
+
+def test_a_row_that_a_controller_wrote_again_is_there_already_with_what_it_refers_to(pair: Pair) -> None:
+    """Both rows have new uuids on the survivor, and so has the locator that they share with a row that is missing."""
+    for mac in ("a", "b"):
+        insert(pair.lost, mac)
+    insert(pair.survivor, "a")
+    plan = pair.replay()
+    assert [row.entry.row["MAC"] for row in plan.having(Verdict.REPLAY) if row.entry.row] == ["b"]
+    rows = {row["MAC"]: row["locator"] for row in rpc.select(pair.survivor.socket, MACS, "MAC", "locator")}
+    assert rows["a"] == rows["b"]
+
+
+def test_a_row_that_moves_on_between_the_look_and_the_replay_makes_the_whole_fail(pair: Pair) -> None:
+    insert(pair.lost, "new")
+    pair.lost.transact(CHANGE)
+    plan = pair.plan()
+    pair.survivor.transact({**CHANGE, "row": {"ipaddr": "192.0.2.7"}})
+    before = rows_of(pair.survivor.database)
+    with pair.session() as session, pytest.raises(Refused, match="timed out"):
+        replay.carry_out(session, plan, "one")
+    assert rows_of(pair.survivor.database) == before
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_kind_of_row_is_watched_until_it_is_written(pair: Pair, kind: Kind) -> None:
+    if kind is Kind.INSERTED:
+        insert(pair.lost, "new")
+    else:
+        pair.lost.transact(CHANGE if kind is Kind.CHANGED else DELETE)
+    plan = pair.plan()
+    if kind is Kind.INSERTED:
+        insert(pair.survivor, "new", "192.0.2.9", locator="10.1.1.2")
+    else:
+        pair.survivor.transact({"op": "update", "table": MACS, "where": [], "row": {"ipaddr": "192.0.2.9"}})
+    with pair.session() as session, pytest.raises(Refused):
+        replay.carry_out(session, plan, "one")
+
+
+# -- without a base ----------------------------------------------------------------------------------------------------
+
+
+def without_peer(pair: Pair, directory: Path) -> Errand:
+    """Return an errand whose peer's agent does not answer, while our own server has the copy of its rows."""
+    key = directory / "pair.key"
+    key.write_text("k" * 40)
+    key.chmod(0o600)
+    task = Errand(
+        "one", "sw1", "sw2", 5, 6, "2026-11-21T07:00:00Z", "snapshot.db", str(pair.lost.database), 1, DATABASE,
+        "127.0.0.1", free_port(), str(key), str(pair.survivor.socket), str(directory / "state"),
+    )  # fmt: skip
+    task.ledgers.mkdir(parents=True)
+    errand.save(task)
+    return task
+
+
+def test_a_peer_that_does_not_answer_is_asked_again_later(pair: Pair, tmp_path: Path) -> None:
+    task = without_peer(pair, tmp_path)
+    with pytest.raises(DriverError, match="Connection refused"):
+        job.do(replace(task, tries=1), patience=0.2)
+    assert task.path.exists()
+
+
+def test_at_last_the_survivor_is_compared_as_it_is_now_and_the_ledger_says_so(pair: Pair, tmp_path: Path) -> None:
+    task = without_peer(pair, tmp_path)
+    insert(pair.lost, "new")
+    pair.survivor.transact(DELETE)
+    told = job.do(replace(task, tries=errand.TRIES), patience=0.2)
+    assert "compared with what sw2 has now, because" in told
+    ((head,), _) = shelf.heads(task.ledgers)
+    assert not head.exact
+    # What the survivor deleted since cannot be told from what exists only here.
+    found = {entry.row["MAC"] for entry in shelf.entries(task.ledgers, head.id) if entry.row and "MAC" in entry.row}
+    assert found == {"new", mac(2)}
+    assert not task.path.exists()
+
+
+def test_a_comparison_that_fails_for_good_leaves_a_ledger_that_says_why(
+    pair: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = replace(without_peer(pair, tmp_path), tries=errand.TRIES + 1)
+    errand.save(task)
+    assert job.main([str(task.path)]) == 0
+    ((head,), _) = shelf.heads(task.ledgers)
+    assert head.open
+    assert "begun three times" in head.failed
+    assert "cannot be compared" in capsys.readouterr().out
+    assert not task.path.exists()
+
+
+def test_a_comparison_that_another_one_is_at_is_left_to_it(pair: Pair, tmp_path: Path) -> None:
+    task = without_peer(pair, tmp_path)
+    with errand.held(task.path) as mine:
+        assert mine
+        assert job.main([str(task.path)]) == errand.BUSY
