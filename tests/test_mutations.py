@@ -103,6 +103,30 @@ MUTATIONS = (
         "1: a side that slept gives way to the one that watched", "side",
         "awake=view.now, lapsed=True, ask=None", "awake=view.now, ask=None", "test_scenarios.py",
     ),
+    Mutation(
+        "strangers: nothing of what one says is believed", "acquaintance",
+        "if self.identity and message.identity != self.identity:", "if False:", "test_strangers.py",
+    ),
+    Mutation(
+        "1: a stranger who serves is not fought", "liveness",
+        "if view.estranged is not None and view.estranged.serving:", "if False:", "test_strangers.py",
+    ),
+    Mutation(
+        "1: who is taken for a stranger gives way", "case",
+        "if self.peer.estranged:", "if False:", "test_strangers.py",
+    ),
+    Mutation(
+        "progress: a stranger whose database was read has been met", "side",
+        "memory.met or (c.view.estranged is not None and c.view.source.loaded)", "memory.met", "test_strangers.py",
+    ),
+    Mutation(
+        "progress: a stranger with the newest data serves where the other must not", "election",
+        "return c.alive and knows and not peer.serving", "return False", "test_strangers.py",
+    ),
+    Mutation(
+        "collisions: who has not the key hides nobody who has", "collisions",
+        "if _RANK[key[0]] < _RANK[kind]", "if True", "test_collisions.py",
+    ),
 )  # fmt: skip
 
 each_mutation = pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.law)

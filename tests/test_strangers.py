@@ -229,6 +229,48 @@ def test_a_newcomer_with_the_newest_data_serves_after_a_power_cut_because_the_ot
     stays(pair, "sw2", 20.0)
 
 
+def test_two_sides_that_are_strangers_to_each_other_serve_on_one_side_through_crash_cut_and_boot() -> None:
+    pair = started()
+    for host in pair.hosts.values():
+        pair.agent_kill(host.node)
+        host.identity = f"{host.node} anew"
+    for node in NODES:
+        pair.agent_start(node)
+    stays(pair, "sw1", 10.0)
+    assert all(estranged(pair, node) for node in NODES)
+    pair.cut(LINK)
+    stays(pair, "sw1", 10.0)
+    pair.heal(LINK)
+    pair.server_kill("sw1")
+    wait_for(pair, lambda: pair.serving() == ["sw2"], 10.0)
+    pair.server_start("sw1")
+    stays(pair, "sw2", 10.0)
+    for node in NODES:
+        pair.power_off(node)
+    for node in NODES:
+        pair.power_on(node)
+    wait_for(pair, lambda: pair.serving() == ["sw2"], 30.0)
+    stays(pair, "sw2", 10.0)
+
+
+def test_two_strangers_who_both_serve_are_settled_by_having_both_forget() -> None:
+    pair = started()
+    for host in pair.hosts.values():
+        pair.agent_kill(host.node)
+        host.identity = f"{host.node} anew"
+        pair.agent_start(host.node)
+    for path in (LINK, BACKUP):
+        pair.cut(path)
+    wait_for(pair, lambda: len(pair.serving()) == 2, 20.0)
+    for path in (LINK, BACKUP):
+        pair.heal(path)
+    pair.run(5.0)
+    assert len(pair.serving()) == 2, "as the README says of what is not survived"
+    for node in NODES:
+        forget(pair, node)
+    wait_for(pair, lambda: any(pair.settled(node) for node in NODES), 30.0)
+
+
 schedules = st.lists(
     st.tuples(st.sampled_from(sorted(FAULTS)), st.sampled_from([0.0, 0.05, 0.5, 1.0, 3.0])), max_size=8
 )
