@@ -62,6 +62,8 @@ class Switch:
         self.vtepd_events_file = directory / "vtepd.events"
         self.agent_under: tuple[str, ...] = ()
         """What stands before the agent's command line from its next start on, such as setpriv(1)."""
+        self.server_plain = False
+        """Whether its server is started without a source from its next start on, and so active and writable at once."""
         self._network = network
         self._credentials = credentials
         self._clag = (clag_timers, clag_priority, backup_path)
@@ -234,7 +236,7 @@ class Switch:
             f"--pidfile={self.run_directory / 'ovsdb-server.pid'}",
             f"--remote=punix:{self.socket}",
             f"--remote=ptcp:{settings.REPLICATION_PORT}:{self.address}",
-            f"--sync-from={PARKED}",
+            *([] if self.server_plain else [f"--sync-from={PARKED}"]),
             *options,
             str(self.database),
         )

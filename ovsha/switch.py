@@ -273,7 +273,7 @@ class Switch:
             self.server.saved = error is None
             done(error)
 
-        self.snapshots.take(label(term, self.server.contents.empty), taken)
+        self.snapshots.take(label(term, self.server.contents.empty), taken, self.server.pid)
 
     def close(self, now: float) -> None:
         """Let go of everything and change nothing: a healthy service goes on."""

@@ -21,7 +21,15 @@ def test_newer_data_may_be_copied() -> None:
 
 
 def test_data_of_our_own_term_may_be_copied() -> None:
-    assert lineage.refusal(OWN, replace(NEWER, stamp=OWN.stamp)) == ""
+    assert lineage.refusal(OWN, replace(NEWER, stamp=OWN.stamp, token=OWN.token)) == ""
+
+
+def test_data_of_our_own_term_that_ends_before_ours_was_taken_back() -> None:
+    held = replace(OWN, token=(3, 9))
+    for token, ends in (((3, 8), "ends at token 3.8"), (None, "has no token")):
+        why = lineage.refusal(held, replace(NEWER, stamp=OWN.stamp, token=token))
+        assert why == f"the peer's data {ends}, ours at 3.9: it was damaged or replaced"
+    assert lineage.refusal(held, replace(NEWER, stamp=OWN.stamp, token=(3, 9))) == ""
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from ovsha.drivers.snapshot import Snapshots, label
 DAY = 86400
 
 
-def take(snapshots: Snapshots, what: str = "term3") -> str | None:
+def take(snapshots: Snapshots, what: str = "term3", writer: int = 1) -> str | None:
     outcome: list[str | None] = []
-    snapshots.take(what, outcome.append)
+    snapshots.take(what, outcome.append, writer)
     limit = time.monotonic() + 10
     while not outcome:
         assert time.monotonic() < limit
@@ -103,6 +103,24 @@ def test_blank_databases_and_those_of_unknown_lineage_push_out_no_known_one(
     assert [path for path in snapshots.newest() if "Z-blank" in path] == []
     assert len(snapshots.newest()) == 3
     assert len(snapshots.newest(2)) == 2
+
+
+def test_file_that_is_only_read_as_blank_is_kept_as_one_of_unknown_lineage(
+    snapshots: Snapshots, kept: Path, append: Callable[[], None]
+) -> None:
+    assert take(snapshots, "blank", writer=1) is None
+    append()
+    assert take(snapshots, "blank", writer=1) is None, "what the same server added to what is kept already"
+    append()
+    assert take(snapshots, "blank", writer=2) is None, "another server may have read a damaged file"
+    assert sorted(name.split(".")[0].split("_")[0] for name in labels(kept)) == ["blank", "term0", "term0"]
+
+
+def test_database_that_was_just_made_is_blank(snapshots: Snapshots, kept: Path, database: Path) -> None:
+    schema = b'{"name": "hardware_vtep"}\n'
+    database.write_bytes(b"OVSDB JSON %d %040x\n%b" % (len(schema), 0, schema))
+    assert take(snapshots, "blank") is None
+    assert labels(kept) == ["blank.db"]
 
 
 def test_label_tells_what_the_database_was() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from ovsha.core import guard
+from ovsha.core import guard, lineage
 from ovsha.core.case import Case
 from ovsha.core.facts import Life, Presence, Role
 from ovsha.core.lineage import term_of
@@ -79,8 +79,17 @@ def _rolled_back(c: Case) -> bool:
     return bool(c.rolled_back) and not c.peer_serving
 
 
+def _found_unstamped(c: Case) -> bool:
+    """Tell whether a server serves that we did not open: we stamp a database before we open anything."""
+    found = c.serving and c.memory.ordered is not Role.ACTIVE and not c.peer_serving
+    return found and c.view.server.stamp is None and c.memory.term > 0 and c.keep != c.view.settings.node
+
+
 def _unknown_source(c: Case) -> bool:
-    return c.peer_serving and not c.following and not c.view.source.loaded
+    """Tell whether we have not read what the peer serves now; what we read before its promotion is of no use."""
+    read, served = c.view.source, c.peer.stamp
+    outdated = read.loaded and lineage.term_of(read.stamp) < lineage.term_of(served)
+    return c.peer_serving and not c.following and (not read.loaded or outdated)
 
 
 def _blocked(c: Case) -> bool:
@@ -162,6 +171,8 @@ RULES = (
          lambda c: c.memory.ask.kind.value if c.memory.ask else ""),
     Rule("resolved", _resolved, Goal.SERVE, "an operator has decided to keep this side's data"),
     Rule("rolled-back", _rolled_back, Goal.PARK, "our data is not what it was", lambda c: c.rolled_back, asks=1.0),
+    Rule("found-unstamped", _found_unstamped, Goal.PARK, "our database is of unknown lineage and was opened by others",
+         asks=1.0),
     Rule("split-lost", _split(won=False), Goal.PARK, "both sides serve and the peer goes on",
          lambda c: c.verdict[1]),
     Rule("split-won", _split(won=True), Goal.SERVE, "both sides serve and we go on", lambda c: c.verdict[1]),

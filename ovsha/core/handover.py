@@ -134,12 +134,12 @@ def _operator(c: Case) -> Memory:
 
 
 def _kept(c: Case) -> bool:
-    """Tell whether the data that the operator keeps is served and the other side knows it, or copied, by now."""
+    """Tell whether the data that the operator keeps is served, and copied by the other side if that is heard."""
     own = c.view.server.stamp
     if c.memory.keep == c.view.settings.peer:
         return c.in_sync
     served = c.serving and own is not None and (own.node, own.term) == (c.view.settings.node, c.memory.term)
-    return served and not (c.alive and c.peer.decision)
+    return served and (not c.alive or c.peer.in_sync_for is not None)
 
 
 def _grant(c: Case) -> Memory:

@@ -50,6 +50,10 @@ def refusal(own: Server, source: Source) -> str:
         return f"the peer's data is older: term {source.stamp.term}, ours {own.stamp.term}"
     if source.stamp.term == own.stamp.term and source.stamp.node != own.stamp.node:
         return f"term {own.stamp.term} was opened by both nodes"
+    if source.stamp.term == own.stamp.term and own.token is not None and own.token > (source.token or (0, 0)):
+        # A copy is never ahead of what it is made from: something took the peer's database back.
+        theirs = f"ends at token {source.token[0]}.{source.token[1]}" if source.token else "has no token"
+        return f"the peer's data {theirs}, ours at {own.token[0]}.{own.token[1]}: it was damaged or replaced"
     return ""
 
 

@@ -13,9 +13,9 @@ What lies in the directory, and how long:
     themselves.  Of each of the two the newest `keep` stay, and of those none that is older
     than `max_age` days, but the newest one of all stays in any case.
 `TIME-blank.db`
-    A database without a switch in it and without a lineage: one just made, or what a copy
-    that was broken off has left.  Only the newest one stays, so that many of them never
-    push out a good one.
+    A database with nothing in it: one just made, or what a copy that was broken off has left
+    of one whose snapshot was taken before.  Only the newest one stays, so that many of them
+    never push out a good one.  One that is read as blank because its file is damaged is none.
 `TIME-..._2.db`
     The second one of that second.
 `*.part`
@@ -43,13 +43,14 @@ _SCRIPT = (
     ' && mv -- "$2.part" "$2" && sync -- "$3" || { rm -f -- "$2.part"; exit 1; }'
 )
 _NAME = re.compile(r"\d{8}T\d{6}Z-(?P<label>term\d+|blank)(_\d+)?\.db")
+_BLANK = "blank"
 _DAY = 86400.0
-Mark = tuple[int, int, int, int]
+Mark = tuple[int | None, int, int, int, int]
 
 
 def label(term: int, blank: bool) -> str:
     """Return what a snapshot of a database of that term is called; 0 is unknown lineage, `blank` has no switch."""
-    return "blank" if blank and not term else f"term{term}"
+    return _BLANK if blank and not term else f"term{term}"
 
 
 class Snapshots:
@@ -77,32 +78,35 @@ class Snapshots:
     def newest(self, count: int = 5) -> tuple[str, ...]:
         """Return the paths of what can be gone back to, the newest first; none when they cannot be read."""
         try:
-            return tuple(str(path) for path in reversed(self._known()) if _sort(path) != "blank")[:count]
+            return tuple(str(path) for path in reversed(self._known()) if _sort(path) != _BLANK)[:count]
         except OSError:
             return ()
 
     @property
     def latest(self) -> Path:
         """The snapshot that was taken last; the directory before the first."""
-        return self._target
+        return self.last_taken or self._directory
 
-    def take(self, what: str, done: Callable[[str | None], None]) -> None:
+    def take(self, what: str, done: Callable[[str | None], None], writer: int | None = None) -> None:
         """Copy the file as it is now; `done` gets None when the copy is on disk, or the error's text.
 
-        `what` is a `label`.
+        `what` is a `label`, `writer` the process of the ovsdb-server that has the file open.
         """
         if self._child is not None:
             done("another snapshot is still being taken")
             return
         try:
-            mark = _mark(self._source)
+            mark = _mark(self._source, writer)
+            size = mark[3]
             if self._copied is not None and self._copied[0] == mark and self._copied[1].exists():
-                require({self._source: mark[2]})
+                require({self._source: size})
                 self.last_taken = self._copied[1]
                 done(None)
                 return
             self._prune()
-            require({self._source: mark[2], self._directory: mark[2]})
+            require({self._source: size, self._directory: size})
+            if what == _BLANK and not (self._has_grown(mark) or _has_no_record(self._source, size)):
+                what = label(0, blank=False)
             self._begin(what, mark)
         except OSError as error:
             done(self._failure(str(error)))
@@ -158,10 +162,14 @@ class Snapshots:
         )
         self._copying = mark
 
+    def _has_grown(self, mark: Mark) -> bool:
+        """Tell whether the server has only appended to what the last snapshot holds."""
+        return self._copied is not None and self._copied[0][:3] == mark[:3] and self._copied[1].exists()
+
     def _note_copy(self) -> None:
         """Remember what was copied, if it was not written to meanwhile."""
         try:
-            unchanged = _mark(self._source) == self._copying
+            unchanged = self._copying is not None and _mark(self._source, self._copying[0]) == self._copying
         except OSError:
             unchanged = False
         self._copied = (self._copying, self._target) if unchanged and self._copying is not None else None
@@ -188,9 +196,9 @@ class Snapshots:
             self.trouble = f"old snapshots cannot be removed: {error}"
 
     def _surplus(self, known: list[Path]) -> Iterator[Path]:
-        protected = {self._target, *[path for path in known if _sort(path) != "blank"][-1:]}
+        protected = {self._target, *[path for path in known if _sort(path) != _BLANK][-1:]}
         oldest_allowed = time.time() - self._max_age * _DAY
-        for sort, limit in (("term", self._keep), ("unknown", self._keep), ("blank", 1)):
+        for sort, limit in (("term", self._keep), ("unknown", self._keep), (_BLANK, 1)):
             # What was taken last is the newest, even if the clock was set back.
             alike = sorted((path for path in known if _sort(path) == sort), key=lambda path: path == self._target)
             yield from alike[:-limit]
@@ -211,11 +219,18 @@ def _sort(path: Path) -> str:
     """Return what the snapshot is counted with."""
     match = _NAME.fullmatch(path.name)
     what = match["label"] if match else ""
-    return {"blank": "blank", "term0": "unknown"}.get(what, "term")
+    return {_BLANK: _BLANK, "term0": "unknown"}.get(what, "term")
 
 
-def _mark(path: Path) -> Mark:
-    """Return what changes with the file: where it is, how long, and when it was written last."""
+def _mark(path: Path, writer: int | None) -> Mark:
+    """Return what changes with the file: who writes it, where it is, how long, and when it was written last."""
     status = path.stat()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return writer, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
+
+def _has_no_record(path: Path, size: int) -> bool:
+    """Tell whether the file holds its schema and nothing else, as ovsdb-tool(1) makes it; see ovsdb(5) for the form."""
+    with path.open("rb") as file:
+        head = file.readline(256)
+    words = head.split()
+    return len(words) == 4 and words[2].isdigit() and len(head) + int(words[2]) == size
