@@ -34,7 +34,8 @@ KEEPING = 20.0
 """Seconds in which what a failover left behind must be found in a ledger."""
 TRACEBACK = "Traceback (most recent call last)"
 
-CONFIGURATION: Mapping[str, Any] = {**QUICK, "link_cut": {"hold": 1.0}}
+# The service is to be given back in every round, and not only so many times an hour.
+CONFIGURATION: Mapping[str, Any] = {**QUICK, "link_cut": {"hold": 1.0}, "damping": {"moves": 1000}}
 
 
 @dataclass(frozen=True)
