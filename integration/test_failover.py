@@ -104,6 +104,21 @@ def test_the_active_side_serves_on_when_the_backup_loses_its_power_and_returns(l
     await_every_row(pair, pair.sw2)
 
 
+def test_a_copy_follows_the_new_server_when_the_old_one_lost_its_power_while_the_backup_slept(lab: MakeLab) -> None:
+    pair = begin(lab)
+    pair.sw2.power_off("cut")
+    pair.sw1.agent.kill()
+    pair.sw1.power_off("kill")  # the words by which its sessions would have ended reach nobody
+    pair.sw1.power_on()
+    pair.wait_until(lambda: pair.sw1.role() is not None, LIMIT, "the server of sw1 is there again")
+    said = len(log(pair.sw2))
+    pair.sw2.power_on()
+    # It listens first, and its own session to the new server is made anew meanwhile.
+    await_word(pair, pair.sw2, "the peer's agent is silent, but its switch is not dead", since=said)
+    pair.sw1.agent.start()
+    await_pair(pair, pair.sw1)
+
+
 def test_a_pair_survives_its_active_server_again_and_again(lab: MakeLab) -> None:
     pair = begin(lab, overrides={"restore": {"mode": "manual"}})
     for serving in (pair.sw1, pair.sw2, pair.sw1, pair.sw2):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from ovsha.core import handover
 from ovsha.core.case import Case
+from ovsha.core.election import Goal
 from ovsha.core.facts import (
     Ask,
     Clag,
@@ -26,7 +27,9 @@ from ovsha.core.facts import (
     View,
     Vip,
 )  # fmt: skip
+from ovsha.core.lineage import PARKED
 from ovsha.core.side import turn
+from ovsha.core.transition import Step
 from views import (
     NODE,
     NOW,
@@ -324,3 +327,14 @@ def test_nothing_is_drained_while_something_is_open(view: View, memory: Memory) 
         assert not decision.record.vip
         assert not decision.record.managers
         assert not decision.record.listener
+
+
+def test_a_session_that_was_lost_while_we_only_listened_is_remembered_until_the_server_is_parked() -> None:
+    lost = backup_case({"source": Source(closed=True), "woke": True, "heard_age": 5.0})
+    listening = turn(lost.view, lost.memory)
+    assert (listening.rule.goal, listening.step) == (Goal.KEEP, None)
+    back = backup_case({"now": NOW + 5})
+    later = turn(back.view, listening.memory)
+    assert (later.rule.goal, later.step) == (Goal.FOLLOW, Step.PARK_SERVER)
+    parked = backup_case({"now": NOW + 5, "server": replace(back.view.server, source=PARKED)})
+    assert not turn(parked.view, later.memory).memory.severed

@@ -92,8 +92,9 @@ memories = st.builds(
     granted=st.none() | idents, grant_since=moments, grant_term=st.integers(0, 4), wanted=st.none() | idents,
     wanted_until=st.sampled_from([NOW - 1, NOW + 1]), offer=st.none() | idents, silent_since=st.none() | moments,
     link_lost_at=st.none() | moments, active_since=st.none() | moments, ordered=roles, held=tokens,
-    copying=st.booleans(), failed_copies=st.sampled_from([0, 2, 3]), stuck_since=st.none() | moments,
-    keep=st.none() | nodes, keep_until=st.sampled_from([NOW - 1, NOW + 1]), holder=st.none() | nodes,
+    copying=st.booleans(), severed=st.booleans(), failed_copies=st.sampled_from([0, 2, 3]),
+    stuck_since=st.none() | moments, keep=st.none() | nodes,
+    keep_until=st.sampled_from([NOW - 1, NOW + 1]), holder=st.none() | nodes,
     moves=st.sampled_from([(), (NOW - 10,) * 6]),
 )  # fmt: skip
 

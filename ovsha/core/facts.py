@@ -314,8 +314,10 @@ class Memory:
     `unpreferred_at`: when this side was last not the preferred one, None when never.
     `held`: the newest lineage and token that our own database was known to hold on disk.
     `copying`: our server was told to copy and is not in sync yet; `failed_copies`: how often
-    it gave that up in a row, by making itself active.  `stuck_since`: since when this side
-    cannot go on without an operator.  `keep`: the node whose data the operator keeps, until `keep_until`.
+    it gave that up in a row, by making itself active.  `severed`: our own session to the peer's server was lost since
+    ours follows it, so that ours may hold on to one that nobody is at the other end of.
+    `stuck_since`: since when this side cannot go on without an operator.  `keep`: the node whose data the operator
+    keeps, until `keep_until`.
     `holder`: the node that was last seen to serve; `moves`: when it changed without an order.
     """
 
@@ -346,6 +348,7 @@ class Memory:
     ordered: Role | None = None
     held: Token | None = None
     copying: bool = False
+    severed: bool = False
     failed_copies: int = 0
     stuck_since: float | None = None
     keep: str | None = None

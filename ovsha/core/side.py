@@ -63,13 +63,14 @@ def turn(view: View, memory: Memory) -> Decision:
 
 
 def _notice(c: Case) -> Memory:
-    """Remember the highest term, the peer's newest lineage, and that we slept."""
+    """Remember the highest term, the peer's newest lineage, that its server was lost, and that we slept."""
     memory, view = c.memory, c.view
     stamp = c.known_stamp
     term = max(memory.term, lineage.term_of(view.server.stamp), lineage.term_of(stamp), c.peer.term)
     tokens = (memory.peer_token, c.peer.token, view.source.token)
     token = max((each for each in tokens if each), default=None)
     memory = remember(memory, term=term, peer_stamp=stamp, peer_token=token)
+    memory = remember(memory, severed=c.following and (memory.severed or view.source.closed))
     if c.preferred != view.settings.node:
         memory = remember(memory, unpreferred_at=view.now)
     if view.woke:

@@ -73,7 +73,7 @@ def _harmless(c: Case) -> bool:
     """Tell whether the server is a read-only copy that nothing but the peer can change."""
     server = c.view.server
     parked = server.role is Role.BACKUP and server.source == lineage.PARKED
-    return parked or (c.following and not c.view.source.closed)
+    return parked or (c.following and not c.memory.severed)
 
 
 def _barrier_committed(c: Case) -> bool:
