@@ -120,6 +120,7 @@ def test_one_side_gives_way_follows_and_leaves_a_bundle_that_tells_all_of_it(lab
     loser = other(pair, winner)
     await_pair(pair, winner)
     assert pids(pair) == programs, "without a reboot"
+    assert "both sides serve and the peer goes on" not in log(winner), "one verdict on both sides"
     for switch in pair.switches:
         assert written(switch) == acknowledged[winner.node]
     assert {ack.mac for ack in lost(pair, winner)} <= kept(loser)

@@ -8,12 +8,14 @@ same; only a disk that does not take it ends this, with one line on the standard
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,8 +54,7 @@ def make(task: dict[str, Any]) -> Path:
     """Make the bundle of `task` and return its place.  Raises OSError when the disk does not take it."""
     directory = Path(task["directory"])
     directory.mkdir(parents=True, exist_ok=True)
-    for stale in directory.glob("*.part"):
-        shutil.rmtree(stale)
+    _remove_stale(directory)
     place = _free(directory, task["id"])
     part = place.with_name(place.name + ".part")
     part.mkdir()
@@ -169,9 +170,17 @@ def _write(path: Path, lines: Iterable[str]) -> None:
         os.fsync(file.fileno())
 
 
+def _remove_stale(directory: Path) -> None:
+    """Remove what a killed child has left, but not what another one is at: the agent may have been restarted."""
+    for part in directory.glob("*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - part.stat().st_mtime > LIMIT:
+                shutil.rmtree(part)
+
+
 def _free(directory: Path, ident: str) -> Path:
     place, number = directory / ident, 1
-    while place.exists():
+    while place.exists() or place.with_name(place.name + ".part").exists():
         number += 1
         place = directory / f"{ident}.{number}"
     return place
