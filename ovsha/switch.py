@@ -139,6 +139,7 @@ class Switch:
         self._copy = CopyWatch(config.replication.max_lag, config.replication.token_interval)
         self._count_at = 0.0
         self._carrier: bool | None = None
+        self._known = kept.peer_identity
         self._boot_id = boot_id()
         self._schemas: tuple[object, object, str] = (None, None, "")
 
@@ -150,6 +151,9 @@ class Switch:
         self.heard = bool(states)
         for state in states:
             self._believe(state, now)
+        if self._known != self.conversation.peer.identity:
+            self._known = self.conversation.peer.identity
+            log.info("%s is known by its identity: %s", self.settings.peer, self._known or "forgotten")
         for mac in self.duplicate.run(now, self.vip.present):
             kind = Kind.PEER_VIP if self.record is not None and mac == self.record.mac else Kind.VIP
             self.collisions.see(now, kind, mac, self.config.vip.interface)
