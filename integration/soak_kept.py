@@ -24,18 +24,18 @@ class SetAside:
         """Return what is there now, with what was there at earlier looks."""
         for switch in self._lab.switches:
             state = switch.directory / "state"
-            for path in (*state.glob("ledgers/*.json"), *state.glob("snapshots/*.db")):
+            for path in (*state.glob("ledgers/*.rows"), *state.glob("snapshots/*.db")):
                 with suppress(FileNotFoundError):  # removed meanwhile, to make room for others
                     key = path, path.stat().st_mtime_ns
                     if key not in self._read:
-                        self._read[key] = ledger_macs(path) if path.suffix == ".json" else snapshot_macs(path)
+                        self._read[key] = ledger_macs(path) if path.suffix == ".rows" else snapshot_macs(path)
         return frozenset().union(*self._read.values())
 
 
 def ledger_macs(path: Path) -> frozenset[str]:
     """Return the MACs of the rows in a ledger."""
-    entries = json.loads(path.read_text(encoding="utf-8"))["entries"]
-    return frozenset(entry["row"]["MAC"] for entry in entries if entry["table"] == TABLE)
+    entries = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return frozenset(entry["row"]["MAC"] for entry in entries if entry["table"] == TABLE and entry["row"])
 
 
 def snapshot_macs(path: Path) -> frozenset[str]:

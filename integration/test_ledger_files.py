@@ -235,6 +235,20 @@ def test_an_address_that_was_learned_anew_elsewhere_is_refused(pair: Pair) -> No
     assert "has the same MAC, logical_switch now" in why
 
 
+def test_of_many_rows_the_one_that_was_learned_anew_is_named_and_the_one_that_is_the_same_is_there(pair: Pair) -> None:
+    for number in range(30):
+        insert(pair.lost, f"m{number}", "192.0.2.1")
+    insert(pair.survivor, "m7", "192.0.2.2")
+    insert(pair.survivor, "m8", "192.0.2.1")
+    plan = pair.plan()
+    assert [row.entry.row["MAC"] for row in plan.having(Verdict.MOVED) if row.entry.row] == ["m7"]
+    there = [row.entry.row["MAC"] for row in plan.having(Verdict.THERE) if row.entry.row and "MAC" in row.entry.row]
+    assert there == ["m8"]
+    pair.survivor.transact({"op": "delete", "table": MACS, "where": where(MAC="m7")})
+    pair.replay()
+    assert {f"m{number}" for number in range(30)} <= set(pair.survivor.macs())
+
+
 def test_a_row_whose_reference_is_gone_is_refused(pair: Pair) -> None:
     (switch,) = rpc.select(pair.lost.socket, "Logical_Switch", "_uuid")
     pair.lost.transact({"op": "insert", "table": "Mcast_Macs_Remote", "row": {

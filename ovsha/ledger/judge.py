@@ -44,9 +44,12 @@ class Judged:
     columns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Question:
-    """What is to be looked up in `table`: the rows for which `where` holds (RFC 7047 section 5.1)."""
+    """What is to be looked up in `table`: the rows for which `where` holds (RFC 7047 section 5.1).
+
+    No two are equal, even if they ask the same.
+    """
 
     what: str
     table: str
