@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,33 @@ NEWER_VERSION = "99.0.0"
 BATCH = 5000
 
 
-def blank(database: Path) -> None:
+def blank(database: Path, schema: Path = SCHEMA) -> None:
     """Create a database with the hardware_vtep schema and not one row."""
-    subprocess.run(["ovsdb-tool", "create", str(database), str(SCHEMA)], check=True, capture_output=True)
+    subprocess.run(["ovsdb-tool", "create", str(database), str(schema)], check=True, capture_output=True)
 
 
 def newer_schema(path: Path) -> Path:
     """Write the hardware_vtep schema with a column more and a higher version to `path`, and return that."""
+
+    def add(schema: dict[str, Any]) -> None:
+        schema["tables"]["Global"]["columns"]["added_later"] = {"type": "string"}
+        schema["version"] = NEWER_VERSION
+
+    return _changed(path, add)
+
+
+def narrow_schema(path: Path) -> Path:
+    """Write the hardware_vtep schema with room for one row in each logical switch to `path`, and return that."""
+
+    def add(schema: dict[str, Any]) -> None:
+        schema["tables"]["Ucast_Macs_Remote"]["indexes"] = [["logical_switch"]]
+
+    return _changed(path, add)
+
+
+def _changed(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    schema["tables"]["Global"]["columns"]["added_later"] = {"type": "string"}
-    schema["version"] = NEWER_VERSION
+    change(schema)
     path.write_text(json.dumps(schema), encoding="utf-8")
     return path
 
