@@ -48,6 +48,10 @@ def flip_a_byte(database: Path) -> None:
     database.write_bytes(content)
 
 
+def head_cut_off(database: Path) -> None:
+    database.write_bytes(database.read_bytes()[100:])
+
+
 def make_blank(database: Path) -> None:
     database.unlink()
     seed.blank(database)
@@ -111,6 +115,16 @@ def test_damaged_side_is_kept_and_rebuilt_from_the_healthy_one(lab: MakeLab) -> 
             await_copy(pair, backup)
         assert_kept(backup, content)
         await_every_row(pair, backup)
+    # A file without its head is refused by ovsdb-server itself.
+    with undisturbed(pair, rows=30):
+        backup.server.kill()
+        head_cut_off(backup.database)
+        backup.server.start(wait=False)
+        pair.wait_until(lambda: not backup.server.running, LIMIT, "ovsdb-server gives up")
+        await_problem(pair, backup, "ovsdb-server on sw2 is not running", "blank if its file is damaged")
+        make_blank(backup.database)
+        backup.server.start(wait=False)
+        await_copy(pair, backup)
     for how in DAMAGES:
         content = damage(active, how)
         await_service(pair, backup)

@@ -129,7 +129,7 @@ serving: no
 term: unknown
 last token: unknown
 
-verdict: ovsdb-server on sw2 is not running; start it; the agent on sw2 does the rest
+verdict: ovsdb-server on sw2 is not running; start it, blank if its file is damaged; the agent on sw2 does the rest
 """
     )
 

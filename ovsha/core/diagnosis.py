@@ -127,7 +127,8 @@ def _moving_kind(m: Moment) -> Kind | None:
 def _server_down(m: Moment) -> Iterator[Finding]:
     for side in m.sides:
         if side.life is Life.DOWN:
-            yield f"ovsdb-server on {side.node} is not running", f"start it; the agent on {side.node} does the rest"
+            do = f"start it, blank if its file is damaged; the agent on {side.node} does the rest"
+            yield f"ovsdb-server on {side.node} is not running", do
 
 
 def _server_hung(m: Moment) -> Iterator[Finding]:
