@@ -56,7 +56,7 @@ ONE_CASE_A_RULE = {
     "being-granted": backup_case({"record": an_idle_peer(grant=Grant("sw1-x-0", Kind.START))}, WAITING),
     "source-lost": backup_case({"source": Source(closed=True)}),
     "source-unread": backup_case({"server": a_copy(source=PARKED), "source": Source()}),
-    "source-refused": backup_case({"server": a_copy(source=PARKED), "source": BLANK, "record": a_peer(stamp=None)}),
+    "source-refused": backup_case({"server": a_copy(source=PARKED), "source": BLANK}),
     "peer-settling": backup_case({"server": a_copy(source=PARKED), "record": a_peer(active_for=0.1)}),
     "peer-serves": backup_case(),
     "begun": active_case(DARK, {"ordered": Role.ACTIVE}),

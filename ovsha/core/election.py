@@ -88,7 +88,7 @@ def _found_unstamped(c: Case) -> bool:
 def _unknown_source(c: Case) -> bool:
     """Tell whether we have not read what the peer serves now; what we read before its promotion is of no use."""
     read, served = c.view.source, c.peer.stamp
-    outdated = read.loaded and lineage.term_of(read.stamp) < lineage.term_of(served)
+    outdated = read.stamp is not None and read.stamp.term < lineage.term_of(served)
     return c.peer_serving and not c.following and (not read.loaded or outdated)
 
 
