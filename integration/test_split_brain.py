@@ -18,12 +18,15 @@ from story import (
     MakeLab,
     await_pair,
     await_rows,
+    await_word,
     begin,
     kept,
     log,
     lost,
     open_here,
     other,
+    snapshots,
+    status,
     writer,
 )
 from switch import Switch
@@ -76,6 +79,13 @@ def written(switch: Switch) -> frozenset[str]:
 
 def names_in(rows: list[dict[str, Any]]) -> frozenset[str]:
     return frozenset(row["name"] for row in rows if row["name"].startswith("written-on-"))
+
+
+def written_in(switch: Switch, database: Path) -> frozenset[str]:
+    """Return what clients have written, as it stands in a file."""
+    query = json.dumps(["hardware_vtep", {"op": "select", "table": "Logical_Switch", "where": []}])
+    found = switch.run("ovsdb-tool", "query", str(database), query)
+    return names_in(json.loads(found.stdout)[0]["rows"])
 
 
 def forensics(switch: Switch, *words: str) -> Any:
@@ -138,9 +148,7 @@ def pids(pair: Lab) -> list[int | None]:
 
 def assert_it_is_complete(pair: Lab, loser: Switch, bundle: Path, given_up: frozenset[str]) -> None:
     winner = other(pair, loser)
-    query = json.dumps(["hardware_vtep", {"op": "select", "table": "Logical_Switch", "where": []}])
-    found = loser.run("ovsdb-tool", "query", str(bundle / "database.db"), query)
-    assert names_in(json.loads(found.stdout)[0]["rows"]) == given_up, "the database has exactly what was given up"
+    assert written_in(loser, bundle / "database.db") == given_up, "the database has exactly what was given up"
     assert "written-on-" in (bundle / "show-log.txt").read_text(encoding="utf-8")
     assert "both sides serve and the peer goes on" in (bundle / "agent.log").read_text(encoding="utf-8")
     traces = {switch.node: entries(bundle / f"trace-{switch.node}.jsonl") for switch in pair.switches}
@@ -195,3 +203,17 @@ def test_contact_by_the_backup_path_alone_settles_it_and_the_bundle_is_made_befo
     assert_it_is_complete(pair, pair.sw2, bundle, acknowledged["sw2"])
     pair.sw2.agent.kill()
     assert [each["id"] for each in forensics(pair.sw2, "list")["bundles"]] == [bundle.name], "without an agent as well"
+
+
+def test_a_bundle_that_cannot_be_made_is_told_and_holds_up_nothing(lab: MakeLab) -> None:
+    pair = begin(lab, overrides=MANUAL)
+    part(pair)
+    acknowledged = write(pair.sw2)
+    (pair.sw2.directory / "state" / "forensics").write_text("in the way", encoding="ascii")
+    meet(pair)
+    mend_backup_path(pair)
+    await_pair(pair, pair.sw1)
+    await_word(pair, pair.sw2, "a forensic bundle cannot be made: ")
+    assert "File exists" in json.dumps(status(pair.sw2)["problems"])
+    newest = pair.sw2.directory / "state" / "snapshots" / snapshots(pair.sw2)[-1]
+    assert written_in(pair.sw2, newest) == acknowledged, "the snapshot has it nonetheless"
