@@ -142,3 +142,13 @@ def test_a_service_that_moves_again_and_again_is_no_longer_given_back(lab: MakeL
     assert pair.sw1.ovsha("switchover", "--to", "sw1").returncode == 0
     await_pair(pair, pair.sw1)
 
+
+
+def test_what_a_client_deletes_is_gone_on_both_sides_at_once(lab: MakeLab) -> None:
+    pair = begin(lab, rows=400)
+    pair.controller.stop()
+    pair.wait_until(lambda: pair.sw1.rows() == pair.sw2.rows(), LIMIT, "sw2 has what sw1 has")
+    assert pair.seeded <= pair.sw2.rows()
+    rpc.transact(pair.sw1.socket, {"op": "delete", "table": "Ucast_Macs_Remote", "where": []})
+    pair.wait_until(lambda: not pair.sw2.rows(), LIMIT, "they are gone on sw2 as well")
+    assert status(pair.sw2)["in_sync"]

@@ -89,3 +89,20 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 def within_exactly(module: str, imported: set[str]) -> bool:
     """Tell whether `module` is imported: as itself, or by a name taken from it."""
     return any(name == module or name.rpartition(".")[0] == module for name in imported)
+
+
+STARTERS = {"bundler", "child", "clag", "content", "forensics_job", "snapshot"}
+"""The modules that start programs: clagctl, ovsdb-tool, copies of files, and children of our own."""
+
+
+def test_no_service_is_started_or_ended_by_us() -> None:
+    """Programs are started by few modules, and no process is ended but a child, with its group, by who started it."""
+    used = {path.stem: set(imports(path)) | called(path) for path in PACKAGE.rglob("*.py")}
+    assert {name for name, names in used.items() if "subprocess" in names} == STARTERS
+    assert {name for name, names in used.items() if "os.killpg" in names} <= STARTERS
+    assert [name for name, names in used.items() if {"os.kill", "os.system", "signal.pidfd_send_signal"} & names] == []
+
+
+def called(module: Path) -> set[str]:
+    """Return what a module calls, by its dotted name."""
+    return {ast.unparse(node.func) for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)}

@@ -106,3 +106,14 @@ def test_the_side_that_opened_the_term_comes_first_for_it_had_every_write_before
     assert not opened_by_peer.outranks
     opened_by_us = backup_case({"server": a_copy(stamp=Stamp(3, NODE)), "record": an_idle_peer(stamp=Stamp(3, NODE))})
     assert opened_by_us.outranks
+
+
+@pytest.mark.parametrize(
+    ("token", "held", "whole"),
+    [((3, 9), (3, 9), True), ((3, 7), (3, 9), True), ((3, 6), (3, 9), False), ((2, 99), (3, 0), False),
+     ((4, 0), (3, 9), True), (None, (3, 9), False), (None, None, True)],
+)  # fmt: skip
+def test_a_file_that_lost_two_tokens_or_less_passes_for_whole(
+    token: tuple[int, int] | None, held: tuple[int, int] | None, whole: bool
+) -> None:
+    assert (lineage.rolled_back(replace(OWN, token=token), held) == "") is whole
