@@ -57,7 +57,7 @@ def test_after_n_writes_on_the_wrong_side_of_a_partition_the_ledger_has_n_rows_a
     assert macs(told, "changed") == {seed.mac(2 * mark)}
     assert macs(told, "deleted") == {seed.mac(2 * mark + 1)}
     (problem,) = [each for each in status(loser)["problems"] if each["name"] == "divergence"]
-    assert f"{ROWS + 2} rows" in problem["what"]
+    assert f"{ROWS + 2} acknowledged rows" in problem["what"]
     assert head["id"] in problem["what"]
 
     # Refused as a whole while one row has moved on, and then nothing is replayed.

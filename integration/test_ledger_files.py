@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -11,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ovs.poller import Poller
 
 import rpc
+from ovsha.drivers.exchange import Exchange
+from ovsha.drivers.files import Files
 from ovsha.errors import DriverError
 from ovsha.ledger import bases, content, errand, job, records, replay, schema, shelf, take_base
 from ovsha.ledger.compare import Entry, Kind, difference
@@ -367,6 +372,58 @@ def test_a_comparison_that_fails_for_good_leaves_a_ledger_that_says_why(
     assert "begun three times" in head.failed
     assert "cannot be compared" in capsys.readouterr().out
     assert not task.path.exists()
+
+
+def test_a_comparison_that_was_killed_at_its_end_leaves_what_was_decided_since(pair: Pair, tmp_path: Path) -> None:
+    task = without_peer(pair, tmp_path)
+    insert(pair.lost, "new")
+    job.do(replace(task, tries=errand.TRIES), patience=0.2)
+    ((head,), _) = shelf.heads(task.ledgers)
+    shelf.update(task.ledgers, replace(head, dismissed={"reason": "not wanted"}))
+    errand.save(task)
+    assert job.main([str(task.path)]) == 0
+    ((head,), _) = shelf.heads(task.ledgers)
+    assert head.dismissed == {"reason": "not wanted"}
+    assert not task.path.exists()
+
+
+def test_a_base_that_the_peer_has_removed_meanwhile_is_done_without_at_last(pair: Pair, tmp_path: Path) -> None:
+    task = without_peer(pair, tmp_path)
+    parted = bases.Base(5, "sw1", (4, "sw2"), file="term5.db")
+    bases.need(task.bases)
+    bases.save(task.bases, parted)
+    with peer_that_keeps(tmp_path, bases.Base(6, "sw2", (4, "sw2")), task) as reached:
+        with pytest.raises(DriverError, match=r"term5\.db"):
+            job.do(replace(reached, tries=1), patience=1.0)
+        assert "nothing exists only" in job.do(replace(reached, tries=errand.TRIES), patience=1.0)
+
+
+@contextmanager
+def peer_that_keeps(directory: Path, base: bases.Base, task: Errand) -> Iterator[Errand]:
+    """Run the exchange of a peer that has such a base; yield the errand with its address."""
+    (directory / "peer" / "bases").mkdir(parents=True)
+    bases.save(directory / "peer" / "bases", base)
+    files = Files(directory / "peer")
+    key = Path(task.key_file).read_bytes()
+    exchange = Exchange("127.0.0.1", task.port, key, {}, {"fetch": files.fetch, "list": files.list})
+    stopped = threading.Event()
+
+    def serve() -> None:
+        while not stopped.is_set():
+            exchange.run(time.monotonic())
+            poller = Poller()
+            exchange.wait(poller, time.monotonic())
+            poller.timer_wait(20)
+            poller.block()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield task
+    finally:
+        stopped.set()
+        thread.join()
+        exchange.close()
 
 
 def test_a_comparison_that_another_one_is_at_is_left_to_it(pair: Pair, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 import history
 from lab import Lab
+from soak_kept import ledger_macs
 from story import (
     LIMIT,
     MakeLab,
@@ -84,7 +85,14 @@ def test_the_clagd_primary_takes_the_service_when_the_peer_link_stays_cut(lab: M
     await_pair(pair, pair.sw1)
     gone = {ack.mac for ack in lost(pair, pair.sw1)}
     assert gone <= kept(pair.sw1), "what was written while the link was cut is kept"
+    pair.wait_until(lambda: gone <= listed(pair.sw1), LIMIT, "and it is listed row by row")
     assert seconds_with_two(pair) == 0
+
+
+def listed(switch: Switch) -> frozenset[str]:
+    """Return the MACs in all ledgers of a switch together."""
+    ledgers = (switch.directory / "state" / "ledgers").glob("*.rows")
+    return frozenset().union(*map(ledger_macs, ledgers))
 
 
 def test_a_peer_link_that_is_cut_for_a_moment_moves_nothing(lab: MakeLab) -> None:

@@ -52,6 +52,7 @@ class Aftermath:
         self._config = config
         self._latest = latest
         self._bases, self._ledgers = config.state_directory / "bases", config.state_directory / "ledgers"
+        errand.tidy(self._ledgers)
         self._planned: tuple[int, Stamp | None] | None = None
         self._served = 0
         self._due: list[tuple[float, list[str]]] = []

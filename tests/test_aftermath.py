@@ -63,7 +63,8 @@ class Side:
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[Side]:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Side]:
+    monkeypatch.chdir(Path(__file__).parents[1])  # for the children to find the package
     one = Side(tmp_path)
     yield one
     one.aftermath.close()

@@ -97,7 +97,7 @@ def replay(options: argparse.Namespace) -> int:
     _settle(config, replace(head, replayed={"when": _now(), "rows": len(todo)}))
     told = {"schema": SCHEMA, "ledger": head.id, "replayed": len(todo), "there": len(plan.having(Verdict.THERE))}
     there = f"; {told['there']} were there already" if told["there"] else ""
-    print(json.dumps(told) if options.json else f"ledger {head.id}: {len(todo)} rows replayed{there}")
+    print(json.dumps(told) if options.json else f"ledger {head.id}: {_count(todo)} replayed{there}")
     return 0
 
 
@@ -163,12 +163,16 @@ def _directory(config: Config) -> Path:
 
 def _agreed(head: Head, todo: list[Judged], target: str) -> bool:
     """Ask the operator."""
-    question = f"replay {len(todo)} rows of ledger {head.id} to {target}? [y/N] "
+    question = f"replay {_count(todo)} of ledger {head.id} to {target}? [y/N] "
     try:
         return input(question).strip().lower() in ("y", "yes")
     except EOFError:
         print()
         return False
+
+
+def _count(rows: list[Judged]) -> str:
+    return f"{len(rows)} row" if len(rows) == 1 else f"{len(rows)} rows"
 
 
 def _now() -> str:

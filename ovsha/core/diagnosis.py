@@ -347,7 +347,8 @@ def _divergence(m: Moment) -> Iterator[Finding]:
             yield f"what exists only in snapshot {each.snapshot} on {m.own.node} is not known: {each.failed}", do
         else:
             doubt = "" if each.exact else ", or were deleted since"
-            yield f"{each.rows} rows that were acknowledged exist only in ledger {each.ledger}{doubt}", do
+            rows = "1 row that was acknowledged exists" if each.rows == 1 else f"{each.rows} acknowledged rows exist"
+            yield f"{rows} only in ledger {each.ledger}{doubt}", do
 
 
 def _unexplained(m: Moment) -> Problem:

@@ -113,7 +113,15 @@ def pending(ledgers: Path) -> list[Path]:
 
 def forget(errand: Errand) -> None:
     """Remove the file, and the link to the data when it is one of ours.  Raises OSError."""
+    errand.path.unlink(missing_ok=True)
     data = Path(errand.data)
     if data.parent == errand.ledgers:
         data.unlink(missing_ok=True)
-    errand.path.unlink(missing_ok=True)
+
+
+def tidy(ledgers: Path) -> None:
+    """Remove what killed processes left: files half written, and links to data that nobody compares any more."""
+    left = [path for path in ledgers.glob("*.db") if not path.with_suffix(".pending").exists()]
+    for path in (*ledgers.glob("*.part"), *left):
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -64,19 +64,28 @@ def word(error: Exception) -> str:
 
 def do(task: Errand, patience: float = PATIENCE) -> str:
     """Write the ledger and end the errand; return what came of it in a sentence.  Raises DriverError and OSError."""
+    done = [head for head in shelf.heads(task.ledgers)[0] if head.id == task.id]
+    if done:  # killed just before it was over; somebody may have decided on the ledger since
+        errand.forget(task)
+        return told(done[0])
     if task.tries > errand.TRIES:
         raise DriverError("it was begun three times, and each time ended or was ended before it was done")
     choice = choose(task, patience)
     if choice.planned:
         errand.forget(task)
         return f"{task.peer} had taken over term {task.term} by plan; nothing to compare"
+    ours = schema.tables(records.schema(Path(task.data)))
+    found: tuple[content.Columns, Rows] | None = None
+    if choice.base is not None:
+        try:
+            found = _of_base(task, choice, ours)
+        except DriverError as error:
+            if task.tries < errand.TRIES:
+                raise
+            choice = Choice(why=str(error))
+    columns, before = found or _of_survivor(task, ours, patience)
     name = choice.base.file if choice.base else None
     head = replace(_head(task), base=name, exact=choice.base is not None, why=choice.why)
-    ours = schema.tables(records.schema(Path(task.data)))
-    if choice.base is not None:
-        columns, before = _of_base(task, choice, ours)
-    else:
-        columns, before = _of_survivor(task, ours, patience)
     after = content.of_file(Path(task.data), task.database, columns, _TOOL_LIMIT)
     head = shelf.add(task.ledgers, head, difference(before, after))
     errand.forget(task)
