@@ -103,6 +103,7 @@ def summary(outcomes: Sequence[Outcome], seed: int, seconds: float) -> str:
         f"worst outage {worst.outage:.3f} s (round {worst.round.number}), "
         f"slowest order {max(outcome.order for outcome in outcomes):.1f} s, "
         f"acknowledged writes {sum(outcome.acked for outcome in outcomes):,}, "
+        f"lost {sum(outcome.lost for outcome in outcomes)}, "
         f"only in ledgers {sum(outcome.kept for outcome in outcomes)}, rounds that broke a law {unsettled}"
     )
 

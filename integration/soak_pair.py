@@ -30,7 +30,7 @@ from switch import HERE, Switch
 RATE = 50.0
 ORDER = 60.0
 """Seconds in which the pair must come to order when all blows have ended."""
-KEEPING = 20.0
+KEEPING = 60.0
 """Seconds in which what a failover left behind must be found in a ledger."""
 TRACEBACK = "Traceback (most recent call last)"
 
@@ -44,7 +44,8 @@ class Outcome:
 
     `clock` is the wall clock's, as in the agents' logs: when the round began.  `order` is how long the pair took to
     come to order after the last blow, `outage` the longest time without an acknowledgement.  `kept` counts the
-    acknowledged rows of this round that are only in a ledger.  `broken` has a sentence for each law that did not hold.
+    acknowledged rows of this round that are only in a ledger, `lost` those that are nowhere.
+    `broken` has a sentence for each law that did not hold.
     """
 
     round: Round
@@ -55,6 +56,7 @@ class Outcome:
     moves: int
     acked: int
     kept: int
+    lost: int
     broken: tuple[str, ...]
 
 
@@ -111,7 +113,7 @@ class Pair:
         self._hand.deal(round_.blows, begun)
         dealt = time.monotonic()
         broken = self._hand.bad_answers()
-        kept, serving = 0, "nobody"
+        kept, lost, serving = 0, 0, "nobody"
         try:
             serving = self._await_order().node
         except AssertionError as error:
@@ -121,9 +123,10 @@ class Pair:
         if serving != "nobody":
             evidence = self._evidence(round_, begun, dealt, bool(broken))
             broken += soak_check.broken(evidence)
-            here = {ack.mac for ack in soak_check.missing(evidence)}
-            self._lost |= here
-            kept = len(here)
+            away = {ack.mac for ack in soak_check.missing(evidence)}
+            self._lost |= away
+            kept = len(away.intersection(evidence.kept))
+            lost = len(away) - kept
         return Outcome(
             round_,
             clock,
@@ -133,6 +136,7 @@ class Pair:
             moves=soak_check.moves(self.acks[max(0, before - 1) :]),
             acked=len(self.acks) - before,
             kept=kept,
+            lost=lost,
             broken=tuple(broken),
         )
 

@@ -130,13 +130,13 @@ def test_an_outage_and_the_moves_are_told_from_the_acknowledgements_in_time() ->
 
 def test_the_summary_counts_what_the_rounds_came_to() -> None:
     dealt = (kind("server", "kill")(), kind("agent", "kill")())
-    one = Outcome(Round(1, False, dealt), "", 1.0, "sw1", 0.4, 2, 100, 3, ())
-    two = Outcome(Round(2, True, dealt[1:]), "", 2.0, "sw2", 0.6, 1, 50, 0, ("a law",))
+    one = Outcome(Round(1, False, dealt), "", 1.0, "sw1", 0.4, 2, 100, 3, 0, ())
+    two = Outcome(Round(2, True, dealt[1:]), "", 2.0, "sw2", 0.6, 1, 50, 0, 1, ("a law",))
     text = soak.summary([one, two], 5, 60.0)
     assert "2 rounds (1 planned), 3 faults" in text
     assert "2  agent: kill" in text
     assert "moves 3, worst outage 0.600 s (round 2), slowest order 2.0 s, acknowledged writes 150" in text
-    assert "only in ledgers 3, rounds that broke a law 1" in text
+    assert "lost 1, only in ledgers 3, rounds that broke a law 1" in text
 
 
 # -- on real servers ---------------------------------------------------------------------------------------------------
