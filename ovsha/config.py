@@ -17,6 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import netaddr
 import yaml
 
 from ovsha import config_values
@@ -236,6 +237,8 @@ def _doubts(config: Config) -> Iterator[tuple[str, str]]:
     """Yield each key whose value is allowed but asks for trouble, and which."""
     if config.nodes[config.node].backup_path is None:
         yield "nodes", "without backup_path a cut peer link cannot be told from a dead peer, and both sides will serve"
+    if config.metrics.enabled and not netaddr.IPAddress(config.metrics.address).is_loopback():
+        yield "metrics.address", f"whoever reaches {config.metrics.address} can read the state of the pair"
     if config.heartbeat.dead_interval < 0.2:
         yield (
             "heartbeat.dead_interval",

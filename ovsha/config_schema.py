@@ -286,6 +286,33 @@ class Forensics:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """What is told over HTTP: /metrics for Prometheus, /healthz, /active, /backup, and a page."""
+
+    enabled: bool = key("Whether the agent answers there.", read.flag, True)
+    address: str = key(
+        "The address it listens on; whoever reaches it can read all of it, and change nothing.",
+        read.listening_address,
+        "127.0.0.1",
+    )
+    port: int = key("The TCP port.", read.port, 9477)
+    page: bool = key("Whether / shows a page with the picture of the pair and its last moves.", read.flag, False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hooks:
+    """Executables that are run before and after a role changes, and when something is wrong."""
+
+    directory: Path = key(
+        "Where they are; each one, and the directory, must belong to root and be writable by nobody else.",
+        read.absolute_path,
+        "/etc/ovsha/hooks.d",
+    )
+    limit: float = key("How long one of them may take before it is killed.", read.seconds(0.1, 3600), 10.0)
+    hold: float = key("How long something must be wrong before they are told.", read.seconds(0, 3600), 5.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """The whole configuration of one agent.
 
@@ -321,6 +348,8 @@ class Config:
     snapshots: Snapshots = section(Snapshots)
     forensics: Forensics = section(Forensics)
     collisions: Collisions = section(Collisions)
+    metrics: Metrics = section(Metrics)
+    hooks: Hooks = section(Hooks)
     state_directory: Path = key(
         "Where the agent keeps what must survive a reboot: terms and its journal.",
         read.absolute_path,

@@ -94,6 +94,24 @@ def choice(*words: str) -> Reader:
     return read
 
 
+def flag(value: object) -> bool:
+    """Read true or false; a plain word is a text to our reader of YAML."""
+    words = {"true": True, "false": False}
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value not in words:
+        raise ValueError(f"{quote(value)} is not true or false")
+    return words[value]
+
+
+def listening_address(value: object) -> str:
+    """Read an address of this switch to listen on: the loopback's, any of its own, or 0.0.0.0 or :: for all of them."""
+    try:
+        return str(netaddr.IPAddress(value if isinstance(value, str) else "", flags=netaddr.INET_PTON))
+    except (netaddr.AddrFormatError, ValueError):
+        raise ValueError(f"{quote(value)} is not an IP address") from None
+
+
 def absolute_path(value: object) -> Path:
     """Read the path of a file or directory, from the root."""
     if not isinstance(value, str) or not value.startswith("/") or "\0" in value:

@@ -23,6 +23,7 @@ from ovsha.agent import Agent
 from ovsha.config import Config
 from ovsha.control import Control
 from ovsha.errors import ConfigError, DriverError
+from ovsha.told import Told
 
 log = logging.getLogger("ovsha")
 
@@ -78,6 +79,7 @@ def run(path: Path) -> int:
     pidfile = _claim(config)
     agent = Agent(config, time.monotonic)
     control = Control(agent, config)
+    told = Told()
     # What has been loaded lives as long as the agent: the collector need not walk it ever again.
     gc.freeze()
     log.info("ovsha started as node %s of pair %s", config.node, config.pair.id)
@@ -87,6 +89,7 @@ def run(path: Path) -> int:
                 signals.reload = False
                 agent = _reload(path, agent, control)
             agent.turn()
+            told.run(agent)
             control.run()
             poller = agent.wait()
             control.wait(poller)
@@ -94,6 +97,7 @@ def run(path: Path) -> int:
             poller.block()
             signals.drain()
     finally:
+        told.close()
         control.close()
         agent.close()
         pidfile.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 
-# openvswitch-vtep brings ovsdb-server, its tools, ovs-pki and the hardware_vtep schema.
+# openvswitch-vtep brings ovsdb-server, its tools, ovs-pki and the hardware_vtep schema; prometheus brings promtool.
 packages='
     ca-certificates
     iproute2
@@ -17,9 +17,11 @@ packages='
     openssl
     openvswitch-vtep
     procps
+    prometheus
     python3-hypothesis
     python3-netaddr
     python3-openvswitch
+    python3-prometheus-client
     python3-pyroute2
     python3-pytest
     python3-pytest-xdist
@@ -29,7 +31,7 @@ packages='
     python3-yaml
 '
 # What these packages would run at once and at each boot; the lab starts its own servers.
-services='openvswitch-switch openvswitch-vtep'
+services='openvswitch-switch openvswitch-vtep prometheus'
 policy=/usr/sbin/policy-rc.d
 
 installed() {

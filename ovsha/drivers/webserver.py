@@ -1,0 +1,118 @@
+"""Read HTTP requests and write their answers, for `ovsha.drivers.web`: Python's own server, held within bounds.
+
+What it must not do it is kept from: to repeat a request, to name releases, to ask a name
+server, to start threads without end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import logging
+import socket
+import threading
+from http import HTTPStatus
+from typing import Any
+
+from ovsha.drivers.answer import Answer, Answerer
+
+log = logging.getLogger("ovsha")
+
+MOST = 8
+"""Requests that are answered at the same time; more are turned away."""
+
+PATIENCE = 5.0
+"""Seconds that a client may take for its request, and for reading its answer."""
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """A server whose sockets belong to this agent alone, with a limit to what is under way."""
+
+    daemon_threads = True
+    block_on_close = False
+    timeout = 0.0
+
+    def __init__(self, address: str, port: int, answer: Answerer) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.answer = answer
+        self._slots = threading.BoundedSemaphore(MOST)
+        super().__init__((address, port), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server for our name, as the base class would."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = "ovsha", self.server_address[1]
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give the request a thread, unless as many are busy as there may be."""
+        if not self._slots.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no further thread can be started
+            self._slots.release()
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer it."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say what went wrong with an answer where it may be looked for; a client that goes away is no event."""
+        log.debug("a request for metrics was not answered", exc_info=True)
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    """One request.  The base class reads it, within limits of its own, and refuses what is no HTTP."""
+
+    server: Server
+    timeout = PATIENCE
+
+    def do_GET(self) -> None:
+        """Answer with headers and body."""
+        answer = self.server.answer(self.path.partition("?")[0], self.headers.get("Accept", ""))
+        self._send(answer, with_body=self.command == "GET")
+
+    do_HEAD = do_GET
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse without repeating anything of the request, which the base class would."""
+        status = HTTPStatus(code)
+        # The base class knows no other reason for 501 than a method without a do_.
+        if status is HTTPStatus.NOT_IMPLEMENTED:
+            status = HTTPStatus.METHOD_NOT_ALLOWED
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self._send(Answer(f"{status.phrase}\n".encode(), status, headers={"Allow": "GET, HEAD"}), with_body=True)
+
+    def version_string(self) -> str:
+        """Name the program, and no release of anything."""
+        return "ovsha"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep requests out of the log of the moves."""
+
+    def _send(self, answer: Answer, with_body: bool) -> None:
+        self.request_version = "HTTP/1.0"  # headers also for who has asked as in HTTP 0.9, or in no version at all
+        self.send_response(answer.status)
+        lengths = {"Content-Type": answer.kind, "Content-Length": str(len(answer.body))}
+        for name, value in {**_HEADERS, **lengths, **answer.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if with_body:
+            self.wfile.write(answer.body)
