@@ -21,11 +21,11 @@ MEGABYTES = 48
 class Disk:
     """A disk mounted at `place`, an empty directory or one whose files nobody has open yet."""
 
-    def __init__(self, stack: ExitStack, place: Path) -> None:
+    def __init__(self, stack: ExitStack, place: Path, megabytes: int = MEGABYTES) -> None:
         self.place = place
         self._filler = place / "filler"
         place.mkdir(exist_ok=True)
-        _run("mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "ovsha-lab", str(place))
+        _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "ovsha-lab", str(place))
         stack.callback(_run, "umount", "--lazy", str(place))
 
     def fill(self) -> None:
@@ -57,9 +57,9 @@ def for_state(stack: ExitStack, switch: Switch) -> Disk:
     return Disk(stack, switch.directory / "state")
 
 
-def for_database(stack: ExitStack, switch: Switch) -> Disk:
+def for_database(stack: ExitStack, switch: Switch, megabytes: int = MEGABYTES) -> Disk:
     """Put the server's database on a disk of its own, before anything is started."""
-    disk = Disk(stack, switch.directory / "disk")
+    disk = Disk(stack, switch.directory / "disk", megabytes)
     shutil.copy(switch.database, disk.place)
     switch.database = disk.place / switch.database.name
     switch.config["server"]["file"] = str(switch.database)
