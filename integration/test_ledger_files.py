@@ -352,7 +352,7 @@ def test_at_last_the_survivor_is_compared_as_it_is_now_and_the_ledger_says_so(pa
     insert(pair.lost, "new")
     pair.survivor.transact(DELETE)
     told = job.do(replace(task, tries=errand.TRIES), patience=0.2)
-    assert "compared with what sw2 has now, because" in told
+    assert "this is not exact: the agent at 127.0.0.1" in told
     ((head,), _) = shelf.heads(task.ledgers)
     assert not head.exact
     # What the survivor deleted since cannot be told from what exists only here.
@@ -372,6 +372,35 @@ def test_a_comparison_that_fails_for_good_leaves_a_ledger_that_says_why(
     assert "begun three times" in head.failed
     assert "cannot be compared" in capsys.readouterr().out
     assert not task.path.exists()
+
+
+@pytest.mark.parametrize("later", [True, False], ids=["by tokens", "within one token"])
+def test_a_file_that_lost_its_end_has_nothing_that_the_survivor_lacks(
+    stack: ExitStack, tmp_path: Path, later: bool
+) -> None:
+    """sw1 lost its power and with it rows that sw2 had copied; they were not deleted there."""
+    pair = Pair(stack, tmp_path)
+    shutil.copy(pair.lost.database, tmp_path / "rolled back.db")
+    insert(pair.lost, "copied in time")
+    told = compared(pair, tmp_path, tmp_path / "rolled back.db", (5, 1) if later else (5, 0))
+    assert "nothing exists only" in told
+
+
+def test_a_row_that_was_deleted_within_the_last_token_is_listed(stack: ExitStack, tmp_path: Path) -> None:
+    pair = Pair(stack, tmp_path)
+    before = tmp_path / "before.db"
+    shutil.copy(pair.lost.database, before)
+    pair.lost.transact(DELETE)
+    assert "1 deleted" in compared(pair, tmp_path, pair.lost.database, (5, 0), before)
+
+
+def compared(pair: Pair, directory: Path, snapshot: Path, token: tuple[int, int], base: Path | None = None) -> str:
+    """Return what is told of a snapshot of sw1's; by default sw2 took over all that sw1's server has."""
+    task = replace(without_peer(pair, directory), data=str(snapshot), tries=1)
+    took_over = bases.Base(6, "sw2", (5, "sw1"), token, file="term6.db")
+    with peer_that_keeps(directory, took_over, task):
+        shutil.copy(base or pair.lost.database, directory / "peer" / "bases" / "term6.db")
+        return job.do(task, patience=5.0)
 
 
 def test_a_comparison_that_was_killed_at_its_end_leaves_what_was_decided_since(pair: Pair, tmp_path: Path) -> None:

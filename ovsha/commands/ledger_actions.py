@@ -188,7 +188,8 @@ def _state(head: Head) -> str:
 
 
 def _facts(head: Head) -> list[tuple[str, str]]:
-    against = f"what {head.peer} had " + ("when it went on" if head.exact else f"later, because {head.why}")
+    against = f"what {head.peer} " + ("had when it went on" if head.base else "had later")
+    against += "" if head.exact else f"; not exact, for {head.why}"
     return [
         ("ledger", head.id),
         ("state", _state(head)),

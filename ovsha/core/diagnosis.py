@@ -346,7 +346,7 @@ def _divergence(m: Moment) -> Iterator[Finding]:
         if each.failed:
             yield f"what exists only in snapshot {each.snapshot} on {m.own.node} is not known: {each.failed}", do
         else:
-            doubt = "" if each.exact else ", or were deleted since"
+            doubt = "" if each.exact else "; it is not exact"
             rows = "1 row that was acknowledged exists" if each.rows == 1 else f"{each.rows} acknowledged rows exist"
             yield f"{rows} only in ledger {each.ledger}{doubt}", do
 

@@ -54,7 +54,7 @@ class Identities:
 class Divergence:
     """A ledger that nobody has decided on: how many rows exist only in it, or why that `failed` to be told.
 
-    `exact` is false where they could only be compared with what the survivor has now.
+    `exact` is false where some of them may have been elsewhere too.
     """
 
     ledger: str

@@ -22,7 +22,7 @@ from ovsha.drivers.database import TERM
 from ovsha.errors import ConfigError, DriverError
 from ovsha.ledger import bases, content, errand, records, schema, shelf
 from ovsha.ledger.bases import Base, Choice
-from ovsha.ledger.compare import difference
+from ovsha.ledger.compare import Entry, Kind, difference
 from ovsha.ledger.content import Rows
 from ovsha.ledger.errand import Errand
 from ovsha.ledger.peer import Peer
@@ -87,9 +87,32 @@ def do(task: Errand, patience: float = PATIENCE) -> str:
     name = choice.base.file if choice.base else None
     head = replace(_head(task), base=name, exact=choice.base is not None, why=choice.why)
     after = content.of_file(Path(task.data), task.database, columns, _TOOL_LIMIT)
-    head = shelf.add(task.ledgers, head, difference(before, after))
+    entries = list(difference(before, after))
+    if choice.of_peer and choice.base is not None:
+        short, doubt = _behind(task, choice.base, entries)
+        entries = [] if short else entries
+        head = replace(head, exact=not doubt, why=doubt)
+    head = shelf.add(task.ledgers, head, entries)
     errand.forget(task)
     return told(head)
+
+
+def _behind(task: Errand, base: Base, entries: list[Entry]) -> tuple[bool, str]:
+    """Tell whether the snapshot ends before the base, and why that cannot be told ("" when it can).
+
+    Both are beginnings of one history, that of our term.  A switch that lost its power may
+    have lost the end of its file, which its peer had copied already: then nothing is in the
+    snapshot alone, and what looks deleted there was never in it.
+    """
+    _, last = content.lineage_of_file(Path(task.data), task.database, _TOOL_LIMIT)
+    if last is not None and base.token is not None and last != base.token:
+        return last < base.token, ""
+    deleted = {entry.uuid for entry in entries if entry.kind is Kind.DELETED}
+    if not deleted or deleted <= records.named(Path(task.data)):
+        return False, ""
+    if records.compacted(Path(task.data), task.term, task.node):
+        return False, f"the file of {task.node} was compacted: rows that look deleted may only be missing from its end"
+    return True, ""
 
 
 def give_up(task: Errand, why: str) -> str:
@@ -110,7 +133,7 @@ def told(head: shelf.Head) -> str:
     if not head.rows:
         return f"nothing exists only in snapshot {head.snapshot} of term {head.term}"
     counts = ", ".join(f"{count} {kind}" for kind, count in head.counts.items() if count)
-    doubt = "" if head.exact else f"; compared with what {head.peer} has now, because {head.why}"
+    doubt = "" if head.exact else f"; this is not exact: {head.why}"
     return f"ledger {head.id}: rows that exist only in snapshot {head.snapshot} of term {head.term}: {counts}{doubt}"
 
 

@@ -8,7 +8,9 @@ of them by two, and with that the past is gone.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,6 +20,7 @@ from ovsha.errors import DriverError
 
 _MAGIC = b"OVSDB JSON "
 _LONGEST_HEADER = 128
+_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Compacted(DriverError):
@@ -69,6 +72,28 @@ def cut(source: Path, target: Path, term: int, node: str) -> int:
     except OSError as error:
         raise DriverError(f"{error.filename or target}: {error.strerror}") from None
     raise DriverError(f"{source}: the stamp of term {term} of {node} is not in it")
+
+
+def named(path: Path) -> set[str]:
+    """Return every uuid that a file names, of rows that are no more too.  Raises DriverError."""
+    found: set[bytes] = set()
+    try:
+        with path.open("rb") as file:
+            for _, content in records(file):
+                found.update(_UUID.findall(content))
+    except OSError as error:
+        raise DriverError(f"{path}: cannot be read: {error.strerror}") from None
+    return {uuid.decode() for uuid in found}
+
+
+def compacted(path: Path, term: int, node: str) -> bool:
+    """Tell whether a file was compacted since `node` opened `term`.  Raises DriverError."""
+    try:
+        with path.open("rb") as file:
+            first = next(itertools.islice(records(file), 1, 2), None)
+    except OSError as error:
+        raise DriverError(f"{path}: cannot be read: {error.strerror}") from None
+    return first is not None and _stamps(first[1], term, node)
 
 
 def _stamps(content: bytes, term: int, node: str) -> bool:

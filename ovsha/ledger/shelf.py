@@ -29,8 +29,9 @@ class Head:
     """What is known of a ledger without its rows; times are UTC, as YYYY-mm-ddTHH:MM:SSZ.
 
     `term` of `node` is the lineage that was overwritten, `peer_term` of `peer` the one that
-    went on.  `size`: that of the snapshot, in bytes.  `exact` is false where the rows could
-    be compared only with what the survivor has now, and `why` says for what reason.
+    went on.  `size`: that of the snapshot, in bytes.  `exact` is false where rows may
+    be listed that were not there alone, and `why` says for what reason: without a `base`
+    they were compared with what the survivor has now.
     `failed`: why there are no rows although the snapshot was never compared, "" when it was.
     """
 
