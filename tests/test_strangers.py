@@ -271,8 +271,12 @@ def test_two_strangers_who_both_serve_are_settled_by_having_both_forget() -> Non
     wait_for(pair, lambda: any(pair.settled(node) for node in NODES), 30.0)
 
 
+DATA = ("returns", "upgraded", "rejects", "by hand", "misled")
+"""What is in the names of faults after which an operator may have to decide, strangers or not."""
+
+HARMLESS_TO_DATA = [name for name in sorted(FAULTS) if not any(word in name for word in DATA)]
 schedules = st.lists(
-    st.tuples(st.sampled_from(sorted(FAULTS)), st.sampled_from([0.0, 0.05, 0.5, 1.0, 3.0])), max_size=8
+    st.tuples(st.sampled_from(HARMLESS_TO_DATA), st.sampled_from([0.0, 0.05, 0.5, 1.0, 3.0])), max_size=8
 )
 
 
