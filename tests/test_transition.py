@@ -111,3 +111,10 @@ def test_hanging_server_that_serves_is_fenced_and_a_hanging_copy_is_left_alone()
     assert next_step(Goal.FENCE, case(hanging)) is Step.FENCE_SERVER
     copy = replace(BACKUP_VIEW, server=replace(BACKUP_VIEW.server, life=Life.HUNG))
     assert next_step(Goal.FENCE, case(copy)) is None
+
+
+@pytest.mark.parametrize(("role", "term"), [(Role.ACTIVE, 3), (Role.BACKUP, 6)], ids=["serving", "parked"])
+def test_serving_side_outbids_a_silent_peer_only_when_that_is_active_no_more(role: Role, term: int) -> None:
+    theirs = Source(True, False, 0.0, 0.0, role, Stamp(5, "sw2"), (5, 0), empty=False)
+    view = replace(BACKUP_VIEW, server=SERVING, record=None, heard_age=None, source=theirs)
+    assert opening_term(Case(view, replace(MEMORY, term=5), Presence.SILENT)) == term

@@ -56,11 +56,22 @@ def opening_term(c: Case) -> int:
     memory, own, node = c.memory, c.view.server.stamp, c.view.settings.node
     if memory.claim is not None:
         return memory.claim
+    if _unsettled(c) and own is not None and own.node == node:
+        return own.term
     if c.view.server.role is Role.ACTIVE and own is not None and own.node == node and own.term >= memory.term:
         known = c.known_stamp
         if known is None or known.term < own.term or known.node == node:
             return own.term
     return max(memory.term + 1, c.view.reserved)
+
+
+def _unsettled(c: Case) -> bool:
+    """Tell whether the peer's server is active like ours and its agent is not heard yet.
+
+    A higher term would now be answered by a still higher one; the split is settled, and the
+    winner opens its term, when the two hear each other.
+    """
+    return c.serving and not c.alive and c.view.source.role is Role.ACTIVE
 
 
 def stamped(c: Case) -> bool:
