@@ -5,6 +5,7 @@
 #   make unit       unit tests, with Debian's packages and then with the current ones of PyPI
 #   make lab-test   tests on real servers in network namespaces
 #   make lint       ruff and mypy
+#   make explore    all states of a small model of the pair, as far as EXPLORE_ARGS says; minutes
 #   make bench      how long each kind of failover takes
 #   make soak       random faults on real servers under load, and a check of every write: MINUTES=10 SEED=a new one
 #   make switchovers   COUNT=100 switchovers under each of two loads, and a check of every write
@@ -17,14 +18,18 @@
 
 PYTHON := /usr/bin/python3
 PYTEST_ARGS ?=
+EXPLORE_ARGS ?= --faults 2 --late 0 --states 1000000
 COUNT ?= 100
 MINUTES ?= 10
 SEED ?=
 
-.PHONY: demo test unit unit-debian unit-current lab-test lint ruff mypy bench soak switchovers deps deps-apt install clean
+.PHONY: demo test unit unit-debian unit-current lab-test lint ruff mypy explore bench soak switchovers deps deps-apt install clean
 
 demo: deps-apt
 	$(PYTHON) integration/demo.py
+
+explore: deps-apt
+	PYTHONPATH=. $(PYTHON) tests/exploration.py $(EXPLORE_ARGS)
 
 bench: deps-apt
 	$(PYTHON) integration/bench.py
