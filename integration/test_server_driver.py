@@ -33,7 +33,12 @@ def server(stack: ExitStack, tmp_path: Path) -> Local:
 
 
 def test_safe_start_is_seen_as_backup_of_the_address_that_cannot_answer(server: Local) -> None:
-    assert server.known() == Facts(life=Life.UP, role=Role.BACKUP, source=PARKED, loaded=True)
+    known = server.known()
+    assert known.schema is not None
+    assert known.schema.name == "hardware_vtep"
+    assert known == Facts(
+        life=Life.UP, role=Role.BACKUP, source=PARKED, loaded=True, cells=known.cells, schema=known.schema
+    )
     assert server.driver.incidents == []
 
 

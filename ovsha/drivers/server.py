@@ -15,8 +15,9 @@ from ovs.poller import Poller
 
 from ovsha.core.facts import Life, Role, Server, Stamp, Token
 from ovsha.core.lineage import PARKED
-from ovsha.drivers import unixctl_parse
+from ovsha.drivers import found
 from ovsha.drivers.database import Contents, Database, stamp_values, token_values
+from ovsha.drivers.found import Found, words
 from ovsha.drivers.process import Process
 from ovsha.drivers.rpc import Channel
 
@@ -29,7 +30,6 @@ _ECHO_EVERY = 0.8
 _PROBE_EVERY = 0.4
 _RETRY = 0.05
 _LAST_BREATH = 1.0
-_NEEDED = {"version", "source", "status", "remotes"}
 
 
 class LocalServer:
@@ -291,46 +291,18 @@ class LocalServer:
             self._control.request(f"ovsdb-server/{verb}", arguments, answered)
 
     def _poll(self) -> None:
-        """Ask for role, source and remotes; orders and answers keep their order on the one connection."""
-        if self._control.waiting:
-            return
-        answers: dict[str, str] = {}
+        """Ask what the server is doing, unless it still owes an answer."""
+        if not self._control.waiting:
+            found.ask(self._control, self._database_name, self._found)
 
-        def take(key: str) -> Callable[[Any, str | None], None]:
-            def answered(result: Any, error: str | None) -> None:
-                if error is None:
-                    answers[key] = str(result)
-                if key == "remotes" and answers.keys() >= _NEEDED:
-                    self._polled(answers)
-
-            return answered
-
-        self._control.request("memory/show", [], take("memory"))
-        self._control.request("version", [], take("version"))
-        self._control.request("ovsdb-server/get-active-ovsdb-server", [], take("source"))
-        self._control.request("ovsdb-server/sync-status", [], take("status"))
-        self._control.request("ovsdb-server/list-remotes", [], take("remotes"))
-
-    def _polled(self, answers: dict[str, str]) -> None:
+    def _found(self, now: Found) -> None:
         if self._orders:
             return
-        status = unixctl_parse.sync_status(answers["status"], self._database_name)
-        self._version = unixctl_parse.version(answers["version"])
-        source = answers["source"].strip() or None
-        if status.excluded and source != PARKED:
-            source = f"{source} without {status.excluded}"
-        self.status_line = status.line
-        found, ordered = (status.role, source), (self._role, self._source)
-        if self._role is not None and (found[0] is not ordered[0] or (found[0] is Role.BACKUP and found != ordered)):
-            self.incidents.append(f"ovsdb-server was found {_words(*found)}, but was ordered {_words(*ordered)}")
-        self._role, self._source, self._replicating = status.role, source, status.replicating
-        self._remotes = frozenset(answers["remotes"].split())
-        if status.replicating:
+        if self._role is not None and now.differs(self._role, self._source):
+            was, ordered = words(now.role, now.source), words(self._role, self._source)
+            self.incidents.append(f"ovsdb-server was found {was}, but was ordered {ordered}")
+        self._role, self._source, self._replicating = now.role, now.source, now.replicating
+        self._remotes, self._version, self._cells = now.remotes, now.version, now.cells
+        self.status_line = now.line
+        if now.replicating:
             self._looks = 0
-        self._cells = unixctl_parse.cells(answers.get("memory", ""))
-
-
-def _words(role: Role | None, source: str | None) -> str:
-    if role is Role.BACKUP:
-        return f"backup of {source}"
-    return role.value if role else "in an unknown role"
