@@ -2,11 +2,10 @@
 """Switch over again and again under load, and look for every acknowledged write after each move.
 
 Two loads, each with its own series: 200 rows a second, and as many as the servers take.  A series goes on with a new
-pair every few moves, because at full speed a database grows to sizes it is not meant for, and between two moves at full
-speed the controller rests.  A move counts only with its proof: the barrier token of the old term that the giving side
-committed when it had drained, and the new side's term, higher by one.
-
-The floor is the hand-written move of the bench under the same load: it has no barrier, and loses writes.
+pair every few moves, and between two moves at full speed the controller rests: the bigger a database, the longer the
+dumps for which everybody waits who comes back, and this is to measure the move.  A move counts only with its proof: the
+barrier token of the old term that the giving side committed when it had drained, and the new side's term, higher by
+one.  The floor is the hand-written move of the bench under the same load, which waits for no barrier.
 
 Exit status: 0 every move was made and proven, and nothing was lost; 1 otherwise; 2 it could not be tried.
 """
@@ -36,7 +35,6 @@ from switch import Switch
 from topology import PEER
 
 LIMIT = 60.0
-PAIR_MOVES = 10
 ROWS = 1000
 """Rows of the database before the controller writes; the bench's."""
 FLOOR_RUNS = 5
@@ -45,15 +43,19 @@ CONFIGURATION: Mapping[str, Any] = {**bench_runs.DEFAULT_CLAG, "restore": {"mode
 
 @dataclass(frozen=True)
 class Load:
-    """How fast the controller writes; the rows it writes before and after each move, and whether it then rests."""
+    """How fast the controller writes; the rows it writes before and after each move, and whether it then rests.
+
+    A pair is moved `moves` times and then replaced by a new one.
+    """
 
     name: str
     rate: float
     rows: int
     rests: bool
+    moves: int
 
 
-LOADS = (Load("200 rows/s", 200.0, 100, False), Load("full speed", 20_000.0, 1000, True))
+LOADS = (Load("200 rows/s", 200.0, 100, False, 10), Load("full speed", 20_000.0, 1000, True, 3))
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def series(load: Load, moves: int) -> Iterator[Move]:
     while moves > 0:
         with Lab(rows=ROWS, tls=True, overrides=CONFIGURATION) as lab:
             mover = Mover(lab, load)
-            for _ in range(min(moves, PAIR_MOVES)):
+            for _ in range(min(moves, load.moves)):
                 moves -= 1
                 yield mover.move()
 
@@ -183,7 +185,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _terminated)
     print(machine(), flush=True)
     good = True
-    for load in LOADS:
+    for load in args.load or LOADS:
         moves = []
         for move in series(load, args.count):
             moves.append(move)
@@ -194,6 +196,14 @@ def main() -> int:
     return 0 if good else 1
 
 
+def named_load(name: str) -> Load:
+    """Return the load of that name; raises ValueError."""
+    for load in LOADS:
+        if load.name == name:
+            return load
+    raise ValueError(name)
+
+
 def _terminated(number: int, frame: object) -> NoReturn:
     raise SystemExit(128 + number)  # so that the lab is taken down
 
@@ -202,6 +212,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Switch over again and again under load, and look for every write.")
     parser.add_argument("--count", type=count, default=100, help="under each load (default: %(default)s)")
+    parser.add_argument("--load", type=named_load, action="append", help="only this one; may be repeated")
     parser.add_argument("--floor", type=int, default=FLOOR_RUNS, help="moves by hand (default: %(default)s)")
     return parser.parse_args(argv)
 
