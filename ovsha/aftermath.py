@@ -56,7 +56,6 @@ class Aftermath:
         self._planned: tuple[int, Stamp | None] | None = None
         self._served = 0
         self._due: list[tuple[float, list[str]]] = []
-        self._gave: Stamp | None = None
         self._noted: tuple[str, int, int] | None = None
         self._base, self._job = Child(_LIMIT), Child(_LIMIT)
         self._job_at: float | None = None
@@ -117,16 +116,13 @@ class Aftermath:
     # -- the side that is overwritten --------------------------------------------------------------------------------
 
     def _note_divergence(self, now: float, view: View, decision: Decision) -> None:
-        """Leave an errand before our data is overwritten, if somebody else went on from it without a handover."""
-        own, theirs, grant = view.server.stamp, view.source.stamp, decision.memory.grant
-        if grant is not None and grant.kind in PLANNED and grant.drained:
-            self._gave = own
-        elif decision.record.serving:
-            self._gave = None
+        """Leave an errand before our data is overwritten by what somebody else went on with."""
+        own, theirs = view.server.stamp, view.source.stamp
         if decision.step is not Step.CONNECT or own is None or theirs is None:
             return
-        if own.node != self._config.node or theirs.term <= own.term or own == self._gave:
+        if own.node != self._config.node or theirs.term <= own.term:
             return
+        # After a handover too: that we had drained is no proof that the peer waited for our last write; its base tells.
         snapshot = self._latest()
         noted = (snapshot.name, own.term, theirs.term)
         if noted != self._noted:
