@@ -3,6 +3,7 @@
 #   make demo       a lab of two switches: crash, silent death, return and restore, with a timeline
 #   make test       all tests: unit (twice) and lab
 #   make unit       unit tests, with Debian's packages and then with the current ones of PyPI
+#   make mutations  break the core on purpose, one law at a time, and see that the tests notice; takes minutes
 #   make lab-test   tests on real servers in network namespaces
 #   make lint       ruff and mypy
 #   make explore    all states of a small model of the pair, as far as EXPLORE_ARGS says; minutes
@@ -23,7 +24,7 @@ COUNT ?= 100
 MINUTES ?= 10
 SEED ?=
 
-.PHONY: demo test unit unit-debian unit-current lab-test lint ruff mypy explore bench soak switchovers deps deps-apt install clean
+.PHONY: demo test unit unit-debian unit-current mutations lab-test lint ruff mypy explore bench soak switchovers deps deps-apt install clean
 
 demo: deps-apt
 	$(PYTHON) integration/demo.py
@@ -49,6 +50,9 @@ unit-debian: deps-apt
 
 unit-current: deps
 	.venv/bin/python -m pytest tests -n 2 $(PYTEST_ARGS)
+
+mutations: deps-apt
+	OVSHA_MUTATIONS=1 $(PYTHON) -m pytest tests/test_mutations.py -n 2 $(PYTEST_ARGS)
 
 lab-test: deps-apt
 	$(PYTHON) -m pytest integration -n 3 $(PYTEST_ARGS)
