@@ -78,6 +78,9 @@ install:
 	printf '#!/usr/bin/python3\nimport sys\n\nfrom ovsha.cli import main\n\nsys.exit(main())\n' >"$(DESTDIR)/usr/bin/ovsha"
 	chmod 755 "$(DESTDIR)/usr/bin/ovsha"
 	test -e "$(DESTDIR)/etc/ovsha/ovsha.yaml" || install -Dm644 etc/ovsha.yaml "$(DESTDIR)/etc/ovsha/ovsha.yaml"
+	install -d "$(DESTDIR)/etc/ovsha/hooks.d"
+	install -Dm644 -t "$(DESTDIR)/usr/share/ovsha/prometheus" etc/prometheus/ovsha.rules.yml
+	install -Dm644 -t "$(DESTDIR)/usr/share/ovsha/grafana" etc/grafana/ovsha.json
 	install -Dm644 systemd/ovsha.service "$(DESTDIR)/lib/systemd/system/ovsha.service"
 
 clean:
