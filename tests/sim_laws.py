@@ -78,8 +78,9 @@ class Laws:
         """Check what every decision must be, and what the step that it orders must not do."""
         self.turns += 1
         self._explained(agent, decision)
-        if decision.step is not None and decision.step not in ACTS and decision.step is not Step.RESERVE_TERM:
-            self.broken(f"7: {agent.host.node} is to {decision.step.value}, which no driver does")
+        step = decision.step
+        if step is not None and (step.value not in STEPS or not (step in ACTS or step is Step.RESERVE_TERM)):
+            self.broken(f"7: {agent.host.node} is to {step.value}, which is not its business")
         if decision.step not in HARMLESS:
             self._undisturbed(agent, decision)
         if decision.step in OPENING:

@@ -137,9 +137,10 @@ class SimServer:
         """Replace the file of a server that does not run by a new one, as an upgrade does."""
         self._replace(Data())
 
-    def roll_back(self) -> None:
-        """Let a bad record in the file of a server that does not run hide what follows it."""
-        self._replace(self.clock.random.choice([*self.records, self.data]))
+    def roll_back(self, record: int | None = None) -> None:
+        """Let a bad record in the file of a server that does not run hide what follows it, any if none is named."""
+        states = [*self.records, self.data]
+        self._replace(self.clock.random.choice(states) if record is None else states[record])
 
     def return_file(self) -> None:
         """Put an old copy of the file there, from before the lineage changed last."""

@@ -70,7 +70,11 @@ class Host:
 
     def has_snapshot(self, data: Data) -> bool:
         """Tell whether there is a snapshot of these data."""
-        return any(data in kept for kept in self.snapshots.values())
+        return data in self.all_snapshots()
+
+    def all_snapshots(self) -> list[Data]:
+        """Return what the snapshots hold."""
+        return [data for kept in self.snapshots.values() for data in kept]
 
 
 class Agent:
@@ -205,7 +209,7 @@ class Agent:
             now=now,
             settings=self.settings,
             server=server,
-            vip=Vip(self.host.vip, self.pair.carrier(self.host.node), self.stale),
+            vip=Vip(self.host.vip, self.pair.carrier(self.host.node), stale=self.stale),
             clag=self.host.clagd.facts,
             source=source,
             copy=self._copy.look(now, server, source, following),

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import TIMES
 from faults import BY_HAND, FAULTS
-from ovsha.core.facts import MlagRole
 from sim_network import BACKUP, LINK, NODES
 from sim_play import COPY_TIMES, LATENCIES, PAUSES, PREFERENCES, Schedule, play, recover, rows
-from simulation import Pair, started, wait_for
+from simulation import Pair, started
 
 SAFE = [name for name in sorted(FAULTS) if not any(word in name for word in BY_HAND)]
 
@@ -113,88 +111,3 @@ def test_one_path_is_enough_for_the_service_to_stay_where_it_is(
         assert pair.serving() == ["sw1"]
     recover(pair)
     assert pair.acknowledged <= rows(pair)
-
-
-@pytest.mark.parametrize("claim", list(MlagRole), ids=lambda role: role.value)
-def test_pair_comes_up_although_both_clagds_claim_the_same_role(claim: MlagRole) -> None:
-    pair = Pair(preferred="clag")
-    pair.clag_roles(claim, claim)
-    for node in NODES:
-        pair.power_on(node)
-    wait_for(pair, lambda: len(pair.serving()) == 1, 5.0)
-    pair.run(5.0)
-    assert len(pair.serving()) == 1
-
-
-@pytest.mark.parametrize("node", NODES)
-def test_clagd_primary_gets_the_service_of_a_cut_pair_even_when_an_agent_is_restarted_meanwhile(node: str) -> None:
-    pair = started()
-    pair.clag_roles(MlagRole.SECONDARY, MlagRole.PRIMARY)
-    pair.cut(LINK)
-    pair.run(0.5)
-    pair.agent_kill(node)
-    pair.agent_start(node)
-    wait_for(pair, lambda: pair.serving() == ["sw2"], 5.0)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_sides_that_promoted_in_the_same_moment_agree_who_goes_on(seed: int) -> None:
-    pair = started(seed)
-    for node in NODES:
-        pair.server_kill(node)
-    pair.cut(LINK)
-    pair.cut(BACKUP)
-    pair.run(1.0)
-    for node in NODES:
-        pair.server_start(node)
-    wait_for(pair, lambda: len(pair.serving()) == 2, 5.0)
-    pair.run(1.0)
-    recover(pair)
-
-
-def test_side_that_was_active_comes_up_first_after_a_loss_of_power_and_no_write_is_lost() -> None:
-    pair = started()
-    pair.switchover("sw2")
-    wait_for(pair, lambda: pair.settled("sw2"), 5.0)
-    pair.power_off("sw1")
-    pair.run(1.0)  # writes that only sw2 has
-    pair.power_off("sw2")
-    for node in NODES:
-        pair.power_on(node)
-    recover(pair)
-    assert pair.acknowledged <= rows(pair)
-
-
-def test_old_copy_does_not_serve_while_the_other_side_is_heard_but_has_no_server_yet() -> None:
-    """Its agent has kept the term of the data that its server is still to bring."""
-    pair = started()
-    pair.power_off("sw1")
-    wait_for(pair, lambda: pair.serving() == ["sw2"], 5.0)
-    pair.run(1.0)
-    pair.power_off("sw2")
-    pair.power_on("sw2")
-    pair.server_kill("sw2")
-    pair.power_on("sw1")
-    pair.run(5.0)
-    assert pair.serving() == []
-    recover(pair)
-
-
-@pytest.mark.parametrize("step", range(0, 150, 5))
-def test_server_that_dies_at_any_moment_of_a_planned_move_is_replaced(step: int) -> None:
-    pair = started(step, lag=0.05)
-    pair.switchover("sw2")
-    pair.run(step / 1000)
-    pair.server_kill("sw1")
-    wait_for(pair, lambda: pair.serving() == ["sw2"], 5.0)
-    recover(pair)
-
-
-def test_same_seed_gives_the_same_run() -> None:
-    one, other = started(7), started(7)
-    for pair in (one, other):
-        pair.power_off("sw1")
-        pair.run(2.0)
-        pair.power_on("sw1")
-        pair.run(5.0)
-    assert one.log == other.log

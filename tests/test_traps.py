@@ -42,6 +42,16 @@ def test_backup_that_waits_for_the_barrier_does_not_copy_what_comes_back_in_plac
     assert len(pair.acknowledged - rows(pair)) <= 5  # what was on its way when the server was replaced
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_planned_move_waits_for_a_copy_that_is_late(seed: int) -> None:
+    pair = started(seed, lag=0.4)
+    pair.server_returns("sw2", None)  # so that its session has another lag
+    wait_for(pair, lambda: pair.settled("sw1"), 10.0)
+    pair.switchover("sw2")
+    wait_for(pair, lambda: pair.settled("sw2"), 10.0)
+    assert pair.acknowledged <= rows(pair)
+
+
 @pytest.mark.parametrize("asked", NODES)
 def test_operators_word_reaches_the_side_that_waits_for_it_whichever_side_he_tells(asked: str) -> None:
     pair = started()
@@ -119,6 +129,28 @@ def test_rolled_back_file_of_the_active_side_is_not_served_as_if_nothing_was_mis
     pair.power_on("sw2")
     wait_for(pair, lambda: len(pair.serving()) == 1, 10.0)
     assert held <= rows(pair)
+
+
+def test_file_that_a_bad_record_has_cut_off_is_not_served_while_a_side_knows_better() -> None:
+    pair = started()
+    pair.run(10.0)
+    pair.power_off("sw2")
+    pair.server_returns("sw1", lambda server: server.roll_back(0))
+    pair.run(5.0)
+    assert pair.serving() == []
+    assert state(pair, "sw1") is State.NEEDS_DECISION
+    recover(pair)
+
+
+def test_backup_does_not_even_try_to_copy_from_a_newer_schema() -> None:
+    pair = started()
+    pair.server_upgraded("sw1")
+    wait_for(pair, lambda: state(pair, "sw2") is State.NEEDS_DECISION, 10.0)
+    agent = pair.hosts["sw2"].agent
+    assert agent is not None
+    assert agent.incidents == 0
+    pair.server_upgraded("sw2")
+    wait_for(pair, lambda: pair.settled("sw1"), 10.0)
 
 
 def test_both_files_blank_wait_for_a_decision_and_serve_after_it() -> None:
