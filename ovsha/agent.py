@@ -28,6 +28,7 @@ from ovsha.drivers.identity import own_identity
 from ovsha.drivers.systemd import Notifier
 from ovsha.duel import Duel
 from ovsha.orders import Orders
+from ovsha.recorder import Recorder
 from ovsha.switch import Switch, boot_id
 
 log = logging.getLogger("ovsha")
@@ -56,6 +57,7 @@ class Agent:
         self.switch = Switch(config, key, boot, kept, own_identity(config.state_directory / "identity"))
         self.orders = Orders(self.switch)
         self.trace = Trace()
+        self.recorder = Recorder(config.state_directory, config.recorder, boot)
         self.duel = Duel(config, key, self.switch, self.trace)
         self.aftermath = Aftermath(config, lambda: self.switch.snapshots.latest)
         self.systemd = Notifier(os.environ)
@@ -153,13 +155,15 @@ class Agent:
         if not refused:
             self.memory = resolve.decided(case, keep)
             self._send_at = view.now
-            log.warning("an operator keeps the data of %s: %s", keep, reason)
+            text = f"an operator keeps the data of {keep}: {reason}"
+            self.recorder.event("order", text, logging.WARNING, order="resolve", keep=keep, reason=reason)
         return refused
 
     def forget_peer(self) -> str:
         """Learn the peer's identity anew; return the one that was known, "" for none."""
         forgotten = self.switch.forget_peer()
-        log.warning("an operator had us forget the peer's identity: %s", forgotten or "none was known")
+        text = f"an operator had us forget the peer's identity: {forgotten or 'none was known'}"
+        self.recorder.event("order", text, logging.WARNING, order="peer-forget", identity=forgotten)
         return forgotten
 
     def close(self) -> None:
@@ -172,12 +176,13 @@ class Agent:
         self.duel.close()
         self.aftermath.close()
         self.switch.close(self.clock())
+        self.recorder.close()
 
     def _decide(self, now: float, woke: bool) -> Decision:
         view = self.switch.observe(now, woke)
         decision = side.turn(view, self.memory)
         at = time.time()
-        self.trace.note(at, view, self.memory, decision)
+        self.recorder.note(self.trace.note(at, view, self.memory, decision))
         self.duel.look(view, decision, at)
         self._report(decision)
         self.view, self.decision, self.memory = view, decision, decision.memory
@@ -188,17 +193,22 @@ class Agent:
         """Log a move, and a change of rule, once."""
         last = self.decision
         for incident in self.switch.server.incidents:
-            log.warning("incident: %s", incident)
+            self.recorder.event("incident", f"incident: {incident}", what=incident)
             self.counters["incidents"] += 1
         self.switch.server.incidents.clear()
+        for collision in self.switch.collided:
+            self.recorder.event("collision", f"collision: {collision}", what=collision)
+        self.switch.collided.clear()
         if last is None or last.state is not decision.state:
             before = last.state.value if last else "start"
             alarm = decision.state is State.NEEDS_DECISION
             level = logging.WARNING if alarm else logging.INFO
-            log.log(level, "%s -> %s, because %s", before, decision.state.value, decision.why)
+            text = f"{before} -> {decision.state.value}, because {decision.why}"
+            facts = {"from": before, "to": decision.state.value, "reason": decision.why, "rule": decision.rule.name}
+            self.recorder.event("move", text, level, **facts, term=decision.record.term)
             self.counters["decisions"] += alarm
             self.counters["moves"] += last is not None
-            self.moved = (self._last_turn, f"{before} -> {decision.state.value}, because {decision.why}")
+            self.moved = (self._last_turn, text)
             self.systemd.status(f"{decision.state.value}: {decision.why}")
         elif last.rule is not decision.rule:
             log.info("%s, because %s", decision.rule.goal.value, decision.why)

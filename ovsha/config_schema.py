@@ -313,6 +313,14 @@ class Hooks:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recorder:
+    """The flight recorder: what happened and why, kept below the state directory for ovsha history and explain."""
+
+    size: int = key("How many megabytes all of it may take on the disk.", read.whole(1, 100_000), 32)
+    days: int = key("After how many days it is removed.", read.whole(1, 36500), 90)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """The whole configuration of one agent.
 
@@ -350,6 +358,7 @@ class Config:
     collisions: Collisions = section(Collisions)
     metrics: Metrics = section(Metrics)
     hooks: Hooks = section(Hooks)
+    recorder: Recorder = section(Recorder)
     state_directory: Path = key(
         "Where the agent keeps what must survive a reboot: terms and its journal.",
         read.absolute_path,

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from ovs.poller import POLLIN
 
+from ovsha import __version__, logtail
 from ovsha import config as configuration
-from ovsha import logtail
 from ovsha.agent import Agent
 from ovsha.config import Config
 from ovsha.control import Control
@@ -82,7 +82,7 @@ def run(path: Path) -> int:
     told = Told()
     # What has been loaded lives as long as the agent: the collector need not walk it ever again.
     gc.freeze()
-    log.info("ovsha started as node %s of pair %s", config.node, config.pair.id)
+    agent.recorder.event("start", f"ovsha started as node {config.node} of pair {config.pair.id}", version=__version__)
     try:
         while not signals.stop:
             if signals.reload:
@@ -96,12 +96,12 @@ def run(path: Path) -> int:
             poller.fd_wait(signals.fileno(), POLLIN)
             poller.block()
             signals.drain()
+        agent.recorder.event("stop", "ovsha stopped; the service stays as it is")
     finally:
         told.close()
         control.close()
         agent.close()
         pidfile.unlink(missing_ok=True)
-    log.info("ovsha stopped; the service stays as it is")
     return 0
 
 
@@ -123,9 +123,9 @@ def _reload(path: Path, agent: Agent, control: Control) -> Agent:
         return agent
     for warning in config.warnings:
         log.warning("%s", warning)
-    log.info("configuration read anew from %s", path)
     agent.release()
     fresh = Agent(config, time.monotonic)
+    fresh.recorder.event("start", f"configuration read anew from {path}", version=__version__, reload=True)
     control.serve(fresh)
     return fresh
 

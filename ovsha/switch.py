@@ -136,6 +136,7 @@ class Switch:
         self.stale = False
         self.vteps = 0
         self.troubles: dict[str, str] = {}
+        self.collided: list[str] = []
         self._copy = CopyWatch(config.replication.max_lag, config.replication.token_interval)
         self._count_at = 0.0
         self._carrier: bool | None = None
@@ -159,7 +160,7 @@ class Switch:
             self.collisions.see(now, kind, mac, self.config.vip.interface)
         self._watch("duplicate", self.duplicate.trouble)
         for collision in self.collisions.news(now):
-            log.warning("collision: %s", collision_words.what(collision, self.names))
+            self.collided.append(collision_words.what(collision, self.names))
         self._guard("vip", lambda: self.vip.run(now))
         self._guard("announce", lambda: self.announcer.run(now))
         self.clag.run(now)

@@ -83,12 +83,13 @@ class Trace:
         self._last: Entry | None = None
         self._number = 0
 
-    def note(self, at: float, view: View, memory: Memory, decision: Decision) -> None:
-        """Remember the decision that was taken on `view` and `memory`; `at` as in `Entry`."""
+    def note(self, at: float, view: View, memory: Memory, decision: Decision) -> Entry:
+        """Remember and return the decision that was taken on `view` and `memory`; `at` as in `Entry`."""
         self._number += 1
         self._last = Entry(self._number, at, outcome(decision), decision.why, view, memory)
         if not self._changes or self._changes[-1].outcome != self._last.outcome:
             self._changes.append(self._last)
+        return self._last
 
     def entries(self, after: int = 0) -> list[Entry]:
         """Return what is remembered of the turns after that number, the oldest first."""

@@ -16,7 +16,7 @@ from typing import Any
 from ovsha.core.exchange import SLICE
 from ovsha.errors import DriverError
 
-KINDS = {"bases": 1, "forensics": 2, "ledgers": 1}
+KINDS = {"bases": 1, "forensics": 2, "journal": 1, "ledgers": 1}
 """The directories, and of how many words a name in each consists: forensics/ID/FILE."""
 
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+@-]{0,127}")
