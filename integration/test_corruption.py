@@ -7,6 +7,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import history
 import seed
@@ -14,6 +15,7 @@ from lab import Lab
 from story import (
     LAST_MOMENT,
     LIMIT,
+    SERVICE,
     MakeLab,
     acks,
     await_copy,
@@ -73,9 +75,9 @@ DAMAGES: Mapping[str, Callable[[Path], None]] = {
 }
 
 
-def begin_with_a_past(lab: MakeLab) -> Lab:
+def begin_with_a_past(lab: MakeLab, **overrides: Mapping[str, Any]) -> Lab:
     """Return a pair that has copies of both databases as they were some hundred rows ago."""
-    pair = begin(lab, overrides=MANUAL)
+    pair = begin(lab, overrides={**MANUAL, **overrides})
     for switch in pair.switches:
         shutil.copyfile(switch.database, yesterday(switch.database))
     await_rows(pair, 300)
@@ -196,7 +198,8 @@ def await_every_row_since(pair: Lab, switch: Switch) -> None:
 
 
 def test_blank_database_on_an_unwatched_active_side_leaves_the_backup_untouched_and_alarms(lab: MakeLab) -> None:
-    pair = begin_with_a_past(lab)
+    # A switch whose agent and server are both gone for longer than this is dead, and its peer takes over.
+    pair = begin_with_a_past(lab, heartbeat={"dead_interval": 2.0})
     rows = pair.sw2.rows()
     pair.sw1.agent.kill()
     pair.sw1.server.kill()
@@ -229,9 +232,24 @@ def test_blank_database_on_an_unwatched_active_side_leaves_the_backup_untouched_
     assert rows <= pair.sw1.rows()
     assert is_read_only(pair.sw1)
     pair.sw2.agent.start()
-    pair.wait_until(lambda: status(pair.sw1)["presence"] == "alive", LIMIT, "the agents hear each other")
+    for switch in (pair.sw2, pair.sw1):  # the new agent first: what the old one last said is still believed
+        heard = f"{switch.node} hears the other agent"
+        pair.wait_until(lambda switch=switch: status(switch)["presence"] == "alive", LIMIT, heard)  # type: ignore[misc]
     assert rows <= pair.sw1.rows()
     resolved = pair.sw1.ovsha("resolve", "--keep", "self", "--reason", "the other one was taken back")
     assert resolved.returncode == 0, resolved.stderr
     await_pair(pair, pair.sw1)
+    assert rows <= pair.sw1.rows()
+
+    # Gone for longer: the peer has taken over, and a blank one that comes back with the VIP still there gives way.
+    pair.sw1.agent.kill()
+    pair.sw1.server.kill()
+    pair.wait_until(lambda: open_here(pair.sw2) == SERVICE, LIMIT, "sw2 takes over")
+    rows = pair.sw2.rows()
+    make_blank(pair.sw1.database)
+    pair.sw1.server_plain = True
+    pair.sw1.server.start()
+    pair.sw1.agent.start()
+    await_pair(pair, pair.sw2)
+    assert rows <= pair.sw2.rows()
     assert rows <= pair.sw1.rows()
