@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ovs.poller import POLLIN
 
-from ovsha import __version__, logtail
+from ovsha import __version__, journald, logtail
 from ovsha import config as configuration
 from ovsha.agent import Agent
 from ovsha.config import Config
@@ -70,7 +70,7 @@ def run(path: Path) -> int:
     Raises ConfigError for the operator's mistakes, DriverError when the agent cannot start.
     """
     config = configuration.load(path)
-    _log_to_stderr()
+    lines = _log()
     for warning in config.warnings:
         log.warning("%s", warning)
     signals = Signals()
@@ -96,6 +96,7 @@ def run(path: Path) -> int:
             poller.fd_wait(signals.fileno(), POLLIN)
             poller.block()
             signals.drain()
+            lines.flush()
         agent.recorder.event("stop", "ovsha stopped; the service stays as it is")
     finally:
         told.close()
@@ -156,14 +157,12 @@ def _make(directory: Path) -> None:
         raise DriverError(f"{directory}: cannot be made: {error}") from None
 
 
-def _log_to_stderr() -> None:
-    """Log one line an event; the journal adds the time where it receives them."""
-    handler = logging.StreamHandler(sys.stderr)
-    under_systemd = "JOURNAL_STREAM" in os.environ
-    form = "%(levelname)s %(message)s" if under_systemd else "%(asctime)s.%(msecs)03d %(levelname)s %(message)s"
-    handler.setFormatter(logging.Formatter(form, datefmt="%Y-%m-%dT%H:%M:%S"))
+def _log() -> logging.Handler:
+    """Log one line an event, to the journal or to standard error; return where it goes."""
+    handler = journald.handler(os.environ, sys.stderr)
     root = logging.getLogger("ovsha")
     root.addHandler(handler)
     root.addHandler(logtail.TAIL)
     root.setLevel(os.environ.get("OVSHA_LOG", "INFO"))
     root.propagate = False
+    return handler
