@@ -19,7 +19,7 @@ from ovsha.commands import forensics, ledger, peer, resolve
 from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, find, group, question, show
 from ovsha.core import status_text
 from ovsha.core.status import SCHEMA, sync_status
-from ovsha.errors import ConfigError, DriverError
+from ovsha.errors import ConfigError, DriverError, UsageError
 
 _MARGIN = 5.0
 """Seconds that a switchover's answer may come after the agent's own time limit for it."""
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = run(options)
         sys.stdout.flush()
-    except ConfigError as error:
+    except (ConfigError, UsageError) as error:
         return _fail(str(error), 2)
     except DriverError as error:
         return _fail(str(error), 1)
