@@ -182,7 +182,7 @@ class Laws:
             self.broken(f"2: {server.node} is erased without a snapshot")
         if self.pair.kept == source.node:
             return  # an operator wants it
-        if new.stamp is None:
+        if new.stamp is None and (own.stamp is not None or own.rows - new.rows):
             self.broken(f"2: {server.node} copies a database of unknown lineage")
         if new.empty and not own.empty:
             self.broken(f"2: {server.node} copies an empty database over its own")
