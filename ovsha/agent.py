@@ -34,6 +34,7 @@ from ovsha.switch import Switch, boot_id
 log = logging.getLogger("ovsha")
 
 _STEPS_PER_TURN = 12
+_LONGEST_REASON = 120
 
 
 class Agent:
@@ -114,8 +115,11 @@ class Agent:
         poller.timer_wait(max(0, int((min(moments) - now) * 1000) + 1))
         return poller
 
-    def order_switchover(self, target: str, ident: str) -> str:
-        """Ask for the service to move to node `target`; return why that cannot begin, "" when it does."""
+    def order_switchover(self, target: str, ident: str, reason: str = "") -> str:
+        """Ask for the service to move to node `target`; return why that cannot begin, "" when it does.
+
+        `reason` is the operator's, for those who read what happened on either side.
+        """
         view, decision = self.view, self.decision
         if view is None or decision is None:
             return "the agent has only just started; try again in a moment"
@@ -138,7 +142,10 @@ class Agent:
             wanted=ident if ours else None,
             offer=None if ours else ident,
             wanted_until=until,
+            reason=reason[:_LONGEST_REASON],
         )
+        text = f"an operator moves the service to {target}: {reason or 'he gave no reason'}"
+        self.recorder.event("order", text, order="switchover", to=target, reason=reason, ident=ident)
         self._send_at = view.now
         return ""
 

@@ -27,6 +27,7 @@ records = st.builds(
     mlag=st.none() | st.sampled_from(MlagRole), link_up=st.none() | st.booleans(), lapsed=st.booleans(),
     controllers=numbers, ask=st.none() | st.builds(Ask, words, st.sampled_from(Kind)),
     grant=st.none() | st.builds(Grant, words, st.sampled_from(Kind), tokens, st.booleans()), refusal=words,
+    reason=words,
 )  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def test_the_largest_record_fits_a_packet_once_its_texts_are_shed_and_with_usual
     # A side that has granted has no ask of its own, so both are never in one record.
     unset = {each.name for each in fields(Record) if getattr(largest("n"), each.name) == each.default}
     assert unset == {"ask", *SHED[-1]}, "a new field belongs into the largest record"
-    assert SHED[-1] == ("trouble", "why", "refusal", "decision")
+    assert SHED[-1] == ("trouble", "why", "refusal", "decision", "reason")
     assert sealed("n" * 63, largest("n" * 63)) <= MAX_PACKET
     assert sealed("leaf-01", largest("leaf-01", decision="x" * 200, refusal="x" * 60)) <= MAX_PACKET
     with pytest.raises(TooLarge):

@@ -209,7 +209,8 @@ class Record:
     """A side's whole state, as its heartbeats carry it.  Ages are those at the moment of sending.
 
     `keep`: the node whose data an operator said is to be kept.  `decision`: what an operator
-    has to decide before this side can go on, "" when nothing.
+    has to decide before this side can go on, "" when nothing.  `reason`: the one that an operator gave on this side for
+    the last move that he ordered here.
     `estranged`: it hears an agent that has its peer's name and key, but is not the switch that it learned as its
     peer, and believes nothing of what that one says.  `mac`: that of its interface for the VIP, "" when unknown.
     """
@@ -243,6 +244,7 @@ class Record:
     ask: Ask | None = None
     grant: Grant | None = None
     offer: str | None = None
+    reason: str = ""
     refusal: str = ""
     why: str = ""
     trouble: str = ""
@@ -308,6 +310,7 @@ class Memory:
     `term`: the highest term seen or used.  `claim`: the term that we are opening, None
     when we open none.  `met`: the peer was met since this switch booted.
     `grant_term`: the highest term in either database when the grant was given.
+    `reason`: the one an operator gave for the last move that he ordered here, for those who read it afterwards.
     `peer_stamp`: the newest lineage the peer was ever seen with, `peer_token` its newest token.  `lapsed`: we slept or
     were started since we last heard the peer.  `awake`: when we started or woke.
     `link_lost_at`: since when the peer is heard, but not over the peer link.
@@ -341,6 +344,7 @@ class Memory:
     wanted: str | None = None
     wanted_until: float = 0.0
     offer: str | None = None
+    reason: str = ""
     silent_since: float | None = None
     link_lost_at: float | None = None
     unpreferred_at: float | None = None

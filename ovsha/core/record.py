@@ -13,7 +13,7 @@ from typing import Any
 
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Record, Role, Stamp, State
 
-SHED = ((), ("trouble",), ("trouble", "why"), ("trouble", "why", "refusal", "decision"))
+SHED = ((), ("trouble",), ("trouble", "why"), ("trouble", "why", "refusal", "decision", "reason"))
 """The texts that are left out of a record, more and more of them, until it fits a packet."""
 
 _DEFAULTS = {field.name: field.default for field in fields(Record)}
@@ -101,7 +101,8 @@ def _grant(value: Any) -> Grant:
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(
-        ("node", "source", "preferred", "offer", "mac", "refusal", "why", "trouble", "keep", "decision"), _text
+        ("node", "source", "preferred", "offer", "mac", "refusal", "why", "trouble", "keep", "decision", "reason"),
+        _text,
     ),
     **dict.fromkeys(("term", "controllers", "vteps", "cells"), _number),
     **dict.fromkeys(

@@ -172,6 +172,7 @@ def _record(c: Case, state: State, why: str) -> Record:
         ask=memory.ask,
         grant=memory.grant,
         offer=memory.offer,
+        reason=memory.reason,
         refusal=memory.refusal,
         why=why,
         estranged=view.estranged is not None and not c.alive,
