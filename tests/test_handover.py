@@ -167,6 +167,13 @@ def test_a_refusal_is_told_to_the_asker(
     assert why in memory.refusal
 
 
+@pytest.mark.parametrize("kind", handover.PLANNED)
+def test_nothing_is_drained_while_the_barrier_could_not_arrive(kind: Kind) -> None:
+    away = {**asker(kind), "settings": replace(SETTINGS, preferred=PEER)}
+    cut_off = handover.advance(active_case(away, {"link_lost_at": NOW}))
+    assert (cut_off.grant, "over the peer link" in cut_off.refusal) == (None, True)
+
+
 def test_an_ask_is_answered_once() -> None:
     away = {"settings": replace(SETTINGS, preferred=PEER)}
     assert handover.advance(active_case({**asker(), **away}, {"granted": THEIRS})).grant is None

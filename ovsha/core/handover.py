@@ -105,6 +105,8 @@ def refusal(c: Case, kind: Kind) -> str:
         return "clagd says that this side is primary" if primary else ""
     if c.peer.in_sync_for is None:
         return "the copy on the other side is not in sync"
+    if c.link_cut_for is not None:
+        return "no heartbeat comes over the peer link, by which the last writes would have to arrive"
     if kind is Kind.RESTORE and c.preferred == c.view.settings.node:
         return "this side is the preferred one"
     return ""
