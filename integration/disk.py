@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import settings
+from service import Service
 from switch import Switch
 
 MEGABYTES = 48
@@ -47,9 +48,11 @@ class Disk:
         """Refuse writes from now on; nobody may have a file open for writing."""
         _run("mount", "-o", "remount,ro", str(self.place))
 
-    def make_writable(self) -> None:
-        """Take writes again."""
+    def make_writable(self, program: Service) -> None:
+        """Take writes again, those of `program` too, which was started meanwhile and so has this mount for itself."""
         _run("mount", "-o", "remount,rw", str(self.place))
+        own_mounts = ("nsenter", "--mount", "--target", str(program.pid))
+        _run(*own_mounts, "mount", "-o", "remount,bind,rw", str(self.place))
 
 
 def for_state(stack: ExitStack, switch: Switch) -> Disk:

@@ -70,15 +70,17 @@ def test_backup_without_a_usable_disk_erases_nothing_and_rejoins_when_it_is_mend
     state.free()
     await_copy(pair, pair.sw2)
 
-    # The disk of the state and of the snapshots is read-only.
-    state.make_read_only()
+    # The disk of the state and of the snapshots is read-only when the switch has booted.
     with undisturbed(pair):
+        pair.sw2.agent.kill()
+        state.make_read_only()
+        pair.sw2.agent.start()
         restart_server(pair.sw2)
         rows = pair.sw2.rows()
         await_problem(pair, pair.sw2, "cannot take a snapshot", f"{place}/state", "Read-only file system")
         await_problem(pair, pair.sw2, "disk", f"{place}/state", "is read-only", "make it writable")
     assert (source(pair.sw2), pair.sw2.rows()) == (PARKED, rows)
-    state.make_writable()
+    state.make_writable(pair.sw2.agent)
     await_copy(pair, pair.sw2)
 
     # The agent may not write there.
@@ -127,10 +129,12 @@ def test_active_side_without_a_usable_disk_keeps_the_service_and_loses_nothing(l
         pair.sw1.agent.start()
         await_word(pair, pair.sw1, "we are the active side", since=said)
     state.free()
-    state.make_read_only()
     with undisturbed(pair):
+        pair.sw1.agent.kill()
+        state.make_read_only()
+        pair.sw1.agent.start()
         await_problem(pair, pair.sw1, "disk", f"{place}/state", "is read-only")
-    state.make_writable()
+    state.make_writable(pair.sw1.agent)
 
     # The database's disk is full: no write is acknowledged, and none that was is lost.
     sessions = standing(pair).controller_sessions
