@@ -28,6 +28,7 @@ from ovsha.drivers.identity import own_identity
 from ovsha.drivers.systemd import Notifier
 from ovsha.duel import Duel
 from ovsha.orders import Orders
+from ovsha.passages import Meter
 from ovsha.recorder import Recorder
 from ovsha.switch import Switch, boot_id
 
@@ -59,6 +60,7 @@ class Agent:
         self.orders = Orders(self.switch)
         self.trace = Trace()
         self.recorder = Recorder(config.state_directory, config.recorder, boot)
+        self.meter = Meter(self.switch, self.orders, self.recorder, clock)
         self.duel = Duel(config, key, self.switch, self.trace)
         self.aftermath = Aftermath(config, lambda: self.switch.snapshots.latest)
         self.systemd = Notifier(os.environ)
@@ -99,6 +101,7 @@ class Agent:
         poller, now = Poller(), self.clock()
         self.switch.wait(poller, now)
         self.duel.wait(poller, now)
+        self.meter.wait(poller, now)
         self.aftermath.wait(poller, now)
         moments = [self._send_at]
         if self.decision is not None:
@@ -160,7 +163,7 @@ class Agent:
         case = Case(view, self.memory, decision.presence)
         refused = resolve.refusal(case, decision.rule.asks is not None, keep)
         if not refused:
-            self.memory = resolve.decided(case, keep)
+            self.memory = replace(resolve.decided(case, keep), reason=reason[:_LONGEST_REASON])
             self._send_at = view.now
             text = f"an operator keeps the data of {keep}: {reason}"
             self.recorder.event("order", text, logging.WARNING, order="resolve", keep=keep, reason=reason)
@@ -180,6 +183,7 @@ class Agent:
 
     def release(self) -> None:
         """Let go of everything, for a successor in this process or for good."""
+        self.meter.close()
         self.duel.close()
         self.aftermath.close()
         self.switch.close(self.clock())
@@ -192,6 +196,7 @@ class Agent:
         self.recorder.note(self.trace.note(at, view, self.memory, decision))
         self.duel.look(view, decision, at)
         self._report(decision)
+        self.meter.look(view, decision)
         self.view, self.decision, self.memory = view, decision, decision.memory
         self.aftermath.run(now, view, decision)
         return decision

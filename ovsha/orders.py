@@ -70,11 +70,12 @@ ACTS: dict[Step, Act] = {
 
 
 class Orders:
-    """Carry out steps on `switch`, one after the other."""
+    """Carry out steps on `switch`, one after the other; `ended` is called when one has ended well."""
 
     def __init__(self, switch: Switch) -> None:
         self.under_way: Step | None = None
         self.failing: dict[Step, str] = {}
+        self.ended: Callable[[Step], None] = lambda step: None
         self._switch = switch
         self._pause: dict[Step, float] = {}
         self._not_before: dict[Step, float] = {}
@@ -96,6 +97,8 @@ class Orders:
             if waits:
                 self.under_way = None
             self._note(step, error, now)
+            if error is None:
+                self.ended(step)
 
         log.debug("%s", step.value)
         ACTS[step](self._switch, decision, now, done)

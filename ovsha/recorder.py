@@ -51,20 +51,20 @@ class Recorder:
         self._journal = Journal(state_directory / DIRECTORY, sizes, limits.days * _DAY)
         self._around = Around()
 
-    def event(self, kind: str, text: str, level: int | None = None, **facts: Any) -> None:
+    def event(self, kind: str, text: str, level: int | None = None, /, **facts: Any) -> None:
         """Record that something happened, and log it in one line; `facts` are JSON values.
 
         The line has `event`, a mapping of kind and facts, for a handler that knows structured fields.
         """
         usual = logging.WARNING if kind in WARNINGS else logging.INFO
-        log.log(usual if level is None else level, "%s", text, extra={"event": {"kind": kind, **facts}})
+        log.log(usual if level is None else level, "%s", text, extra={"event": {**facts, "kind": kind}})
         self.silently(kind, text, **facts)
 
-    def silently(self, kind: str, text: str, **facts: Any) -> None:
+    def silently(self, kind: str, text: str, /, **facts: Any) -> None:
         """Record what needs no line in the log, or has one."""
         assert kind in KINDS, kind
         event = {"schema": SCHEMA, "at": time.time(), "kind": kind, "text": text, "run": self.run}
-        event |= {"turn": self._around.turn, **facts}
+        event = {**event, "turn": self._around.turn, **{key: facts[key] for key in facts if key not in event}}
         self._journal.append(EVENTS, lambda: event)
         self._write(self._around.event())
 

@@ -7,7 +7,7 @@ waited for, and read.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,6 +137,7 @@ class Switch:
         self.vteps = 0
         self.troubles: dict[str, str] = {}
         self.collided: list[str] = []
+        self.vip_added: Callable[[], None] = lambda: None
         self._copy = CopyWatch(config.replication.max_lag, config.replication.token_interval)
         self._count_at = 0.0
         self._carrier: bool | None = None
@@ -242,6 +243,7 @@ class Switch:
         """Take the VIP and begin to announce it.  Raises DriverError when the kernel refuses."""
         self.vip.add(now)
         self.stale = True
+        self.vip_added()
         self.announce(now)
 
     def announce(self, now: float) -> None:
@@ -349,13 +351,28 @@ class Switch:
     def _cut_own(self) -> None:
         sockdiag.destroy_tcp(remote=self.vip_address, port=self.config.vip.port)
 
-    def _cut_sessions(self) -> None:
-        sockdiag.destroy_tcp(local=self.vip_address, port=self.config.vip.port)
+    def controller_sessions(self) -> int:
+        """Count our server's sessions with controllers.  Raises DriverError when the kernel refuses."""
+        wanted = {(host, str(port)) for host, port in self._controllers()}
+        far = (
+            end.rpartition(":")
+            for port in {port for _, port in self._controllers()}
+            for _, end in sockdiag.established(remote_port=port)
+        )
+        return sum((host.strip("[]"), port) in wanted for host, _, port in far)
+
+    def _controllers(self) -> Iterator[tuple[str, int]]:
+        """Yield address and port of each controller that our server connects to."""
         for manager in self.server.contents.managers:
             method, _, rest = manager.target.partition(":")
             host, _, port = rest.rpartition(":")
             if method in ("ssl", "tcp") and port.isdecimal():
-                sockdiag.destroy_tcp(remote=host.strip("[]"), port=int(port))
+                yield host.strip("[]"), int(port)
+
+    def _cut_sessions(self) -> None:
+        sockdiag.destroy_tcp(local=self.vip_address, port=self.config.vip.port)
+        for host, port in self._controllers():
+            sockdiag.destroy_tcp(remote=host, port=port)
 
     def _guard(self, what: str, act: Callable[[], None]) -> None:
         """Do what may fail without harm; the reason is logged when it changes."""

@@ -18,7 +18,7 @@ from ovsha.config import Config
 from ovsha.core.case import Case
 from ovsha.core.diagnosis import Moment, find
 from ovsha.core.facts import View
-from ovsha.core.occasions import Occasion, Occasions
+from ovsha.core.occasions import CLEARED, Occasion, Occasions
 from ovsha.core.side import Decision
 from ovsha.drivers.hooks import Event, Hooks
 from ovsha.drivers.web import Web
@@ -111,7 +111,18 @@ class Told:
 
     def _tell(self, agent: Agent, view: View, decision: Decision, occasion: Occasion) -> None:
         assert self._hooks is not None
+        if occasion.problem is not None:
+            _record(agent, occasion)
         self._hooks.tell(Event(occasion.event, facts(agent.config, view, decision, occasion)))
+
+
+def _record(agent: Agent, occasion: Occasion) -> None:
+    """Record a problem that stands, or is over."""
+    over = occasion.event == CLEARED
+    text = f"over: {occasion.reason}" if over else f"{occasion.event}: {occasion.reason}"
+    level = logging.INFO if over else logging.WARNING
+    about = {"problem": occasion.problem, "level": occasion.level, "over": over, "do": occasion.remedy}
+    agent.recorder.event("alarm", text, level, **about, reason=occasion.reason)
 
 
 def facts(config: Config, view: View, decision: Decision, occasion: Occasion) -> dict[str, Any]:

@@ -1,0 +1,72 @@
+"""Measure the moves of the service on this switch, and have each recorded.
+
+The core follows a move (ovsha.core.passage); here its clock is read and the kernel is asked
+for the first session with a controller, since the Manager rows tell it seconds later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ovs.poller import Poller
+
+from ovsha.core.facts import View
+from ovsha.core.passage import Passage, Passages
+from ovsha.core.side import Decision
+from ovsha.core.transition import Step
+from ovsha.errors import DriverError
+from ovsha.orders import Orders
+from ovsha.recorder import Recorder
+from ovsha.switch import Switch
+
+_LOOK_EVERY, _LOOK_SELDOM = 0.01, 0.2
+_SOON = 2.0
+
+
+class Meter:
+    """The moves on `switch`, whose steps `orders` carry out; `clock` gives monotonic seconds."""
+
+    def __init__(self, switch: Switch, orders: Orders, recorder: Recorder, clock: Callable[[], float]) -> None:
+        self._switch, self._recorder, self._clock = switch, recorder, clock
+        self._passages = Passages()
+        self._since: float | None = None
+        self._look_at = 0.0
+        orders.ended = self._stepped
+        switch.vip_added = lambda: self._passages.vip_added(clock())
+
+    def look(self, view: View, decision: Decision) -> None:
+        """Take note of one turn."""
+        if self._passages.awaits_controller:
+            self._look_for_controller(view.now)
+        else:
+            self._since = None
+        for passage in self._passages.decided(view, decision):
+            self._record(passage)
+
+    def wait(self, poller: Poller, now: float) -> None:
+        """Wake the loop to look for the controller, often at first."""
+        if self._passages.awaits_controller:
+            poller.timer_wait(max(0, int((self._look_at - now) * 1000) + 1))
+
+    def close(self) -> None:
+        """Record what is under way."""
+        for passage in self._passages.end(self._clock()):
+            self._record(passage)
+
+    def _stepped(self, step: Step) -> None:
+        self._passages.stepped(step, self._clock())
+
+    def _look_for_controller(self, now: float) -> None:
+        self._since = now if self._since is None else self._since
+        if now < self._look_at:
+            return
+        self._look_at = now + (_LOOK_EVERY if now - self._since < _SOON else _LOOK_SELDOM)
+        try:
+            seen = self._switch.controller_sessions()
+        except DriverError:
+            return  # what cannot be asked is not measured
+        if seen:
+            self._passages.controller_seen(self._clock())
+
+    def _record(self, passage: Passage) -> None:
+        self._recorder.event("service", passage.text, **passage.facts)
