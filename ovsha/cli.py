@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from ovsha import __version__, client
 from ovsha import config as configuration
-from ovsha.commands import forensics, ledger, peer, resolve
+from ovsha.commands import forensics, ledger, peer, resolve, verify
 from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, find, group, question, show
 from ovsha.core import status_text
 from ovsha.core.status import SCHEMA, sync_status
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     forensics.add(commands)
     peer.add(commands)
     ledger.add(commands)
+    verify.add(commands)
     actions = group(commands, "config", "look at a configuration file")
     check = command(actions, "check", _config_check, "say whether a configuration file can be used")
     check.add_argument("file", metavar="FILE", type=Path, nargs="?", default=DEFAULT_CONFIG)

@@ -1,0 +1,71 @@
+"""Laws of comparing two servers that are written to meanwhile: no difference is made up, and none is overlooked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, repeat
+from typing import Any
+
+import pytest
+
+from ovsha.ledger import verify
+from ovsha.ledger.session import Session
+
+SCHEMA: dict[str, Any] = {
+    "name": "hardware_vtep",
+    "tables": {"Macs": {"columns": {"MAC": {"type": "string"}, "fault": {"type": "string", "ephemeral": True}}}},
+}
+ONE, TWO = "00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002"
+Rows = Mapping[str, str]
+
+
+class Side(Session):
+    """A server whose rows are other ones at each question: `contents` in order, the last one for ever."""
+
+    def __init__(self, *contents: Rows, schema: dict[str, Any] = SCHEMA) -> None:
+        self._contents: Iterator[Rows] = chain(contents, repeat(contents[-1]))
+        self._schema = schema
+
+    def schema(self) -> dict[str, Any]:
+        return self._schema
+
+    def transact(self, operations: Sequence[Mapping[str, Any]]) -> list[Any]:
+        rows, results = next(self._contents), []
+        for operation in operations:
+            wanted = [operation["where"][0][2][1]] if operation["where"] else [*rows]
+            found = [{"_uuid": ["uuid", uuid], "MAC": rows[uuid]} for uuid in wanted if uuid in rows]
+            results.append({"rows": [{name: row[name] for name in operation["columns"]} for row in found]})
+        return results
+
+
+def compare(one: Side, other: Side) -> verify.Found:
+    return verify.compare(one, other, lambda done, total, what: None, pauses=(0.0, 0.0, 0.0))
+
+
+def test_equal_rows_are_equal() -> None:
+    found = compare(Side({ONE: "a", TWO: "b"}), Side({TWO: "b", ONE: "a"}))
+    assert (found.entries, found.unsettled, found.late, found.rows) == ([], 0, 0, {"Macs": 2})
+
+
+@pytest.mark.parametrize("first", [{}, {ONE: "old"}], ids=["inserted", "changed"])
+def test_a_row_on_its_way_is_no_difference(first: Rows) -> None:
+    found = compare(Side({ONE: "a"}), Side(first, first, {ONE: "a"}))
+    assert (found.entries, found.unsettled, found.late) == ([], 0, 1)
+
+
+@pytest.mark.parametrize("theirs", [{}, {ONE: "other"}], ids=["missing", "another"])
+def test_a_row_that_stays_different_is_told(theirs: Rows) -> None:
+    (entry,) = compare(Side({ONE: "a"}), Side(theirs)).entries
+    assert (entry.table, entry.uuid, entry.changed) == ("Macs", ONE, ("MAC",))
+    assert entry.row == {"MAC": "a"}
+
+
+def test_a_row_that_is_written_at_every_look_is_neither_equal_nor_different() -> None:
+    found = compare(Side(*({ONE: str(number)} for number in range(20))), Side({ONE: "behind"}))
+    assert (found.entries, found.unsettled, found.late) == ([], 1, 0)
+
+
+def test_what_only_one_schema_has_is_named() -> None:
+    columns = {"MAC": {"type": "string"}, "ipaddr": {"type": "string"}}
+    newer = {"name": "hardware_vtep", "tables": {"Macs": {"columns": columns}, "ACL": {"columns": {}}}}
+    assert compare(Side({ONE: "a"}), Side({ONE: "a"}, schema=newer)).skipped == ("ACL", "Macs.ipaddr")
