@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from ovsha import report
@@ -20,6 +21,7 @@ from ovsha.core.diagnosis import Moment, find
 from ovsha.core.facts import View
 from ovsha.core.occasions import CLEARED, Occasion, Occasions
 from ovsha.core.side import Decision
+from ovsha.drivers.answer import Answer
 from ovsha.drivers.hooks import Event, Hooks
 from ovsha.drivers.web import Web
 from ovsha.urls import Board, Published, Urls
@@ -83,7 +85,7 @@ class Told:
             self._web.close()
         self._web = None
         if config.metrics.enabled:
-            urls = Urls(self.board, time.monotonic)
+            urls = Urls(self.board, time.monotonic, Front(config.state_directory) if config.metrics.page else None)
             self._web = Web(config.metrics.address, config.metrics.port, urls.answer)
             self._web.start()
 
@@ -122,7 +124,27 @@ def _record(agent: Agent, occasion: Occasion) -> None:
     text = f"over: {occasion.reason}" if over else f"{occasion.event}: {occasion.reason}"
     level = logging.INFO if over else logging.WARNING
     about = {"problem": occasion.problem, "level": occasion.level, "over": over, "do": occasion.remedy}
-    agent.recorder.event("alarm", text, level, **about, reason=occasion.reason)
+    if occasion.problem == "trouble":
+        # It had its line in the log when it began.
+        agent.recorder.silently("alarm", text, **about, reason=occasion.reason)
+    else:
+        agent.recorder.event("alarm", text, level, **about, reason=occasion.reason)
+
+
+class Front:
+    """The page, with the events that are recorded below `state_directory`; what it needs is imported when asked for."""
+
+    def __init__(self, state_directory: Path) -> None:
+        self._directory = state_directory
+        self._events: Any = None
+
+    def __call__(self, document: dict[str, Any], at: float, stuck_for: float | None) -> Answer:
+        """Return the page of a document that was true `at`."""
+        from ovsha.page import events, render
+
+        if self._events is None:
+            self._events = events.Events(self._directory)
+        return render.page(document, self._events.since(at - events.DAY), at, stuck_for)
 
 
 def facts(config: Config, view: View, decision: Decision, occasion: Occasion) -> dict[str, Any]:

@@ -54,12 +54,14 @@ class Board:
         self.turned = 0.0
 
 
-class Urls:
-    """The answers; `clock` is the agent's, `page` makes the page of a document and its time, None for no page."""
+Page = Callable[[dict[str, Any], float, float | None], Answer]
+"""From a document, when it was true in seconds since 1970, and for how long the loop is stuck if it is."""
 
-    def __init__(
-        self, board: Board, clock: Callable[[], float], page: Callable[[dict[str, Any], float], Answer] | None = None
-    ) -> None:
+
+class Urls:
+    """The answers; `clock` is the agent's, `page` makes the page, None for no page."""
+
+    def __init__(self, board: Board, clock: Callable[[], float], page: Page | None = None) -> None:
         self._board, self._clock, self._page = board, clock, page
         self._lock = threading.Lock()
         self._made: tuple[Published | None, dict[str, Any]] = (None, {})
@@ -130,8 +132,11 @@ class Urls:
         if self._page is None:
             words = "the page is off: set page to true in section metrics of the configuration"
             return _text(words, HTTPStatus.NOT_FOUND)
-        document = self._document()
-        return self._health() if document is None else self._page(document, self._turned())
+        document, published = self._document(), self._board.published
+        if document is None or published is None:
+            return self._health()
+        turned = self._turned()
+        return self._page(document, published.at, turned if turned > STUCK else None)
 
 
 def _text(words: str, code: HTTPStatus = HTTPStatus.OK) -> Answer:

@@ -7,9 +7,12 @@ set -eu
 
 cd "$(dirname "$0")/.."
 
-# openvswitch-vtep brings ovsdb-server, its tools, ovs-pki and the hardware_vtep schema; prometheus brings promtool.
+# openvswitch-vtep brings ovsdb-server, its tools, ovs-pki and the hardware_vtep schema; prometheus brings promtool;
+# chromium looks at the page, for which it needs a font.
 packages='
     ca-certificates
+    chromium
+    fonts-dejavu-core
     iproute2
     iputils-ping
     make

@@ -14,7 +14,7 @@ CORE_MAY_IMPORT = {
 }  # fmt: skip
 TOP = {
     "agent", "bundles", "cli", "client", "commands", "control", "control_peer", "daemon", "duel", "exchange",
-    "exposition", "forensics_job", "journald", "logtail", "move", "orders", "passages", "recorder", "recording",
+    "exposition", "forensics_job", "journald", "logtail", "move", "orders", "page", "passages", "recorder", "recording",
     "report", "switch", "told", "urls",
 }  # fmt: skip
 """What drives or is driven by the whole, and so is out of reach for the layers below."""

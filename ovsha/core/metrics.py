@@ -241,6 +241,7 @@ _COUNTERS = {
     "gaps": "Times that the agent was not scheduled for longer than the dead interval.",
     "decisions": "Times that this side could not go on without an operator.",
     "exchange_asked": "Questions of the peer that were answered over the exchange.",
+    "unrecorded": "Lines of the flight recorder that were lost to a disk that took none.",
     "hooks_run": "Hooks that were run.",
     "hooks_failed": "Hooks that could not be started, ended with an error, or took too long and were killed.",
     "hooks_dropped": "Events that no hook was told of, because too many were waiting.",
