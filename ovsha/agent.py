@@ -268,7 +268,7 @@ class Agent:
         early = self.switch.heard and now >= self._send_at - interval / 2
         if early or now >= self._send_at or urgent != self._told:
             self._told, self._send_at = urgent, now + interval + (interval / 10 if early else 0.0)
-            self.switch.send(replace(record, trouble=self._trouble(decision)), now)
+            self.switch.send(replace(record, trouble=self._trouble(decision), uptime=now - self.started), now)
         if not self._ready:
             self._ready = True
             self.systemd.ready()

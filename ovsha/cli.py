@@ -17,7 +17,7 @@ from ovsha import __version__, client
 from ovsha import config as configuration
 from ovsha.commands import forensics, ledger, peer, resolve, verify
 from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, find, group, question, show
-from ovsha.core import status_text
+from ovsha.core import status_text, sync_text
 from ovsha.core.status import SCHEMA, sync_status
 from ovsha.errors import ConfigError, DriverError, UsageError
 
@@ -102,7 +102,7 @@ def _config_check(options: argparse.Namespace) -> int:
 
 def _sync_status(options: argparse.Namespace) -> int:
     document = client.ask_json(find(options), "status", "json", schema=SCHEMA)
-    show(options, sync_status(document), status_text.sync_text)
+    show(options, sync_status(document), sync_text.sync_text)
     return 0 if document["in_sync"] else 1
 
 

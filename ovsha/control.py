@@ -19,7 +19,7 @@ from ovs.poller import Poller
 
 from ovsha import __version__, control_peer, move, report
 from ovsha.config import Config
-from ovsha.core import status, status_text
+from ovsha.core import status, status_text, sync_text
 from ovsha.core.facts import View
 from ovsha.core.outside import Outside
 from ovsha.core.side import Decision
@@ -129,7 +129,7 @@ class Control:
         self._show(conn, argv, lambda document: document, status_text.status_text)
 
     def _sync_status(self, conn: Any, argv: list[str], aux: object) -> None:
-        self._show(conn, argv, status.sync_status, status_text.sync_text)
+        self._show(conn, argv, status.sync_status, sync_text.sync_text)
 
     def _show(
         self,

@@ -103,14 +103,14 @@ def test_json_is_the_document(agent: Any) -> None:
 
 def test_status_exits_1_for_what_only_weakens_the_pair_and_sync_status_does_not(agent: Any) -> None:
     here = agent(replace(FOLLOWING, record=replace(ACTIVE_PEER, vteps=0)))
-    assert "problem (degraded): no VTEP daemon is attached to sw1" in here("status").stdout
+    assert "DEGRADED: in sync, but no VTEP daemon is attached to sw1" in here("status").stdout
     assert (here("status").returncode, here("sync-status").returncode) == (1, 0)
 
 
 def test_status_exits_0_when_nothing_is_wrong(agent: Any) -> None:
     result = agent()("status")
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.endswith("verdict: in sync\nproblems: none\n")
+    assert result.stdout.endswith("\nOK: in sync, nothing is wrong\n")
 
 
 def test_switchover_waits_for_the_end_and_tells_it(agent: Any) -> None:

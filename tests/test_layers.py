@@ -10,7 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "ovsha"
 CORE_MAY_IMPORT = {
-    "__future__", "collections", "dataclasses", "enum", "hashlib", "hmac", "json", "typing", "ovsha.core",
+    "__future__", "collections", "dataclasses", "enum", "hashlib", "hmac", "itertools", "json", "textwrap", "typing",
+    "ovsha.core",
 }  # fmt: skip
 TOP = {
     "agent", "bundles", "cli", "client", "commands", "control", "control_peer", "daemon", "duel", "exchange",

@@ -66,7 +66,7 @@ def largest(name: str, **texts: str) -> Record:
         source="tcp:[fe80::ffff:ffff:ffff:ffff]:65535", replicating=True, serving=True, vip=True, listener=True,
         managers=True, stamp=Stamp(10**9, name, True), token=(10**9, 10**9), empty=False, in_sync_for=10**8 + 0.123,
         lag=10**4 + 0.123, mlag=MlagRole.SECONDARY, link_up=False, preferred=name, lapsed=False, controllers=10,
-        vteps=100, active_for=10**8 + 0.123, cells=10**9, offer="operator-deadbeef", keep=name,
+        vteps=100, active_for=10**8 + 0.123, uptime=10**8 + 0.123, cells=10**9, offer="operator-deadbeef", keep=name,
         grant=Grant(f"{name}-deadbeef-{10**6}", Kind.SWITCHOVER, (10**9, 10**9), True), estranged=True,
         mac="44:38:39:00:00:09", **texts,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -19,9 +20,10 @@ from made_up_pair import (
     document,
     lost,
 )
-from ovsha.core import status, status_text
+from ovsha.core import status, status_text, sync_text
 from ovsha.core.facts import (
     Ask,
+    Clag,
     Copy,
     Grant,
     Kind,
@@ -33,15 +35,15 @@ from ovsha.core.facts import (
     State,
     View,
 )
-from ovsha.core.lineage import PARKED
-from ovsha.core.outside import PathReport
+from ovsha.core.lineage import PARKED, WITHOUT
+from ovsha.core.outside import Divergence, Manager, PathReport
 from ovsha.core.path import Path, PathState
 from ovsha.core.words import ago, span, yes
 
 
 def test_sync_status_of_a_backup_shows_the_vendors_lines_and_that_they_are_true() -> None:
     assert (
-        status_text.sync_text(document())
+        sync_text.sync_text(document())
         == """\
 sw1: the peer, heard 0.050 s ago
 state: active
@@ -53,12 +55,14 @@ sw2: this side
 state: backup
 replicating: tcp:169.254.0.9:9999
 database: hardware_vtep
+exclude: none
 serving: no
 term: 7, opened by sw1
 last token: 7.155
 in sync: yes, for 5 min
 lag: 0.004 s
 session to tcp:169.254.0.9:9999: alive
+divergence: none known
 
 verdict: in sync
 """
@@ -67,12 +71,13 @@ verdict: in sync
 
 def test_sync_status_of_the_active_side_shows_the_same_two_sides() -> None:
     assert (
-        status_text.sync_text(document(SERVING))
+        sync_text.sync_text(document(SERVING))
         == """\
 sw1: the peer, heard 0.050 s ago
 state: backup
 replicating: tcp:169.254.0.10:9999
 database: hardware_vtep
+exclude: none
 serving: no
 term: 7, opened by sw2
 last token: 7.40
@@ -84,6 +89,7 @@ state: active
 serving: yes
 term: 7, opened by sw2
 last token: 7.40
+divergence: none known
 
 verdict: in sync
 """
@@ -92,12 +98,13 @@ verdict: in sync
 
 def test_a_lost_peer_keeps_its_lines_with_their_age() -> None:
     assert (
-        status_text.sync_text(document(lost(SERVING)))
+        sync_text.sync_text(document(lost(SERVING)))
         == """\
 sw1: the peer, last heard 12 s ago; what follows was true then
 state: backup (when last heard)
 replicating: tcp:169.254.0.10:9999
 database: hardware_vtep
+exclude: none
 serving: no
 term: 7, opened by sw2
 last token: 7.40
@@ -109,6 +116,7 @@ state: active
 serving: yes
 term: 7, opened by sw2
 last token: 7.40
+divergence: none known
 
 verdict: sw1 is silent on every path for 12 s; see whether sw1 runs and is cabled; it rejoins by itself
 """
@@ -118,7 +126,7 @@ verdict: sw1 is silent on every path for 12 s; see whether sw1 runs and is cable
 def test_a_peer_that_was_never_heard_has_a_line_too() -> None:
     told = document(View(1000.0, SETTINGS, Server(Life.DOWN)), memory=Memory("boot"))
     assert (
-        status_text.sync_text(told)
+        sync_text.sync_text(told)
         == """\
 sw1: the peer, never heard
 
@@ -128,6 +136,7 @@ ovsdb-server: down
 serving: no
 term: unknown
 last token: unknown
+divergence: none known
 
 verdict: ovsdb-server on sw2 is not running; start it, blank if its file is damaged; the agent on sw2 does the rest
 """
@@ -138,65 +147,123 @@ def test_status_shows_both_sides_beside_each_other() -> None:
     assert (
         status_text.status_text(document())
         == """\
-node: sw2 of pair rack7
-agent: ovsha 0.1.0, pid 4711, up 2 h 5 min
-state: backup, because the peer is the active side (rule peer-serves)
-last move: init -> backup, because the peer is the active side, 5 min 12 s ago
-preferred: sw1 (configured as sw1), restore automatic
-handover: none
+OK: in sync, nothing is wrong
 
-                   sw1               sw2
-heard:             0.050 s ago       this side
-state:             active            backup
-MLAG role:         primary           secondary
-ovsdb-server:      up, active        up, backup
-source:            -                 replicating tcp:169.254.0.9:9999
-in sync:           -                 yes, for 5 min
-lag:               -                 0.004 s
-term:              7, opened by sw1  7, opened by sw1
-last token:        7.155             7.155
-serving:           yes               no
-active for:        5 min 12 s        -
-VIP:               yes               no
-VIP listener:      yes               no
-managers' remote:  yes               no
-controllers:       1                 0
-VTEP sessions:     2                 0
-peer link:         up                up
+                  sw1, heard 0.050 s ago       sw2, this side
+administrative    preferred, by configuration  not preferred
+operational       active                       backup
+MLAG role         primary                      secondary
+ovsdb-server      active                       backup
+source            -                            replicating 169.254.0.9:9999
+in sync           -                            yes, for 5 min
+lag               -                            0.004 s
+term              7, opened by sw1             7, opened by sw1
+last token        7.155                        7.155
+VIP               yes                          no
+controllers       1                            0
+VTEP sessions     2                            0
+active for        5 min 12 s                   -
+agent up for      -                            2 h 5 min
 
-peer: alive
-path peer-link: up, heard 0.050 s ago, round trip 0.4 ms
-path backup-path: up, heard 0.050 s ago, round trip 0.4 ms
-session to tcp:169.254.0.9:9999: alive
-clagd: secondary, peer primary, alive yes, backup active yes, asked 2.10 s ago
-VIP: 169.254.0.11 port 9998 on peerlink.4094
-manager: ssl:10.0.0.1:6632
-counters: moves 1
+path peer-link    up, heard 0.050 s ago, round trip 0.4 ms
+path backup-path  up, heard 0.050 s ago, round trip 0.4 ms
+session to peer   tcp:169.254.0.9:9999: alive
+clagd             secondary; peer primary, alive; backup path active, asked 2.10 s ago
+VIP               169.254.0.11 port 9998 on peerlink.4094
+controller        ssl:10.0.0.1:6632
 
-verdict: in sync
-problems: none
+last move         5 min 12 s ago: init -> backup, because the peer is the active side
+agent             ovsha 0.1.0, node sw2 of pair rack7
+
+OK: in sync, nothing is wrong
 """
     )
 
 
-def test_status_names_what_is_wrong_and_what_to_do() -> None:
+def test_what_is_wrong_stands_first_and_last_and_the_gravest_nearest_to_the_prompt() -> None:
+    behind = replace(FOLLOWING, copy=Copy(), record=replace(ACTIVE_PEER, vteps=0))
+    text = status_text.status_text(document(behind))
+    gravest = """\
+BROKEN: sw2 is not in sync: the last token of sw1 has not arrived in time
+  do: wait until it is filled; a failover would lose what is missing
+"""
+    assert text.startswith(gravest + "  and one more below\n\n")
+    lesser = """
+also DEGRADED: no VTEP daemon is attached to sw1
+  do: point ovs-vtepd of both switches to 169.254.0.11:9998
+"""
+    assert text.endswith(lesser + gravest)
+
+
+def test_what_weakens_a_pair_in_sync_is_told_with_the_lines_it_is_seen_in() -> None:
     down = Path(PathState.DOWN, 4.5, None, None)
     outside = replace(OUTSIDE, paths={"peer-link": PathReport(down, "cannot send: Network is unreachable")})
     text = status_text.status_text(document(outside=outside))
+    assert "\npath peer-link    down, heard 4.50 s ago, cannot send: Network is unreachable\n" in text
     assert text.endswith(
-        """\
-path peer-link: down, heard 4.50 s ago, cannot send: Network is unreachable
-session to tcp:169.254.0.9:9999: alive
-clagd: secondary, peer primary, alive yes, backup active yes, asked 2.10 s ago
-VIP: 169.254.0.11 port 9998 on peerlink.4094
-manager: ssl:10.0.0.1:6632
-counters: moves 1
-
-verdict: in sync
-problem (degraded): the heartbeat path peer-link is down for 4.50 s: cannot send: Network is unreachable
+        """
+DEGRADED: in sync, but the heartbeat path peer-link is down for 4.50 s: cannot send: Network is unreachable
   do: see its interface and addresses on both switches
 """
     )
+
+
+def test_a_lost_peer_keeps_its_column_under_the_age_of_what_it_says() -> None:
+    text = status_text.status_text(document(lost(SERVING)))
+    assert text.startswith("BROKEN: sw1 is silent on every path for 12 s\n  do: ")
+    assert "\n                  sw1, LOST: as it was 12 s ago  sw2, this side\n" in text
+    assert "\noperational       backup                         active\n" in text
+    assert "\nrestore           to sw1, by itself\n" in text
+
+
+def test_a_peer_that_was_never_heard_has_an_empty_column() -> None:
+    text = status_text.status_text(document(View(1000.0, SETTINGS, Server(Life.DOWN)), memory=Memory("boot")))
+    assert "\n                  sw1, never heard" in text
+    assert re.search(r"\novsdb-server      +down\n", text)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    outside = replace(
+        OUTSIDE,
+        divergences=(Divergence("20261121T072714Z", 3, True, "conf.db.20261121T072714Z.term7"),),
+        managers=(Manager("ssl:[2001:db8:1111:2222:3333:4444:5555:6666]:6632", True),),
+    )
+    view = replace(lost(SERVING), clag=Clag(trouble="clagctl has not answered within 4 s; " * 3))
+    text = status_text.status_text(document(view, outside), width)
+    assert [line for line in text.splitlines() if len(line) > width] == []
+    whole = status_text.status_text(document(view, outside))
+    assert sorted("".join(whole.split())) == sorted("".join(text.split())), "nothing is lost by breaking lines"
+
+
+def test_what_is_as_it_should_be_has_no_line_of_its_own_and_what_is_not_has() -> None:
+    usual = status_text.status_text(document())
+    half = status_text.status_text(document(replace(FOLLOWING, record=replace(ACTIVE_PEER, listener=False))))
+    for label in ("VIP listener", "managers' remote", "peer link  ", "handover", "next step", "exclude"):
+        assert f"\n{label}" not in usual
+    assert re.search(r"\nVIP listener      no +no\n", half)
+
+
+def test_tables_that_a_backup_leaves_out_are_named_and_it_is_not_in_sync() -> None:
+    source = f"{SOURCE}{WITHOUT}hardware_vtep:Ucast_Macs_Remote"
+    view = replace(FOLLOWING, server=replace(FOLLOWING.server, source=source))
+    told = document(view)
+    assert (told["sides"]["sw2"]["source"], told["sides"]["sw2"]["exclude"]) == (
+        SOURCE, "hardware_vtep:Ucast_Macs_Remote",
+    )  # fmt: skip
+    assert not told["in_sync"]
+    text = sync_text.sync_text(told)
+    assert f"\nreplicating: {SOURCE}\ndatabase: hardware_vtep\nexclude: hardware_vtep:Ucast" in text
+    assert "hardware_vtep:Ucast_Macs_Remote" in status_text.status_text(told)
+
+
+def test_rows_that_only_a_ledger_has_are_told_beside_the_verdict() -> None:
+    diverged = replace(OUTSIDE, divergences=(Divergence("20261121T072714Z", 3, False, "s"),))
+    told = sync_text.sync_text(document(outside=diverged))
+    assert "\ndivergence: 3 rows only in ledger 20261121T072714Z, not exact\n\nverdict: in sync\n" in told
+    unknown = replace(OUTSIDE, divergences=(Divergence("x", 0, False, "s", "the file is damaged"),))
+    told = sync_text.sync_text(document(outside=unknown))
+    assert "\ndivergence: of snapshot s not known: the file is damaged\n" in told
 
 
 def test_the_document_is_json_and_its_keys_do_not_change_within_a_schema() -> None:
@@ -234,6 +301,7 @@ def test_the_document_is_json_and_its_keys_do_not_change_within_a_schema() -> No
             "stamp": {"term": 7, "node": "sw1", "chosen": False},
             "token": "7.155",
         },
+        "divergences": [],
         "paths": {
             name: {"state": "up", "heard_age": 0.05, "echo_age": 0.06, "round_trip": 0.0004, "trouble": None}
             for name in ("peer-link", "backup-path")
@@ -297,6 +365,7 @@ SW1 = {
     "controllers": 1,
     "vteps": 2,
     "active_for": 312.0,
+    "uptime": None,
     "cells": None,
     "keep": None,
     "decision": "",
@@ -304,6 +373,7 @@ SW1 = {
     "why": "we are the active side",
     "trouble": "",
     "database": "hardware_vtep",
+    "exclude": "",
     "parked": False,
 }
 SW2 = SW1 | {
@@ -322,6 +392,7 @@ SW2 = SW1 | {
     "controllers": 0,
     "vteps": 0,
     "active_for": None,
+    "uptime": 7500.0,
     "why": "the peer is the active side",
 }
 
@@ -331,13 +402,13 @@ def test_sync_status_as_json_is_a_part_of_the_document() -> None:
     part = status.sync_status(told)
     assert part["in_sync"] is True
     assert part.items() <= told.items()
-    assert status_text.sync_text(part) == status_text.sync_text(told)
+    assert sync_text.sync_text(part) == sync_text.sync_text(told)
 
 
 def test_a_parked_backup_is_not_shown_as_connecting() -> None:
     parked = replace(FOLLOWING.server, source=PARKED, replicating=False)
     told = document(replace(FOLLOWING, server=parked, source=Source(loaded=True), copy=Copy()))
-    assert f"\nparked: {PARKED}\n" in status_text.sync_text(told)
+    assert f"\nparked: {PARKED}\n" in sync_text.sync_text(told)
     assert told["verdict"] == (
         "sw2 is not in sync: it does not follow sw1, because the peer is active but must not be copied: "
         "the peer's database is of unknown lineage"
@@ -347,7 +418,7 @@ def test_a_parked_backup_is_not_shown_as_connecting() -> None:
 
 def test_a_backup_that_does_not_replicate_yet_is_connecting() -> None:
     told = document(replace(FOLLOWING, server=replace(FOLLOWING.server, replicating=False), copy=Copy()))
-    assert f"\nconnecting: {SOURCE}\n" in status_text.sync_text(told)
+    assert f"\nconnecting: {SOURCE}\n" in sync_text.sync_text(told)
     assert told["verdict"] == f"sw2 is not in sync: it is connecting to {SOURCE}"
 
 
@@ -368,26 +439,27 @@ def test_a_handover_shows_how_far_it_is_on_both_sides() -> None:
         drained, memory=replace(MEMORY, ask=Ask("sw2-x-0", Kind.SWITCHOVER), ask_deadline=2000.0, wanted="o")
     )
     assert told["verdict"] == "the service is on its way to the other side (switchover)"
-    assert "handover: switchover to sw2: drained, barrier 7.156" in status_text.status_text(told)
+    assert "handover          switchover to sw2: drained, barrier 7.156" in status_text.status_text(told)
 
 
 def test_a_refused_ask_shows_the_reason() -> None:
     refusing = replace(FOLLOWING, record=replace(ACTIVE_PEER, refusal="this side is the preferred one"))
     memory = replace(MEMORY, ask=Ask("sw2-x-0", Kind.SWITCHOVER), ask_deadline=2000.0, wanted="o", wanted_until=2000.0)
     text = status_text.status_text(document(refusing, memory=memory))
-    assert "handover: switchover to sw2: refused, because this side is the preferred one" in text
+    assert "handover          switchover to sw2: refused, because this side is the preferred one" in text
 
 
 def test_an_operators_choice_is_shown_over_the_configured_side() -> None:
     chosen = Stamp(7, "sw2", chosen=True)
     view = replace(SERVING, server=replace(SERVING.server, stamp=chosen), record=replace(BACKUP_PEER, stamp=chosen))
     text = status_text.status_text(document(view, memory=replace(MEMORY, peer_stamp=chosen)))
-    assert "preferred: sw2 (chosen by an operator over sw1), restore automatic" in text
+    assert "administrative    not preferred                  preferred, by operator\n" in text
+    assert "\nrestore " not in text
 
 
 def test_an_agent_that_has_slept_says_so_of_its_peer() -> None:
     told = document(replace(SERVING, heard_age=None, source=Source(), link_silent_for=None))
-    assert "sw1: the peer, not heard since this agent slept; what follows was true then" in status_text.sync_text(told)
+    assert "sw1: the peer, not heard since this agent slept; what follows was true then" in sync_text.sync_text(told)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from ovsha.core import damping, diagnosis_wire
 from ovsha.core.case import USABLE, Case
 from ovsha.core.collision_words import Names
 from ovsha.core.facts import Kind, Life, Presence, Record, Role, State
-from ovsha.core.lineage import PARKED
+from ovsha.core.lineage import PARKED, copied
 from ovsha.core.outside import Outside
 from ovsha.core.side import Decision
 from ovsha.core.words import span
@@ -109,6 +109,8 @@ def _behind(side: Record, active: Record) -> str:
     """Say why `side` is no complete copy of `active`, "" when it is."""
     if not _following(side):
         return f"it does not follow {active.node}" + (f", because {side.why}" if side.why else "")
+    if copied(side.source)[1]:
+        return f"it leaves out {copied(side.source)[1]}"
     if not side.replicating:
         return f"it is connecting to {side.source}"
     if side.stamp is None or side.stamp != active.stamp:

@@ -211,6 +211,7 @@ class Record:
     `keep`: the node whose data an operator said is to be kept.  `decision`: what an operator
     has to decide before this side can go on, "" when nothing.  `reason`: the one that an operator gave on this side for
     the last move that he ordered here.
+    `uptime`: for how long its agent has run, which only its heartbeats tell.
     `estranged`: it hears an agent that has its peer's name and key, but is not the switch that it learned as its
     peer, and believes nothing of what that one says.  `mac`: that of its interface for the VIP, "" when unknown.
     """
@@ -238,6 +239,7 @@ class Record:
     controllers: int = 0
     vteps: int = 0
     active_for: float | None = None
+    uptime: float | None = None
     cells: int | None = None
     keep: str | None = None
     decision: str = ""

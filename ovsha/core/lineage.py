@@ -13,6 +13,9 @@ from ovsha.core.facts import Server, Source, Stamp, Token
 PARKED = "tcp:192.0.2.254:9999"
 """An address that cannot answer (TEST-NET-1, RFC 5737): a backup of it stays read-only and keeps its data."""
 
+WITHOUT = " without "
+"""What stands between a source and the tables that a backup of it leaves out."""
+
 Rank = tuple[int, Token, bool, bool, bool, str]
 """How much a side deserves to serve while nobody does; the greater one serves."""
 
@@ -20,6 +23,14 @@ Rank = tuple[int, Token, bool, bool, bool, str]
 def newest(*stamps: Stamp | None) -> Stamp | None:
     """Return the stamp with the highest term, or None when there is none."""
     return max((stamp for stamp in stamps if stamp), key=lambda stamp: stamp.term, default=None)
+
+
+def copied(source: str | None) -> tuple[str | None, str]:
+    """Return whom a backup copies from and the tables that it leaves out, "" for none."""
+    if source is None:
+        return None, ""
+    target, _, exclude = source.partition(WITHOUT)
+    return target, exclude
 
 
 def term_of(stamp: Stamp | None) -> int:

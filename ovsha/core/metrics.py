@@ -170,6 +170,14 @@ def _managers(document: Document) -> Iterator[Sample]:
         yield from _one({"target": manager["target"]}, manager["connected"])
 
 
+def _divergences(key: str) -> Finder:
+    def find(document: Document) -> Iterator[Sample]:
+        for each in document["divergences"]:
+            yield from _one({"ledger": each["ledger"]}, each[key])
+
+    return find
+
+
 def _collisions(key: str) -> Finder:
     def find(document: Document) -> Iterator[Sample]:
         for seen in document["collisions"]["seen"]:
@@ -300,6 +308,7 @@ METRICS: tuple[Metric, ...] = (
            _side_token),
     Metric("ovsha_side_active_seconds", "For how long the side has served; absent when it does not.",
            _side("active_for")),
+    Metric("ovsha_side_uptime_seconds", "For how long the side's agent has run.", _side("uptime")),
     Metric("ovsha_side_vip", "1 when the side holds the VIP.", _side("vip")),
     Metric("ovsha_side_listener", "1 when the listener on the VIP is open.", _side("listener")),
     Metric("ovsha_side_managers_open", "1 when the managers' remote is open.", _side("managers")),
@@ -346,6 +355,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("ovsha_collision_sightings", "How often that collision was seen.", _collisions("count")),
     Metric("ovsha_collision_first_age_seconds", "When it was first seen.", _collisions("first_age")),
     Metric("ovsha_collision_last_age_seconds", "When it was last seen.", _collisions("last_age")),
+    Metric("ovsha_divergence_rows", "Acknowledged rows that exist only in that ledger.", _divergences("rows")),
+    Metric("ovsha_divergence_exact", "1 when all of them surely do.", _divergences("exact")),
     Metric("ovsha_collisions_missed", "Sightings of collisions that found no room, of late.",
            _at("collisions", "missed")),
     # -- what is counted

@@ -108,7 +108,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(
         ("replicating", "serving", "vip", "listener", "managers", "empty", "link_up", "lapsed", "estranged"), _flag
     ),
-    **dict.fromkeys(("in_sync_for", "lag", "active_for"), _age),
+    **dict.fromkeys(("in_sync_for", "lag", "active_for", "uptime"), _age),
     "state": State,
     "life": Life,
     "role": Role,

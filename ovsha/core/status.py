@@ -7,7 +7,7 @@ is what is not known.  A key is never given another meaning while `schema` stays
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import Enum
 from typing import Any
 
@@ -15,13 +15,13 @@ from ovsha.core.case import Case
 from ovsha.core.collision_words import Names, what
 from ovsha.core.diagnosis import Level, Moment, find
 from ovsha.core.facts import Presence, Record, Stamp, Token, View
-from ovsha.core.lineage import PARKED
+from ovsha.core.lineage import PARKED, copied
 from ovsha.core.outside import Outside, PathReport
 from ovsha.core.side import Decision
 
 SCHEMA = 1
 
-_SYNC_KEYS = ("schema", "node", "peer", "pair", "sides", "source", "in_sync", "verdict", "do")
+_SYNC_KEYS = ("schema", "node", "peer", "pair", "sides", "source", "divergences", "in_sync", "verdict", "do")
 
 
 def status(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
@@ -50,9 +50,10 @@ def status(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
         "preferred": _preferred(moment.case),
         "handover": _handover(moment.case),
         "presence": decision.presence.value,
-        "sides": _sides(view, decision, outside.database),
+        "sides": _sides(view, decision, outside),
         "identity": _identity(view, decision, outside),
         "source": _source(view),
+        "divergences": [asdict(each) for each in outside.divergences],
         "paths": {name: _path(report) for name, report in outside.paths.items()},
         "clag": {**_plain(asdict(view.clag)), "age": outside.clag_age},
         "vip": {"address": outside.vip, "interface": outside.vip_interface, "port": outside.vip_port},
@@ -75,10 +76,11 @@ def token_text(token: Token | None) -> str | None:
     return None if token is None else f"{token[0]}.{token[1]}"
 
 
-def _sides(view: View, decision: Decision, database: str) -> dict[str, Any]:
+def _sides(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
     """Return both sides by name, the peer as its last record tells; null when it never sent one."""
     own, peer = view.settings.node, view.settings.peer
-    sides: dict[str, Any] = {own: _side(decision.record, database, 0.0, True), peer: None}
+    record, database = replace(decision.record, uptime=outside.uptime), outside.database
+    sides: dict[str, Any] = {own: _side(record, database, 0.0, True), peer: None}
     if view.record is not None:
         sides[peer] = _side(view.record, database, view.heard_age, decision.presence is Presence.ALIVE)
     return dict(sorted(sides.items()))
@@ -89,10 +91,13 @@ def _side(record: Record, database: str, age: float | None, current: bool) -> di
     plain: dict[str, Any] = _plain(asdict(record))
     for spoken_elsewhere in ("node", "ask", "grant", "offer", "reason", "preferred", "estranged", "mac"):
         del plain[spoken_elsewhere]
+    source, exclude = copied(record.source)
     return {
         "age": age,
         "current": current,
         **plain,
+        "source": source,
+        "exclude": exclude,
         "database": database,
         "parked": record.source == PARKED,
         "stamp": _stamp(record.stamp),

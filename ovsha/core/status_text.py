@@ -1,237 +1,193 @@
-"""Turn the document of `ovsha.core.status` into what an operator reads.
+"""Turn the document of `ovsha.core.status` into what `ovsha status` prints.
 
-Lines are `key: value`, as ovs-appctl(8) prints them.  It is given the document and nothing
-else, so a client can print what an agent of its own schema sent.
+What is wrong and what to do comes first and once more last, the gravest nearest to the
+prompt; a line that says only that something is as it should be is left out.  It is given
+the document and nothing else, so a client can print what an agent of its own schema sent.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from typing import Any
 
+from ovsha.core import status_cells as cells
+from ovsha.core.status_cells import NONE, Side
 from ovsha.core.words import ago, span, yes
 
-Side = dict[str, Any]
-_NONE = "-"
+_LABEL = 18
 
 
-def sync_text(document: dict[str, Any]) -> str:
-    """Return what `ovsha sync-status` prints: the vendor's lines for each side, and whether they are true."""
-    lines: list[str] = []
-    for node, side in document["sides"].items():
-        own = node == document["node"]
-        lines += [f"{node}: {_whose(side, own)}"]
-        if side is not None:
-            lines += _role_lines(side)
-            lines += [f"{key}: {value}" for key, value in _truth(side)]
-            lines += _session(document["source"], side) if own else []
-        lines += [""]
-    return "\n".join([*lines, _verdict(document), ""])
-
-
-def status_text(document: dict[str, Any]) -> str:
-    """Return what `ovsha status` prints."""
-    lines = [
-        *(f"{key}: {value}" for key, value in _head(document)),
-        "",
-        *_table(document),
-        "",
-        *_surroundings(document),
-        "",
-        _verdict(document),
-        *_problems(document),
+def status_text(document: dict[str, Any], width: int | None = None) -> str:
+    """Return what is printed, in lines of at most `width` columns; None does not break them."""
+    blocks = [
+        [*_headline(document), *_more(document)],
+        _table(document, width),
+        list(_between(document)),
+        list(_here(document)),
+        [*_others(document), *_headline(document)],
     ]
-    return "\n".join([*lines, ""])
+    text = "\n\n".join("\n".join(block) for block in blocks if block)
+    return "\n".join(line for each in text.split("\n") for line in _broken(each, width)) + "\n"
 
 
-def _whose(side: Side | None, own: bool) -> str:
-    if own:
-        return "this side"
-    if side is None:
-        return "the peer, never heard"
-    if side["current"]:
-        return f"the peer, heard {ago(side['age'])}"
-    heard = "not heard since this agent slept" if side["age"] is None else f"last heard {ago(side['age'])}"
-    return f"the peer, {heard}; what follows was true then"
+def _headline(document: dict[str, Any]) -> Iterator[str]:
+    """Yield the verdict and what to do."""
+    problems = document["problems"]
+    if not problems:
+        yield "OK: in sync, nothing is wrong"
+        return
+    gravest = problems[0]
+    yield f"{gravest['level'].upper()}: {'in sync, but ' if document['in_sync'] else ''}{gravest['what']}"
+    yield f"  do: {gravest['do']}"
 
 
-def _role_lines(side: Side) -> Iterator[str]:
-    """Yield what ovs-appctl ovsdb-server/sync-status would print there."""
-    # A lost peer's last state must not be taken for a second active side by who reads this line alone.
-    yield f"state: {side['role'] or 'unknown'}{'' if side['current'] else ' (when last heard)'}"
-    if side["role"] == "backup":
-        yield f"{_how(side)}: {side['source'] or 'nobody'}"
-        yield f"database: {side['database']}"
+def _more(document: dict[str, Any]) -> Iterator[str]:
+    count = len(document["problems"]) - 1
+    if count > 0:
+        yield f"  and {count} more below" if count > 1 else "  and one more below"
 
 
-def _how(side: Side) -> str:
-    return "parked" if side["parked"] else "replicating" if side["replicating"] else "connecting"
+def _others(document: dict[str, Any]) -> Iterator[str]:
+    """Yield the lesser problems, the gravest of them last."""
+    for problem in reversed(document["problems"][1:]):
+        yield f"also {problem['level'].upper()}: {problem['what']}"
+        yield f"  do: {problem['do']}"
 
 
-def _truth(side: Side) -> Iterator[tuple[str, str]]:
-    if side["life"] != "up":
-        yield "ovsdb-server", side["life"]
-    yield "serving", yes(side["serving"])
-    yield "term", _lineage(side)
-    yield "last token", side["token"] or _missing(side)
-    if side["role"] == "backup":
-        yield "in sync", _synced(side)
-        yield "lag", "unknown" if side["lag"] is None else span(side["lag"])
+Row = tuple[str, Callable[[Side], str]]
 
-
-def _missing(side: Side) -> str:
-    """Return what to say of a key that was not read: a server that does not answer may well have it."""
-    return "none in the database" if side["life"] == "up" else "unknown"
-
-
-def _lineage(side: Side) -> str:
-    stamp = side["stamp"]
-    if stamp is None:
-        return _missing(side)
-    return f"{stamp['term']}, opened by {stamp['node']}"
-
-
-def _synced(side: Side) -> str:
-    return "no" if side["in_sync_for"] is None else f"yes, for {span(side['in_sync_for'])}"
-
-
-def _session(source: dict[str, Any], side: Side) -> list[str]:
-    """Return how our session to the source is, which is not ovsdb-server's own and so a second witness."""
-    if side["role"] != "backup":
-        return []
-    return [f"session to {source['address']}: {_session_state(source)}"]
-
-
-def _session_state(source: dict[str, Any]) -> str:
-    if source["closed"]:
-        return "closed"
-    if source["host_silent_for"] is None:
-        return "not established"
-    if source["host_silent_for"] >= 1.0:
-        return f"the host has been silent for {span(source['host_silent_for'])}"
-    if (source["unanswered_for"] or 0.0) >= 1.0:
-        return f"the server has not answered for {span(source['unanswered_for'])}"
-    return "alive"
-
-
-def _verdict(document: dict[str, Any]) -> str:
-    if document["do"] is None:
-        return f"verdict: {document['verdict']}"
-    return f"verdict: {document['verdict']}; {document['do']}"
-
-
-def _head(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "node", f"{document['node']} of pair {document['pair']}"
-    yield "agent", f"ovsha {document['version']}, pid {document['pid']}, up {span(document['uptime'])}"
-    yield "state", f"{document['state']}, because {document['why']} (rule {document['rule']})"
-    if document["step"]:
-        yield "next step", document["step"] + (" (under way)" if document["under_way"] == document["step"] else "")
-    moved = document["moved"]
-    yield "last move", f"{moved['what']}, {ago(moved['age'])}" if moved else "none"
-    yield "preferred", _preferred(document["preferred"])
-    yield "handover", _handover(document["handover"])
-
-
-def _preferred(preferred: dict[str, Any]) -> str:
-    configured = preferred["configured"]
-    by_clag = "whoever clagd elects" if configured == "clag" else configured
-    who = preferred["node"] or "unknown"
-    reason = "chosen by an operator over" if preferred["chosen"] else "configured as"
-    return f"{who} ({reason} {by_clag}), restore {preferred['restore']}"
-
-
-def _handover(handover: dict[str, Any] | None) -> str:
-    if handover is None:
-        return "none"
-    text = f"{handover['kind']} to {handover['to']}: "
-    if not handover["granted"]:
-        return text + (f"refused, because {handover['refusal']}" if handover["refusal"] else "asked for")
-    barrier = f", barrier {handover['barrier']}" if handover["barrier"] else ""
-    return text + ("drained" if handover["drained"] else "draining") + barrier
-
-
-_ROWS: tuple[tuple[str, Callable[[Side], str]], ...] = (
-    ("state", lambda s: str(s["state"])),
+_ROWS: tuple[Row, ...] = (
+    ("operational", lambda s: str(s["state"])),
     ("MLAG role", lambda s: s["mlag"] or "unknown"),
-    ("ovsdb-server", lambda s: s["life"] + (f", {s['role']}" if s["role"] else "")),
-    ("source", lambda s: f"{_how(s)} {s['source'] or 'nobody'}" if s["role"] == "backup" else _NONE),
-    ("in sync", lambda s: _synced(s) if s["role"] == "backup" else _NONE),
-    ("lag", lambda s: _NONE if s["lag"] is None else span(s["lag"])),
-    ("term", _lineage),
-    ("last token", lambda s: s["token"] or _NONE),
-    ("serving", lambda s: yes(s["serving"])),
-    ("active for", lambda s: _NONE if s["active_for"] is None else span(s["active_for"])),
+    ("ovsdb-server", lambda s: s["role"] or "unknown" if s["life"] == "up" else s["life"]),
+    ("source", lambda s: f"{cells.how(s)} {_address(s['source'])}" if s["role"] == "backup" else NONE),
+    ("in sync", lambda s: cells.synced(s) if s["role"] == "backup" else NONE),
+    ("lag", lambda s: NONE if s["lag"] is None else span(s["lag"])),
+    ("term", cells.lineage),
+    ("last token", lambda s: s["token"] or NONE),
     ("VIP", lambda s: yes(s["vip"])),
-    ("VIP listener", lambda s: yes(s["listener"])),
-    ("managers' remote", lambda s: yes(s["managers"])),
     ("controllers", lambda s: str(s["controllers"])),
     ("VTEP sessions", lambda s: str(s["vteps"])),
-    ("peer link", lambda s: {True: "up", False: "no carrier"}.get(s["link_up"], "unknown")),
+    ("active for", lambda s: NONE if s["active_for"] is None else span(s["active_for"])),
+    ("agent up for", lambda s: NONE if s["uptime"] is None else span(s["uptime"])),
 )
-"""What `ovsha status` shows of both sides beside each other."""
+"""What is shown of both sides beside each other, whatever it is."""
+
+_LINK = {True: "up", False: "no carrier"}
+_ODD: tuple[tuple[str, Callable[[Side], str], Callable[[Side], bool]], ...] = (
+    ("VIP listener", lambda s: yes(s["listener"]), lambda s: s["listener"] is not s["vip"]),
+    ("managers' remote", lambda s: yes(s["managers"]), lambda s: s["managers"] is not s["vip"]),
+    ("peer link", lambda s: _LINK.get(s["link_up"], "unknown"), lambda s: s["link_up"] is not True),
+    ("exclude", lambda s: s["exclude"] or "none", lambda s: bool(s["exclude"])),
+)
+"""What is shown when it is not as it should be on one of the sides."""
 
 
-def _table(document: dict[str, Any]) -> list[str]:
+def _address(source: str | None) -> str:
+    return "nobody" if source is None else source.removeprefix("tcp:").partition(" ")[0]
+
+
+def _table(document: dict[str, Any], width: int | None) -> list[str]:
     """Return the two sides beside each other; what is not known of a side is left blank."""
-    sides = list(document["sides"].items())
-    head = ["", *(node for node, _ in sides)]
-    heard = ["heard", *(_heard(side, node == document["node"]) for node, side in sides)]
-    rows = [[f"{key}:", *("" if side is None else cell(side) for _, side in sides)] for key, cell in _ROWS]
-    cells = [head, [f"{heard[0]}:", *heard[1:]], *rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(2)]
-    return [f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}".rstrip() for row in cells]
+    sides = document["sides"]
+    known = [side for side in sides.values() if side is not None]
+    rows = [["", *(_head(document, node, side) for node, side in sides.items())]]
+    rows += [["administrative", *(_administrative(document, node) for node in sides)]]
+    odd = [(key, cell) for key, cell, is_odd in _ODD if any(is_odd(side) for side in known)]
+    rows += [[key, *("" if side is None else cell(side) for side in sides.values())] for key, cell in (*_ROWS, *odd)]
+    first, second = (max(len(row[column]) for row in rows) for column in (1, 2))
+    if width is not None and _LABEL + first + 2 + second > width:
+        first = max(20, min(first, (width - _LABEL - 2) // 2))
+        second = max(20, width - _LABEL - 2 - first)
+    return [line for row in rows for line in _cells(row, first, second)]
 
 
-def _heard(side: Side | None, own: bool) -> str:
-    if own:
-        return "this side"
+def _cells(row: list[str], *widths: int) -> Iterator[str]:
+    """Yield a row of the table: a cell that is too long goes on below."""
+    cells = [textwrap.wrap(cell, width) for cell, width in zip(row[1:], widths, strict=True)]
+    for number, (left, right) in enumerate(zip_longest(*cells, fillvalue="")):
+        label = "" if number else row[0]
+        yield f"{label:<{_LABEL}}{left:<{widths[0]}}  {right}".rstrip()
+
+
+def _head(document: dict[str, Any], node: str, side: Side | None) -> str:
+    if node == document["node"]:
+        return f"{node}, this side"
     if side is None:
-        return "never"
+        return f"{node}, never heard"
     if side["current"]:
-        return ago(side["age"])
-    return "LOST" if side["age"] is None else f"LOST, {ago(side['age'])}"
+        return f"{node}, heard {ago(side['age'])}"
+    return f"{node}, LOST" + ("" if side["age"] is None else f": as it was {ago(side['age'])}")
 
 
-def _surroundings(document: dict[str, Any]) -> Iterator[str]:
-    yield f"peer: {document['presence']}"
+def _administrative(document: dict[str, Any], node: str) -> str:
+    """Return whether the side should serve when both can, and who says so."""
+    preferred = document["preferred"]
+    if preferred["node"] is None:
+        return "unknown"
+    if preferred["node"] != node:
+        return "not preferred"
+    by = "operator" if preferred["chosen"] else "clagd" if preferred["configured"] == "clag" else "configuration"
+    return f"preferred, by {by}"
+
+
+def _between(document: dict[str, Any]) -> Iterator[str]:
+    """Yield what is between the sides, and around them."""
     for name, path in document["paths"].items():
-        yield f"path {name}: {_path(path)}"
+        yield _line(f"path {name}", cells.path(path))
     source = document["source"]
-    yield f"session to {source['address']}: {_session_state(source)}"
-    yield f"clagd: {_clag(document['clag'])}"
+    yield _line("session to peer", f"{source['address']}: {cells.session(source)}")
+    yield _line("clagd", cells.clag(document["clag"]))
     vip = document["vip"]
-    yield f"VIP: {vip['address']} port {vip['port']} on {vip['interface']}"
+    yield _line("VIP", f"{vip['address']} port {vip['port']} on {vip['interface']}")
     for manager in document["managers"]:
-        yield f"manager: {manager['target']}" + (", connected" if manager["connected"] else "")
+        yield _line("controller", manager["target"] + (", connected" if manager["connected"] else ""))
     if not document["managers"]:
-        yield "manager: none in the database"
+        yield _line("controller", "none in table Manager")
     for each in document["collisions"]["seen"]:
         times = f"{each['count']} times, " if each["count"] > 1 else ""
-        yield f"collision: {each['what']}; {times}first {ago(each['first_age'])}, last {ago(each['last_age'])}"
-    if document["collisions"]["missed"]:
-        yield f"collisions: {document['collisions']['missed']} more sightings found no room in this list"
-    counted = {name: count for name, count in document["counters"].items() if count}
-    yield "counters: " + (", ".join(f"{name} {count}" for name, count in counted.items()) or "all zero")
+        seen = f"{times}first {ago(each['first_age'])}, last {ago(each['last_age'])}"
+        yield _line("collision", f"{each['what']}; {seen}")
 
 
-def _path(path: dict[str, Any]) -> str:
-    text = f"{path['state']}, heard {ago(path['heard_age'])}"
-    if path["round_trip"] is not None:
-        text += f", round trip {path['round_trip'] * 1000:.1f} ms"
-    return text + (f", {path['trouble']}" if path["trouble"] else "")
+def _here(document: dict[str, Any]) -> Iterator[str]:
+    """Yield what this side does and why."""
+    now, moved = f"{document['state']}, because {document['why']}", document["moved"]
+    if not moved or not moved["what"].endswith(now):
+        yield _line("this side", now)
+    if document["step"]:
+        going = " (under way)" if document["under_way"] == document["step"] else ""
+        yield _line("next step", document["step"] + going)
+    if document["handover"] is not None:
+        yield _line("handover", cells.handover(document["handover"]))
+    if moved:
+        yield _line("last move", f"{ago(moved['age'])}: {moved['what']}")
+    yield from _restore(document)
+    yield _line("agent", f"ovsha {document['version']}, node {document['node']} of pair {document['pair']}")
 
 
-def _clag(clag: dict[str, Any]) -> str:
-    age = "" if clag["age"] is None else f", asked {ago(clag['age'])}"
-    if clag["role"] is None:
-        return f"role unknown: {clag['trouble']}{age}"
-    peer = f"peer {clag['peer_role'] or 'of unknown role'}, alive {yes(clag['peer_alive'])}"
-    return f"{clag['role']}, {peer}, backup active {yes(clag['backup_active'])}{age}"
+def _restore(document: dict[str, Any]) -> Iterator[str]:
+    """Yield how the service gets back, when it is not where it should be."""
+    preferred = document["preferred"]
+    side = document["sides"].get(preferred["node"])
+    if side is None or side["serving"]:
+        return
+    manual = preferred["restore"] == "manual"
+    yield _line("restore", "by hand: `ovsha switchover`" if manual else f"to {preferred['node']}, by itself")
 
 
-def _problems(document: dict[str, Any]) -> Iterator[str]:
-    for problem in document["problems"]:
-        yield f"problem ({problem['level']}): {problem['what']}"
-        yield f"  do: {problem['do']}"
-    if not document["problems"]:
-        yield "problems: none"
+def _line(label: str, text: str) -> str:
+    return f"{label:<{_LABEL}}{text}"
+
+
+def _broken(line: str, width: int | None) -> list[str]:
+    """Break a line that is too long, indenting what goes on below."""
+    if width is None or len(line) <= width:
+        return [line]
+    indent = " " * (_LABEL if line[_LABEL - 1 : _LABEL] == " " and not line.startswith(_WORDS) else 6)
+    return textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False) or [line]
+
+
+_WORDS = ("OK", "BROKEN", "DEGRADED", "also", "  do:")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ovsha.core.facts import Role
-from ovsha.core.lineage import PARKED
+from ovsha.core.lineage import PARKED, WITHOUT
 from ovsha.drivers import unixctl_parse
 from ovsha.drivers.rpc import Channel
 
@@ -73,7 +73,7 @@ def _read(answers: dict[str, str], database: str) -> Found:
     status = unixctl_parse.sync_status(answers["status"], database)
     source = answers["source"].strip() or None
     if status.excluded and source != PARKED:
-        source = f"{source} without {status.excluded}"
+        source = f"{source}{WITHOUT}{status.excluded}"
     return Found(
         status.role,
         source,
