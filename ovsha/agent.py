@@ -17,6 +17,7 @@ from dataclasses import replace
 from ovs.poller import Poller
 
 from ovsha.aftermath import Aftermath
+from ovsha.checks import answers
 from ovsha.config import Config, read_key
 from ovsha.core import handover, resolve, side
 from ovsha.core.case import Case
@@ -62,6 +63,7 @@ class Agent:
         self.recorder = Recorder(config.state_directory, config.recorder, boot)
         self.meter = Meter(self.switch, self.orders, self.recorder, clock)
         self.duel = Duel(config, key, self.switch, self.trace)
+        answers.register(self.switch.exchange, config)
         self.aftermath = Aftermath(config, lambda: self.switch.snapshots.latest)
         self.systemd = Notifier(os.environ)
         self.view: View | None = None

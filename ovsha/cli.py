@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from ovsha import __version__, client
 from ovsha import config as configuration
-from ovsha.commands import forensics, ledger, peer, resolve, verify
+from ovsha.commands import check, forensics, ledger, peer, resolve, verify
 from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, find, group, question, show
 from ovsha.core import status_text, sync_text
 from ovsha.core.status import SCHEMA, sync_status
@@ -68,14 +68,15 @@ def _parser() -> argparse.ArgumentParser:
     question(commands, "status", _status, "show all that the agent knows; exit status 0 if nothing is wrong")
     move = question(commands, "switchover", _switchover, "move the service to the other side, losing nothing")
     move.add_argument("--to", metavar="NODE", default="", help="to this side; default: the one that does not serve")
+    check.add(commands)
     resolve.add(commands)
     forensics.add(commands)
     peer.add(commands)
     ledger.add(commands)
     verify.add(commands)
     actions = group(commands, "config", "look at a configuration file")
-    check = command(actions, "check", _config_check, "say whether a configuration file can be used")
-    check.add_argument("file", metavar="FILE", type=Path, nargs="?", default=DEFAULT_CONFIG)
+    valid = command(actions, "check", _config_check, "say whether a configuration file can be used")
+    valid.add_argument("file", metavar="FILE", type=Path, nargs="?", default=DEFAULT_CONFIG)
     return parser
 
 

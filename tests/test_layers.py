@@ -14,9 +14,9 @@ CORE_MAY_IMPORT = {
     "ovsha.core",
 }  # fmt: skip
 TOP = {
-    "agent", "bundles", "cli", "client", "commands", "control", "control_peer", "daemon", "duel", "exchange",
-    "exposition", "forensics_job", "journald", "logtail", "move", "orders", "page", "passages", "recorder", "recording",
-    "report", "switch", "told", "urls",
+    "agent", "bundles", "checks", "cli", "client", "commands", "control", "control_peer", "daemon", "duel",
+    "exchange", "exposition", "forensics_job", "journald", "logtail", "move", "orders", "page", "passages",
+    "recorder", "recording", "report", "switch", "told", "urls",
 }  # fmt: skip
 """What drives or is driven by the whole, and so is out of reach for the layers below."""
 
@@ -93,8 +93,8 @@ def within_exactly(module: str, imported: set[str]) -> bool:
     return any(name == module or name.rpartition(".")[0] == module for name in imported)
 
 
-STARTERS = {"bundler", "child", "clag", "content", "forensics_job", "hooks", "snapshot"}
-"""What starts programs: clagctl, ovsdb-tool, copies of files, the operator's hooks, and children of our own."""
+STARTERS = {"bundler", "child", "clag", "content", "forensics_job", "hooks", "programs", "snapshot"}
+"""What starts programs: clagctl, ovsdb-tool, copies of files, hooks, what a check asks, and children of our own."""
 
 
 def test_no_service_is_started_or_ended_by_us() -> None:

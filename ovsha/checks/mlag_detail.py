@@ -1,0 +1,150 @@
+"""Read from clagctl what an operator wants to know beyond the roles: priorities, addresses, conflicts, proto-down.
+
+The JSON form knows the addresses, the text form also the conflicts and the reasons of a
+proto-down, so both are read.  What an answer does not tell is "" or None.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+_NONE = ("", "-")
+_LABEL = re.compile(r"\s*([A-Za-z ,]+):\s*(.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A bond or a VXLAN in clagd's table: `peer` "" is singly attached, `conflict` and `down` "" is well."""
+
+    name: str
+    peer: str = ""
+    conflict: str = ""
+    down: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What clagctl tells of this switch and of its peer."""
+
+    priority: int | None = None
+    ident: str = ""
+    peer_priority: int | None = None
+    peer_ident: str = ""
+    peer_interface: str = ""
+    peer_address: str = ""
+    backup: str = ""
+    system_mac: str = ""
+    anycast: str = ""
+    interfaces: tuple[Interface, ...] = ()
+
+
+def from_json(text: str) -> Detail:
+    """Return what `clagctl -j` tells; an empty Detail for what is not its answer."""
+    try:
+        answer, _ = json.JSONDecoder().raw_decode(text[max(0, text.find("{")) :])
+    except (ValueError, RecursionError):
+        return Detail()
+    status = answer.get("status") if isinstance(answer, dict) else None
+    if not isinstance(status, dict):
+        return Detail()
+    table = answer.get("clagIntfs")
+    rows = table.items() if isinstance(table, dict) else ()
+    return Detail(
+        _number(status.get("ourPriority")),
+        _word(status.get("ourId")).lower(),
+        _number(status.get("peerPriority")),
+        _word(status.get("peerId")).lower(),
+        _word(status.get("peerIf")),
+        _word(status.get("peerIp")),
+        _word(status.get("backupIp")),
+        _word(status.get("sysMac")).lower(),
+        _word(status.get("vxlanAnycast")),
+        tuple(_of_json(str(name), row) for name, row in rows if isinstance(row, dict)),
+    )
+
+
+def from_text(text: str) -> Detail:
+    """Return what `clagctl` tells, read by its labels; an empty Detail for what is not its answer."""
+    detail, table = Detail(), False
+    interfaces = []
+    for line in text.splitlines():
+        if line.strip().startswith("Our Interface"):
+            table = True
+        elif table and line.strip() and not line.strip().startswith("---"):
+            interfaces.append(_of_text(line))
+        elif not table and (found := _LABEL.fullmatch(line.rstrip())):
+            label = " ".join(found[1].lower().split())
+            if label in _READERS:
+                detail = _READERS[label](detail, found[2].split())
+    return replace(detail, interfaces=tuple(interfaces))
+
+
+def together(first: Detail, second: Detail) -> Detail:
+    """Return what either tells; the second one's table is the better one where it has one."""
+    filled = {
+        name: getattr(first, name) if getattr(first, name) not in ("", None) else getattr(second, name)
+        for name in Detail.__slots__
+    }
+    down = {each.name: each for each in first.interfaces}
+    rows = [replace(each, down=each.down or down.get(each.name, each).down) for each in second.interfaces]
+    return Detail(**{**filled, "interfaces": tuple(rows) or first.interfaces})
+
+
+def _of_json(name: str, row: dict[str, Any]) -> Interface:
+    """The JSON form has one word for both: dual and single are well, protoDown and errDisabled are not."""
+    state = _word(row.get("status"))
+    down = "" if state in ("", "dual", "single") else state
+    return Interface(name, _word(row.get("peerIf")), "", down)
+
+
+def _of_text(line: str) -> Interface:
+    """Read a row: cells are at least two blanks apart, or one where a page has collapsed them."""
+    cells = re.split(r"\s{2,}", line.strip())
+    if len(cells) != 5:
+        words = line.split()
+        cells = [*words[:3], " ".join(words[3:-1]), words[-1]] if len(words) >= 5 else [*words, "-", "-", "-", "-"]
+    name, peer, _, conflict, down, *_ = ("" if cell in _NONE else cell for cell in cells)
+    return Interface(name, peer, conflict, down)
+
+
+def _ours(detail: Detail, words: list[str]) -> Detail:
+    return replace(detail, priority=_first(words), ident=words[1].lower()) if len(words) == 3 else detail
+
+
+def _theirs(detail: Detail, words: list[str]) -> Detail:
+    return replace(detail, peer_priority=_first(words), peer_ident=words[1].lower()) if len(words) == 3 else detail
+
+
+def _peer(detail: Detail, words: list[str]) -> Detail:
+    return replace(detail, peer_interface=words[0], peer_address=words[1]) if len(words) >= 2 else detail
+
+
+def _backup(detail: Detail, words: list[str]) -> Detail:
+    address = "" if not words or words[0].startswith("(") else words[0]
+    return replace(detail, backup=address)
+
+
+_READERS: dict[str, Callable[[Detail, list[str]], Detail]] = {
+    "our priority, id, and role": _ours,
+    "peer priority, id, and role": _theirs,
+    "peer interface and ip": _peer,
+    "vxlan anycast ip": lambda detail, words: replace(detail, anycast=" ".join(words)),
+    "backup ip": _backup,
+    "system mac": lambda detail, words: replace(detail, system_mac=" ".join(words).lower()),
+}
+
+
+def _first(words: list[str]) -> int | None:
+    return int(words[0]) if words[0].isdecimal() else None
+
+
+def _number(value: object) -> int | None:
+    return value if type(value) is int else None
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else ""

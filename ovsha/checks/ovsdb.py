@@ -1,0 +1,119 @@
+"""Look at this switch's ovsdb-server without the agent: its process, its control socket, its database.
+
+It is found by its pidfile, as the agent finds it, and asked with a time limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ovsha.config import Config
+from ovsha.core.facts import Role
+from ovsha.drivers import unixctl_parse
+from ovsha.errors import DriverError
+from ovsha.ledger.session import Session
+
+ANSWER_LIMIT = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class OwnServer:
+    """What can be seen of the server; `trouble` says why it does not answer, "" when it does.
+
+    `pid` None: it does not run.  `words`: its command line.  `source`: whom it is told to copy from.
+    `line`: its own words on the state of the copy.
+    """
+
+    pid: int | None = None
+    words: tuple[str, ...] = ()
+    stopped: bool = False
+    trouble: str = ""
+    role: Role | None = None
+    source: str | None = None
+    replicating: bool = False
+    line: str = ""
+    remotes: frozenset[str] = frozenset()
+    version: tuple[int, int] = (0, 0)
+
+
+class Control(Session):
+    """The control socket of an ovsdb-server (ovs-appctl(8)), whose form is that of a database session."""
+
+    def __init__(self, path: Path, limit: float = ANSWER_LIMIT) -> None:
+        super().__init__(f"unix:{path}", "", limit)
+
+    def __enter__(self) -> Control:
+        return self
+
+    def command(self, name: str, *words: str) -> str:
+        """Return what a control command prints."""
+        return str(self._call(name, list(words)) or "")
+
+
+def look(config: Config) -> OwnServer:
+    """Return what is to be seen of the server now; never raises."""
+    pidfile = config.server.pidfile
+    try:
+        pid = int(pidfile.read_text())
+        words = tuple(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0"))[:-1]
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+    except FileNotFoundError as error:
+        gone = str(error.filename).startswith("/proc/")
+        return OwnServer(trouble=f"{pidfile} names a process that is gone" if gone else f"{pidfile} does not exist")
+    except (OSError, ValueError):
+        return OwnServer(trouble=f"{pidfile} cannot be read, or holds no pid")
+    if name != "ovsdb-server":
+        return OwnServer(trouble=f"{pidfile} names process {pid}, which is {name}")
+    if state in ("T", "t"):
+        return OwnServer(pid, words, stopped=True, trouble="a signal has stopped it")
+    try:
+        return _asked(pid, words, config)
+    except DriverError as error:
+        return OwnServer(pid, words, trouble=str(error))
+
+
+def _asked(pid: int, words: tuple[str, ...], config: Config) -> OwnServer:
+    with Control(config.server.pidfile.parent / f"ovsdb-server.{pid}.ctl") as control:
+        status = unixctl_parse.sync_status(control.command("ovsdb-server/sync-status"), config.server.database)
+        return OwnServer(
+            pid,
+            words,
+            role=status.role,
+            source=control.command("ovsdb-server/get-active-ovsdb-server").strip() or None,
+            replicating=status.replicating,
+            line=status.line,
+            remotes=frozenset(control.command("ovsdb-server/list-remotes").split()),
+            version=unixctl_parse.version(control.command("version")),
+        )
+
+
+@contextmanager
+def database(config: Config, target: str = "") -> Iterator[Session]:
+    """Open a session with this switch's database, or with the same one at `target`; DriverError when that fails."""
+    target = target or f"unix:{config.server.socket}"
+    with Session(target, config.server.database, ANSWER_LIMIT) as session:
+        yield session
+
+
+def select(session: Session, table: str, *columns: str) -> list[dict[str, Any]]:
+    """Return these columns of all rows of a table; a backup answers too.  Raises DriverError."""
+    operation = {"op": "select", "table": table, "where": [], "columns": list(columns)}
+    rows: list[dict[str, Any]] = session.transact([operation])[0]["rows"]
+    return rows
+
+
+def option(words: tuple[str, ...], long: str, short: str = "") -> str | None:
+    """Return the value of an option on a command line (getopt_long(3)), None when it is not there."""
+    for number, word in enumerate(words[1:], 1):
+        if word.startswith(f"--{long}="):
+            return word.partition("=")[2]
+        if word == f"--{long}" or (short and word == f"-{short}"):
+            return words[number + 1] if number + 1 < len(words) else ""
+        if short and word.startswith(f"-{short}") and not word.startswith("--"):
+            return word[2:]
+    return None

@@ -1,0 +1,82 @@
+"""Check this switch's ovsdb-server: it runs, answers, is in the role that was ordered, and would start harmless."""
+
+from __future__ import annotations
+
+from ovsha.checks.look import Look
+from ovsha.checks.outcome import Outcome, critical, joined, ok, warning
+from ovsha.core.lineage import PARKED
+from ovsha.core.words import span
+
+_RESTART = "start it: systemctl restart openvswitch-vtep; its log is /var/log/openvswitch/ovsdb-server.log"
+_ROLES = {"active": "active", "backup": "backup"}
+
+
+def check(look: Look) -> Outcome:
+    """Return how the server is."""
+    server = look.server
+    if server.pid is None:
+        return critical(f"ovsdb-server does not run: {server.trouble}", _RESTART, pid=None)
+    if server.stopped:
+        do = f"let it go on: kill -CONT {server.pid}"
+        return critical(f"ovsdb-server (pid {server.pid}) is stopped by a signal or a tracer", do, pid=server.pid)
+    if server.trouble:
+        return _silent(look, server.pid)
+    assert server.role is not None or server.line
+    role = server.role.value if server.role else "unknown"
+    major, minor = server.version
+    text = f"ovsdb-server {major}.{minor} (pid {server.pid}) answers, role {role}"
+    fine = ok(f"{text}{_ordered(look)}{look.without_agent}", pid=server.pid, role=role, version=f"{major}.{minor}")
+    return joined([*_role(look, role), *_start(look)], fine)
+
+
+def _silent(look: Look, pid: int) -> Outcome:
+    """Tell a server that is busy, which a copy makes it for seconds, from one that hangs."""
+    life = look.own["life"] if look.own else ""
+    if life == "busy":
+        limit = span(look.config.server.stall_limit)
+        return warning(
+            f"ovsdb-server (pid {pid}) is busy and has not answered yet, as during a copy",
+            f"wait; beyond {limit} (server.stall_limit) the other side takes over",
+            pid=pid,
+        )
+    return critical(
+        f"ovsdb-server (pid {pid}) runs but does not answer: {look.server.trouble}",
+        "look at its log and at top; if it hangs, restart openvswitch-vtep",
+        pid=pid,
+    )
+
+
+def _ordered(look: Look) -> str:
+    wanted = _ROLES.get(look.own["state"]) if look.own else None
+    return ", as ordered" if wanted else ""
+
+
+def _role(look: Look, role: str) -> list[Outcome]:
+    wanted = _ROLES.get(look.own["state"]) if look.own else None
+    if wanted in (None, role):
+        return []
+    return [
+        critical(
+            f"ovsdb-server is {role}, but the agent has ordered {wanted}",
+            "the agent puts it right; if this stays, see ovsha status and the agent's log",
+        )
+    ]
+
+
+def _start(look: Look) -> list[Outcome]:
+    words = look.server.words
+    if any(word.startswith("--config-file") for word in words):
+        return [
+            critical(
+                "ovsdb-server was started with --config-file, under which it refuses the commands that change its role",
+                "start it without --config-file, with --sync-from and --remote options",
+            )
+        ]
+    if not any(word.startswith("--sync-from") for word in words):
+        return [
+            warning(
+                "ovsdb-server was started without --sync-from, so it is active and writable whenever it starts",
+                f"add --sync-from={PARKED} to its start (ovs-ctl-vtep)",
+            )
+        ]
+    return []

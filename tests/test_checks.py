@@ -1,0 +1,182 @@
+"""Laws of the checks: what each form of output means to an operator, and what is looked up without an agent."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from dataclasses import replace
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ovsha.checks import bfd, credentials, disk, mlag, mlag_detail, ovsdb, sockets, targets
+from ovsha.checks.outcome import Level, Outcome, joined, ok, warning, worst
+from ovsha.drivers.clag_parse import parse
+from ovsha.errors import DriverError
+
+FIXTURES = Path(__file__).parent / "fixtures"
+NOBODY: tuple[str, ...] = ()
+
+
+def judged(text: str) -> Outcome:
+    """Return what the check makes of one answer of clagctl."""
+    read = mlag_detail.from_json if text.lstrip().startswith("{") else mlag_detail.from_text
+    return mlag.judge(parse(text), read(text))
+
+
+MEANINGS = {
+    "clag/json-primary.json": (Level.OK, "peer alive; primary"),
+    "clag/json-secondary.json": (Level.OK, "peer alive; secondary"),
+    "clag/json-linklocal-backup-false.json": (Level.WARNING, "the backup IP is 'false', which is no address"),
+    "clag/json-peer-dead-keys-absent.json": (Level.CRITICAL, "the peer is not alive and the backup path is inactive"),
+    "clag/json-peer-dead-keys-empty.json": (Level.CRITICAL, "the peer is not alive and the backup path is inactive"),
+    "clag/text-primary.txt": (Level.OK, "peer alive; primary"),
+    "clag/text-secondary-vrf.txt": (Level.OK, "peer alive; secondary"),
+    "clag/text-peer-dead.txt": (Level.CRITICAL, "the peer is not alive and the backup path is inactive"),
+    "clag/text-no-backup-configured.txt": (Level.WARNING, "no backup IP is configured"),
+    "clag/text-without-backup-line.txt": (Level.WARNING, "no backup IP is configured"),
+    "clag/text-backup-false.txt": (Level.WARNING, "the backup IP is 'false', which is no address"),
+    "clag/clagd-down.txt": (Level.CRITICAL, "clagd does not run, or MLAG is not configured"),
+    "checks/clagctl-conflict.txt": (
+        Level.WARNING,
+        "1 interfaces have a conflict: bond2 (duplicate lacp - partner mac)",
+    ),
+    "checks/clagctl-collapsed.txt": (Level.CRITICAL, "bond2 (duplicate lacp - partner mac)"),
+}
+
+
+@pytest.mark.parametrize("name", MEANINGS)
+def test_each_answer_of_clagctl_has_a_meaning_and_what_is_not_well_a_remedy(name: str) -> None:
+    level, words = MEANINGS[name]
+    found = judged((FIXTURES / name).read_text())
+    assert found.level is level
+    assert words in found.text
+    assert bool(found.do) == (level is not Level.OK)
+
+
+def test_the_text_form_tells_priorities_addresses_and_each_interface() -> None:
+    detail = mlag_detail.from_text((FIXTURES / "checks/clagctl-conflict.txt").read_text())
+    assert (detail.priority, detail.peer_priority, detail.ident) == (1000, 32768, "44:38:39:00:00:09")
+    assert (detail.peer_interface, detail.peer_address) == ("peerlink.4094", "169.254.0.10")
+    assert (detail.backup, detail.anycast, detail.system_mac) == ("192.168.100.2", "10.9.9.9", "44:38:39:ff:40:01")
+    names = {each.name: (each.peer, each.conflict, each.down) for each in detail.interfaces}
+    assert names == {
+        "bond1": ("bond1", "", ""),
+        "bond2": ("bond2", "duplicate lacp - partner mac", ""),
+        "bond3": ("", "", ""),
+        "vxln100": ("", "", "vxlan-single"),
+    }
+
+
+def test_a_peer_link_that_is_cut_is_told_from_a_peer_that_is_gone() -> None:
+    text = (FIXTURES / "clag/text-peer-dead.txt").read_text()
+    assert "the peer link is cut" in judged(text.replace("(inactive)", "(active)")).text
+
+
+@given(st.text())
+def test_no_output_of_clagctl_is_too_odd_to_be_told(text: str) -> None:
+    assert judged(text).level in (Level.UNKNOWN, Level.CRITICAL, Level.WARNING)
+    assert mlag_detail.from_json(text).priority is None or text.strip()
+
+
+def test_a_bfd_session_that_is_down_is_a_warning_by_name() -> None:
+    up, down = bfd.parse((FIXTURES / "checks/ptmctl.txt").read_text())
+    assert (up.peer, up.state) == ("10.7.0.4", "Up")
+    assert (down.port, down.peer, down.state, down.diagnosis) == ("vxln0", "10.7.0.3", "Down", "Neighbor-signaled")
+
+
+def test_no_bfd_session_is_none_and_no_table_at_all_is_an_error() -> None:
+    titles = "".join((FIXTURES / "checks/ptmctl.txt").read_text().splitlines(keepends=True)[:4])
+    assert bfd.parse(titles) == []
+    with pytest.raises(ValueError, match="Unable to connect"):
+        bfd.parse("Unable to connect to ptmd\n")
+
+
+@pytest.mark.parametrize(
+    ("target", "end"),
+    [
+        ("ssl:10.0.0.1:6632", ("10.0.0.1", 6632)),
+        ("tcp:10.0.0.1", ("10.0.0.1", 6640)),
+        ("ssl:[fd00::1]:6640", ("fd00::1", 6640)),
+        ("ssl:[fd00::1]", ("fd00::1", 6640)),
+        ("ptcp:6640:10.0.0.1", (None, 6640)),
+        ("ssl:nsx.example:6640", (None, 6640)),
+    ],
+)
+def test_a_manager_target_is_an_address_and_a_port(target: str, end: tuple[str | None, int]) -> None:
+    address, port = targets.end(target)
+    assert (None if address is None else str(address), port) == end
+
+
+def test_an_option_is_found_in_each_form_of_a_command_line() -> None:
+    words = ("ovsdb-server", "--private-key=/k", "-c", "/c", "--sync-from", "tcp:192.0.2.254:9999", "-C/ca", "conf.db")
+    assert ovsdb.option(words, "private-key", "p") == "/k"
+    assert ovsdb.option(words, "certificate", "c") == "/c"
+    assert ovsdb.option(words, "sync-from") == "tcp:192.0.2.254:9999"
+    assert ovsdb.option(words, "ca-cert", "C") == "/ca"
+    assert ovsdb.option(words, "bootstrap-ca-cert") is None
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
+def test_the_connections_of_a_process_are_its_own_and_established(family: socket.AddressFamily) -> None:
+    here = "127.0.0.1" if family is socket.AF_INET else "::1"
+    with socket.create_server((here, 0), family=family) as server:
+        port = server.getsockname()[1]
+        assert [each for each in sockets.of(os.getpid()) if port in (each.local_port, each.remote_port)] == []
+        with socket.create_connection((here, port)):
+            ends = {(each.local_port, each.remote_port) for each in sockets.of(os.getpid()) if each.remote_port == port}
+            (outgoing,) = ends
+            assert outgoing[1] == port
+            assert ip_address(here) in {each.remote for each in sockets.of(os.getpid()) if each.remote_port == port}
+
+
+def test_a_process_that_is_gone_has_no_connections_but_an_error() -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    with pytest.raises(DriverError, match=f"process {child.pid}"):
+        sockets.of(child.pid)
+
+
+def made(directory: Path, name: str, days: int) -> tuple[Path, Path]:
+    """Have openssl make a key and a certificate for so many days."""
+    key, certificate = directory / f"{name}-privkey.pem", directory / f"{name}-cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-days", str(days)]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return key, certificate
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here")
+def test_a_key_matches_its_own_certificate_and_no_other(tmp_path: Path) -> None:
+    key, certificate = made(tmp_path, "sw1", 10)
+    other, _ = made(tmp_path, "sw2", 10)
+    read = credentials.read(certificate)
+    assert credentials.public_half(key) == read.public != credentials.public_half(other)
+    assert len(read.fingerprint) == 64
+    assert read.ends - read.begins == 10 * 86400
+    with pytest.raises(DriverError, match=r"sw1-privkey\.pem: is not a certificate"):
+        credentials.read(key)
+    with pytest.raises(DriverError, match=r"sw1-cert\.pem: is not a private key"):
+        credentials.public_half(certificate)
+
+
+def test_a_disk_without_room_is_told_once_for_all_that_is_on_it(tmp_path: Path) -> None:
+    told: dict[int, str] = {}
+    (found,) = disk.look_at("the database", tmp_path, 1 << 60, told)
+    assert (found.level, disk.look_at("the snapshots", tmp_path / "later", 1 << 60, told)) == (Level.CRITICAL, [])
+
+
+def test_what_is_broken_is_worse_than_what_is_not_known() -> None:
+    assert worst([Level.OK, Level.UNKNOWN, Level.CRITICAL, Level.WARNING]) is Level.CRITICAL
+    assert worst([Level.OK, Level.UNKNOWN]) is Level.UNKNOWN
+    assert worst([]) is Level.OK
+
+
+def test_several_findings_are_one_line_with_the_gravest_first_and_each_remedy_once() -> None:
+    low, high = warning("b is odd", "mend it"), replace(warning("a is gone", "mend it"), level=Level.CRITICAL)
+    assert joined([low, high], ok("fine")) == Outcome(Level.CRITICAL, "a is gone; b is odd", "mend it")
+    assert joined([], ok("fine")) == ok("fine")
