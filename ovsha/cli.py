@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from ovsha import __version__, client
 from ovsha import config as configuration
-from ovsha.commands import check, forensics, ledger, peer, resolve, verify
+from ovsha.commands import check, forensics, history, ledger, peer, resolve, verify
 from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, find, group, question, show
 from ovsha.core import status_text, sync_text
 from ovsha.core.status import SCHEMA, sync_status
@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add(commands)
     resolve.add(commands)
     forensics.add(commands)
+    history.add(commands)
     peer.add(commands)
     ledger.add(commands)
     verify.add(commands)

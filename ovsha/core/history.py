@@ -1,0 +1,161 @@
+"""Tell from recorded events what happened to a side: each move with its reason, who wanted it, and what it cost.
+
+`rows` gives JSON values, the oldest first; `ovsha.core.history_text` prints them.  Times are
+seconds since 1970 by the clock of the side that recorded them, spans are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+SCHEMA = 1
+
+_OF_NOTE = ("fault", "needs-decision")
+_TOGETHER = 0.5
+_WHY = {
+    "restore": "the original primary gets the service back: its copy was in sync for restore.delay",
+    "switchover": "an operator ordered it",
+    "link-cut": "the peer link is cut, and clagd's primary takes the service",
+    "start": "nobody served, and this side came first",
+    "resolve": "an operator decided whose data is kept",
+}
+"""Why a service is handed over, by the kind of the handover."""
+
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What exists only in the data of `term`, which were overwritten when the other side went on in `peer_term`.
+
+    `state`: open, replayed, dismissed, or what else is to be said of it.  `exact` as in the ledger.
+    """
+
+    id: str
+    term: int
+    peer_term: int
+    rows: int
+    state: str
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What the side that lost a service knows of it: its events and its ledgers; None: it cannot be asked."""
+
+    events: Sequence[Event]
+    ledgers: Sequence[Ledger]
+
+
+Ask = Callable[[str], Witness | None]
+"""Gives what a node knows."""
+
+
+def chosen(events: Sequence[Event], everything: bool) -> list[Event]:
+    """Return the events that are worth a row; `everything`: also changes between init and backup."""
+    given = [_began(event) for event in events if event["kind"] == "service" and event.get("side") == "given"]
+    return [event for event in events if everything or (_is_of_note(event) and not _told_by_a_move(event, given))]
+
+
+def rows(events: Sequence[Event], ask: Ask) -> list[dict[str, Any]]:
+    """Return a row for each event, in the order in which what they tell began; an alarm and its end are one row."""
+    found: list[dict[str, Any]] = []
+    standing: dict[object, dict[str, Any]] = {}
+    for event in events:
+        row = _row(event, ask)
+        if row["kind"] == "alarm":
+            began = standing.pop(row.get("problem"), None)
+            if row.get("over") and began is not None:
+                began["ended"] = row["at"]
+                continue
+            standing[row.get("problem")] = row
+        found.append(row)
+    return sorted(found, key=lambda row: float(row["at"]))
+
+
+def _began(event: Event) -> float:
+    return float(event["at"]) - float(event.get("age") or 0.0)
+
+
+def _told_by_a_move(event: Event, given: Sequence[float]) -> bool:
+    """Tell whether this change of state is how a service was lost, of which its move tells more."""
+    away = event["kind"] == "move" and event.get("from") == "active"
+    return away and any(abs(began - float(event["at"])) < _TOGETHER for began in given)
+
+
+def _is_of_note(event: Event) -> bool:
+    """Tell whether an event is worth a row; each arrival at active is told by the move of the service."""
+    if event["kind"] != "move":
+        return True
+    if event.get("from") == "active":
+        return event.get("to") in _OF_NOTE
+    return event.get("to") in _OF_NOTE or event.get("from") == "needs-decision"
+
+
+def _row(event: Event, ask: Ask) -> dict[str, Any]:
+    row = {"at": float(event["at"]), "kind": event["kind"], "text": event["text"], "run": event.get("run")}
+    row["turn"] = event.get("turn")
+    if event["kind"] == "service":
+        return {**row, **_service(event, ask)}
+    if event["kind"] == "move":
+        return {**row, "kind": "state", **{key: event.get(key) for key in ("from", "to", "reason", "rule", "term")}}
+    known = {key: value for key, value in event.items() if key not in (*row, "schema")}
+    return {**row, **known}
+
+
+def _service(event: Event, ask: Ask) -> dict[str, Any]:
+    kept = (
+        "move", "from", "to", "side", "term", "rule", "planned", "sign", "serving", "controller", "failed", "phases",
+    )  # fmt: skip
+    return {
+        **{key: event.get(key) for key in kept},
+        "at": _began(event),
+        "kind": "move",
+        "reason": _WHY.get(str(event.get("move")), event.get("reason")),
+        "operator": bool(event.get("operator")),
+        "operator_reason": event.get("said") or None,
+        "at_risk": _at_risk(event, ask),
+    }
+
+
+def _at_risk(event: Event, ask: Ask) -> dict[str, Any]:
+    """Return how many acknowledged writes the move may have lost, None for not known, and what is to be said of it."""
+    if event.get("planned"):
+        return _risk(0, "none, planned: the last write had arrived before the other side opened")
+    loser, winner = event.get("from"), event.get("to")
+    if loser is None or loser == winner:
+        return _risk(0, "none, the same data are served" if loser else "none, nobody had served")
+    if event.get("failed"):
+        return _risk(None, "not known, the move was not completed")
+    witness = ask(str(loser))
+    if witness is None:
+        return _risk(None, f"not known until {loser} is back and compared; its agent does not answer")
+    ledger = next((each for each in witness.ledgers if each.peer_term == event.get("term")), None)
+    if ledger is not None:
+        return _of_ledger(ledger, str(loser))
+    if _has_followed(witness.events, event):
+        return _risk(0, f"none, {loser} had nothing that {winner} lacked")
+    return _risk(None, f"not known until {loser} has been compared with {winner}")
+
+
+def _of_ledger(ledger: Ledger, loser: str) -> dict[str, Any]:
+    if not ledger.rows:
+        return _risk(None, f"ledger {ledger.id} on {loser} {ledger.state}", ledger.id)
+    rows = "1 row" if ledger.rows == 1 else f"{ledger.rows} rows"
+    doubt = "" if ledger.exact else ", not exact"
+    return _risk(ledger.rows, f"{rows}, in ledger {ledger.id} on {loser} ({ledger.state}{doubt})", ledger.id)
+
+
+def _risk(count: int | None, text: str, ledger: str | None = None) -> dict[str, Any]:
+    return {"rows": count, "ledger": ledger, "text": text}
+
+
+def _has_followed(events: Sequence[Event], move: Event) -> bool:
+    """Tell whether the side has become a backup since, before which its data were compared."""
+    return any(
+        each["kind"] == "move" and each.get("to") == "backup" and each.get("term", 0) >= move.get("term", 0)
+        for each in events
+        if float(each["at"]) > _began(move)
+    )
