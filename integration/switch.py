@@ -64,8 +64,9 @@ class Switch:
         """What stands before the agent's command line from its next start on, such as setpriv(1)."""
         self.server_plain = False
         """Whether its server is started without a source from its next start on, and so active and writable at once."""
+        self.credentials = credentials
+        """What its server is given for TLS from its next start on, None for nothing."""
         self._network = network
-        self._credentials = credentials
         self._clag = (clag_timers, clag_priority, backup_path)
         self._off: LossOfPower | None = None
         self._had: tuple[Service, ...] = ()
@@ -229,7 +230,7 @@ class Switch:
         return directories | {"OVS_LOGDIR": str(self.directory), "PYTHONPATH": f"{HERE.parent}:{HERE}"}
 
     def _server_command(self) -> Sequence[str]:
-        options: Sequence[str] = () if self._credentials is None else self._credentials.options()
+        options: Sequence[str] = () if self.credentials is None else self.credentials.options()
         return (
             "ovsdb-server",
             "--no-chdir",

@@ -14,10 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ovsha import config
 from ovsha.checks import bfd, credentials, disk, mlag, mlag_detail, ovsdb, sockets, targets
+from ovsha.checks.look import Look
 from ovsha.checks.outcome import Level, Outcome, joined, ok, warning, worst
 from ovsha.drivers.clag_parse import parse
 from ovsha.errors import DriverError
+from small_agent import CONFIG
 
 FIXTURES = Path(__file__).parent / "fixtures"
 NOBODY: tuple[str, ...] = ()
@@ -180,3 +183,18 @@ def test_several_findings_are_one_line_with_the_gravest_first_and_each_remedy_on
     low, high = warning("b is odd", "mend it"), replace(warning("a is gone", "mend it"), level=Level.CRITICAL)
     assert joined([low, high], ok("fine")) == Outcome(Level.CRITICAL, "a is gone; b is odd", "mend it")
     assert joined([], ok("fine")) == ok("fine")
+
+
+def test_the_bfd_sessions_are_asked_of_ptmctl_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Look(config.parse(CONFIG.format(directory=tmp_path, timeout=5.0), "ovsha.yaml"), None, "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert bfd.check(look) == ok("ptmctl is not installed, so no BFD session is looked at")
+    program = tmp_path / "ptmctl"
+    program.write_text(f'#!/bin/sh\nwhile read -r line; do echo "$line"; done < {FIXTURES / "checks/ptmctl.txt"}\n')
+    program.chmod(0o755)
+    found = bfd.check(look)
+    assert (found.level, found.facts) == (Level.WARNING, {"sessions": 2})
+    assert "1 of 2 BFD sessions are not up: 10.7.0.3 on vxln0 is Down (Neighbor-signaled)" in found.text
+    assert "restart openvswitch-vtep" in found.do
