@@ -8,6 +8,7 @@ for a reader or for a hook, and nothing here ends the agent.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +33,7 @@ SCHEMA = 1
 """Of the JSON object that hooks get; it changes when a key gets another meaning."""
 
 _PUBLISH_EVERY = 0.5
+_GIVE_WAY = 0.001
 
 
 class Told:
@@ -87,6 +89,8 @@ class Told:
         if config.metrics.enabled:
             urls = Urls(self.board, time.monotonic, Front(config.state_directory) if config.metrics.page else None)
             self._web = Web(config.metrics.address, config.metrics.port, urls.answer)
+            # A serving thread that is at work lets go of Python's lock within a millisecond when the loop wants it.
+            sys.setswitchinterval(_GIVE_WAY)
             self._web.start()
 
     def _publish(self, agent: Agent, view: View, decision: Decision) -> None:

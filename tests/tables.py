@@ -1,6 +1,6 @@
-"""Print the tables of the README from the code, and put them where its markers are.
+"""Make the tables of README.rst and docs/monitoring.rst from the code, and put them where their markers are.
 
-Run `python3 tests/tables.py` to rewrite README.rst; tests/test_readme.py holds that nothing would change.
+Run `python3 tests/tables.py` to rewrite them; tests/test_readme.py holds that nothing would change.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from ovsha.core.election import RULES  # noqa: E402
+from ovsha.core.metrics import METRICS  # noqa: E402
 from ovsha.core.transition import PLANS  # noqa: E402
 from ovsha.core.verdict import CRITERIA  # noqa: E402
 
 README = ROOT / "README.rst"
+MONITORING = ROOT / "docs" / "monitoring.rst"
 MARKED = re.compile(r"(\.\. begin (\w+), made by tests/tables\.py\n\n).*?(\n\.\. end \2\n)", re.DOTALL)
 
 
@@ -36,8 +38,10 @@ def tables() -> dict[str, str]:
         for goal, plan in PLANS.items()
         for number, row in enumerate(plan, 1)
     ]
+    metrics = [(f"``{row.name}``", row.doc) for row in METRICS]
     verdict = [(str(number), criterion.why) for number, criterion in enumerate(CRITERIA, 1)]
     return {
+        "metrics": table(("metric", "what it is"), metrics),
         "rules": table(("rule", "goal", "because"), rules),
         "plans": table(("goal", "step", "what is done"), plans),
         "verdict": table(("order", "the side goes on of which it is true that"), verdict),
@@ -45,7 +49,7 @@ def tables() -> dict[str, str]:
 
 
 def rewritten(text: str) -> str:
-    """Return the README's text with the tables that the code has now."""
+    """Return the text of a file with the tables that the code has now."""
     made = tables()
     return MARKED.sub(lambda found: found[1] + made[found[2]] + found[3], text)
 
@@ -55,4 +59,5 @@ def _line(cells: tuple[str, ...], widths: list[int]) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(rewritten(README.read_text()))
+    for path in (README, MONITORING):
+        path.write_text(rewritten(path.read_text()))

@@ -10,11 +10,13 @@ import tables
 from ovsha import config
 
 TEXT = tables.README.read_text()
+MONITORING = tables.MONITORING.read_text()
 
 
-def test_tables_of_the_readme_are_those_of_the_code() -> None:
-    assert {found[2] for found in tables.MARKED.finditer(TEXT)} == set(tables.tables())
+def test_tables_are_those_of_the_code() -> None:
+    assert {found[2] for found in tables.MARKED.finditer(TEXT + MONITORING)} == set(tables.tables())
     assert tables.rewritten(TEXT) == TEXT
+    assert tables.rewritten(MONITORING) == MONITORING, "run python3 tests/tables.py"
 
 
 def test_configuration_in_the_readme_is_valid() -> None:

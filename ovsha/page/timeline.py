@@ -77,6 +77,8 @@ def timeline(events: Sequence[Event], node: str, state: str, now: float) -> Mark
 def _entry(event: Event, node: str, now: float) -> Markup:
     what, why = _words(event)
     style = _KINDS.get(event["kind"], "quiet")
+    if event.get("level") == "degraded":
+        style = "order"
     if event.get("over"):
         style = "cleared"
     if event["kind"] == "service":
