@@ -151,4 +151,4 @@ def test_what_a_client_deletes_is_gone_on_both_sides_at_once(lab: MakeLab) -> No
     assert pair.seeded <= pair.sw2.rows()
     rpc.transact(pair.sw1.socket, {"op": "delete", "table": "Ucast_Macs_Remote", "where": []})
     pair.wait_until(lambda: not pair.sw2.rows(), LIMIT, "they are gone on sw2 as well")
-    assert status(pair.sw2)["in_sync"]
+    pair.wait_until(lambda: status(pair.sw2)["in_sync"], LIMIT, "and that is in sync")

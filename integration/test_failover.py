@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from lab import Lab
@@ -107,11 +109,13 @@ def test_the_active_side_serves_on_when_the_backup_loses_its_power_and_returns(l
 def test_a_copy_follows_the_new_server_when_the_old_one_lost_its_power_while_the_backup_slept(lab: MakeLab) -> None:
     pair = begin(lab)
     pair.sw2.power_off("cut")
+    asleep = time.monotonic()
     pair.sw1.agent.kill()
     pair.sw1.power_off("kill")  # the words by which its sessions would have ended reach nobody
     pair.sw1.power_on()
     pair.wait_until(lambda: pair.sw1.role() is not None, LIMIT, "the server of sw1 is there again")
     said = len(log(pair.sw2))
+    pair.wait_until(lambda: time.monotonic() - asleep > 1.0, LIMIT, "sw2 has slept for longer than the dead interval")
     pair.sw2.power_on()
     # It listens first, and its own session to the new server is made anew meanwhile.
     await_word(pair, pair.sw2, "the peer's agent is silent, but its switch is not dead", since=said)

@@ -14,7 +14,7 @@ from story import (
 )
 
 ROWS = 100_000
-PATIENT = 90.0
+PATIENT = 180.0
 
 
 def test_a_hundred_thousand_rows_are_copied_taken_over_and_given_back_and_nobody_is_taken_for_dead(
