@@ -15,10 +15,9 @@ from typing import NoReturn
 
 from ovsha import __version__, client
 from ovsha import config as configuration
-from ovsha.commands import check, forensics, history, ledger, peer, resolve, verify
-from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, find, group, question, show
-from ovsha.core import status_text, sync_text
-from ovsha.core.status import SCHEMA, sync_status
+from ovsha.commands import check, forensics, history, ledger, peer, resolve, status, verify
+from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, find, group, question
+from ovsha.core.status import SCHEMA
 from ovsha.errors import ConfigError, DriverError, UsageError
 
 _MARGIN = 5.0
@@ -36,10 +35,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; SystemExit for --help, --version and wrong usage."""
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        status = run(options)
+        code = run(options)
         sys.stdout.flush()
     except (ConfigError, UsageError) as error:
         return _fail(str(error), 2)
@@ -54,18 +53,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Standard output is the one thing left that can fail: a full disk behind a redirection.
         _forget_stdout()
         return _fail(f"standard output: {error.strerror}", 1)
-    return status
+    return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="ovsha", allow_abbrev=False, description="Keep the OVSDB servers of an MLAG pair available.")
-    parser.add_argument("--version", action="version", version=f"ovsha {__version__}")
-    add_common(parser, DEFAULT_CONFIG, None)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+def parser() -> argparse.ArgumentParser:
+    """Return the whole command line, which the man page and the completions are made of too."""
+    made = _Parser(prog="ovsha", allow_abbrev=False, description="Keep the OVSDB servers of an MLAG pair available.")
+    made.add_argument("--version", action="version", version=f"ovsha {__version__}")
+    add_common(made, DEFAULT_CONFIG, None)
+    commands = made.add_subparsers(metavar="COMMAND", required=True)
     agent = command(commands, "agent", _agent, "run the agent of this switch")
     add_config(agent, argparse.SUPPRESS)
-    question(commands, "sync-status", _sync_status, "show whether both sides are in sync; exit status 0 if they are")
-    question(commands, "status", _status, "show all that the agent knows; exit status 0 if nothing is wrong")
+    status.add(commands)
     move = question(commands, "switchover", _switchover, "move the service to the other side, losing nothing")
     move.add_argument("--to", metavar="NODE", default="", help="to this side; default: the one that does not serve")
     check.add(commands)
@@ -78,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     actions = group(commands, "config", "look at a configuration file")
     valid = command(actions, "check", _config_check, "say whether a configuration file can be used")
     valid.add_argument("file", metavar="FILE", type=Path, nargs="?", default=DEFAULT_CONFIG)
-    return parser
+    return made
 
 
 def _agent(options: argparse.Namespace) -> int:
@@ -100,18 +99,6 @@ def _config_check(options: argparse.Namespace) -> int:
         print(f"ovsha: warning: {warning}", file=sys.stderr)
     print(f"{options.file}: is valid")
     return 0
-
-
-def _sync_status(options: argparse.Namespace) -> int:
-    document = client.ask_json(find(options), "status", "json", schema=SCHEMA)
-    show(options, sync_status(document), sync_text.sync_text)
-    return 0 if document["in_sync"] else 1
-
-
-def _status(options: argparse.Namespace) -> int:
-    document = client.ask_json(find(options), "status", "json", schema=SCHEMA)
-    show(options, document, status_text.status_text)
-    return 0 if document["healthy"] else 1
 
 
 def _switchover(options: argparse.Namespace) -> int:

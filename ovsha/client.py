@@ -35,6 +35,10 @@ class NotRunning(DriverError):
     """No agent listens there, perhaps only while it is restarted."""
 
 
+class Hangs(DriverError):
+    """An agent listens there and does not answer."""
+
+
 def in_directory(directory: Path) -> Find:
     """Return what finds the socket of the agent whose pidfile is in `directory`."""
 
@@ -87,7 +91,7 @@ def _connect(path: Path, limit: float) -> Connection:
     if error in _GONE:
         raise NotRunning(f"no agent answers at {path}: {os.strerror(error)}; start ovsha")
     if error in (errno.EAGAIN, errno.ETIMEDOUT):
-        raise DriverError(_hangs(path, limit))
+        raise Hangs(_hangs(path, limit))
     if error:
         hint = "; run this as root" if error in (errno.EACCES, errno.EPERM) else ""
         raise DriverError(f"the agent cannot be asked at {path}: {os.strerror(error)}{hint}")
@@ -111,7 +115,7 @@ def _transact(connection: Connection, command: str, args: list[str], limit: floa
             break
         left = deadline - time.monotonic()
         if left <= 0:
-            raise DriverError(_hangs(where, limit))
+            raise Hangs(_hangs(where, limit))
         error = 0
         poller = Poller()
         connection.wait(poller)

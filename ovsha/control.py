@@ -119,7 +119,8 @@ class Control:
         for name in self._commands:
             ovs.unixctl.commands.pop(name, None)
 
-    def _document(self) -> dict[str, Any] | None:
+    def document(self) -> dict[str, Any] | None:
+        """Return what `status json` answers, None before the agent's first turn."""
         view, decision = self._agent.view, self._agent.decision
         if view is None or decision is None:
             return None
@@ -138,7 +139,7 @@ class Control:
         part: Callable[[dict[str, Any]], dict[str, Any]],
         text: Callable[[dict[str, Any]], str],
     ) -> None:
-        document = self._document()
+        document = self.document()
         if document is None:
             conn.reply_error(_EARLY)
         elif not _is_form(argv):

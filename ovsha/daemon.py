@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ovs.poller import POLLIN
 
-from ovsha import __version__, journald, logtail
+from ovsha import __version__, alone, journald, logtail
 from ovsha import config as configuration
 from ovsha.agent import Agent
 from ovsha.config import Config
@@ -79,6 +79,7 @@ def run(path: Path) -> int:
     pidfile = _claim(config)
     agent = Agent(config, time.monotonic)
     control = Control(agent, config)
+    agent.switch.exchange.methods["status"] = alone.answer(control.document)
     told = Told()
     # What has been loaded lives as long as the agent: the collector need not walk it ever again.
     gc.freeze()
@@ -128,6 +129,7 @@ def _reload(path: Path, agent: Agent, control: Control) -> Agent:
     fresh = Agent(config, time.monotonic)
     fresh.recorder.event("start", f"configuration read anew from {path}", version=__version__, reload=True)
     control.serve(fresh)
+    fresh.switch.exchange.methods["status"] = alone.answer(control.document)
     return fresh
 
 

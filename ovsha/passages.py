@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ovs.poller import Poller
 
 from ovsha.core.facts import View
+from ovsha.core.outside import ServiceMove
 from ovsha.core.passage import Passage, Passages
 from ovsha.core.side import Decision
 from ovsha.core.transition import Step
@@ -30,6 +31,7 @@ class Meter:
         self._switch, self._recorder, self._clock = switch, recorder, clock
         self._passages = Passages()
         self._since: float | None = None
+        self._last: tuple[float, Passage] | None = None
         self._look_at = 0.0
         orders.ended = self._stepped
         switch.vip_added = lambda: self._passages.vip_added(clock())
@@ -47,6 +49,13 @@ class Meter:
         """Wake the loop to look for the controller, often at first."""
         if self._passages.awaits_controller:
             poller.timer_wait(max(0, int((self._look_at - now) * 1000) + 1))
+
+    def last(self, now: float) -> ServiceMove | None:
+        """Return the last move that came to its end, None when this agent has seen none."""
+        if self._last is None:
+            return None
+        began, seen = self._last
+        return ServiceMove(now - began, seen.kind, seen.source, seen.target, seen.reason, seen.said)
 
     def close(self) -> None:
         """Record what is under way."""
@@ -70,3 +79,5 @@ class Meter:
 
     def _record(self, passage: Passage) -> None:
         self._recorder.event("service", passage.text, **passage.facts)
+        if not passage.failed:
+            self._last = (self._clock() - passage.age, passage)

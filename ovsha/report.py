@@ -35,6 +35,7 @@ def outside(agent: Agent, now: float) -> Outside:
             **agent.recorder.counters,
         },
         moved=None if agent.moved is None else Moved(now - agent.moved[0], agent.moved[1]),
+        service=agent.meter.last(now),
         under_way=orders.under_way.value if orders.under_way else "",
         # An error of a step that is no longer wanted is history.
         failing={each.value: error for each, error in orders.failing.items() if each is step},

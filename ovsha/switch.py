@@ -78,6 +78,19 @@ def _remote(method: str, address: str, port: int) -> str:
     return f"{method}:{port}:{host}" if method.startswith("p") else f"{method}:{host}:{port}"
 
 
+def local_server(config: Config) -> LocalServer:
+    """Return what drives the ovsdb-server of this switch."""
+    return LocalServer(
+        config.server.pidfile,
+        config.server.socket,
+        config.server.database,
+        _remote("ptcp", str(config.vip.address), config.vip.port),
+        patience=config.heartbeat.dead_interval,
+        hang_interval=config.server.hang_interval,
+        stall_limit=config.server.stall_limit,
+    )
+
+
 class Switch:
     """The drivers of this switch.  Raises DriverError when the kernel or the state directory refuses."""
 
@@ -86,15 +99,7 @@ class Switch:
         self.settings = settings(config)
         own, peer = config.nodes[config.node], config.nodes[config.peer]
         self.vip_address, self.own_address = str(config.vip.address), str(own.peer_link)
-        self.server = LocalServer(
-            config.server.pidfile,
-            config.server.socket,
-            config.server.database,
-            _remote("ptcp", self.vip_address, config.vip.port),
-            patience=config.heartbeat.dead_interval,
-            hang_interval=config.server.hang_interval,
-            stall_limit=config.server.stall_limit,
-        )
+        self.server = local_server(config)
         silence = max(2.0, 5 * config.heartbeat.dead_interval)
         self.source = PeerSource(self.settings.source, config.server.database, silence)
         self.vip = VipDriver(self.vip_address, config.vip.interface, config.peer_link.interface)

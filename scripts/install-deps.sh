@@ -29,6 +29,7 @@ packages='
     python3-pytest
     python3-pytest-xdist
     python3-rich
+    python3-rich
     python3-scapy
     python3-tenacity
     python3-venv

@@ -137,26 +137,43 @@ def test_a_refused_switchover_is_one_line(agent: Any) -> None:
     assert told(here("switchover", "--to", "sw3")) == (1, "ovsha: node sw3 is not of this pair: it has sw2 and sw1")
 
 
-def test_an_agent_that_does_not_run_is_one_line(file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["status", "sync-status"])
+def test_where_no_agent_runs_it_is_said_first_and_last_and_what_can_be_seen_between(
+    command: str, file: Path, tmp_path: Path
+) -> None:
+    result = ovsha(command, "--config", file)
+    assert (result.returncode, result.stderr) == (1, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == lines[-2] == "BROKEN: no agent runs on sw2, so it neither takes over nor gives way"
+    assert f"agent: no agent runs here: {tmp_path}/ovsha.pid does not exist" in lines
+    assert lines[lines.index("sw2: this side, as it is now") + 2 :][:2] == ["state: unknown", "ovsdb-server: down"]
+    assert "also BROKEN: ovsdb-server on sw2 is not running" in lines
+    document = json.loads(ovsha(command, "--config", file, "--json").stdout)
+    assert (document["schema"], document["agent"], document["in_sync"], document["healthy"]) == (1, "down", None, False)
+    assert document["sides"]["sw2"]["life"] == "down"
+
+
+def test_a_command_that_needs_the_agent_is_one_line_without_it(file: Path, tmp_path: Path) -> None:
     expected = f"ovsha: no agent runs here: {tmp_path}/ovsha.pid does not exist; start ovsha"
-    assert told(ovsha("sync-status", "--config", file)) == (1, expected)
+    assert told(ovsha("counters", "--config", file)) == (1, expected)
 
 
-def test_an_agent_that_died_is_one_line(file: Path, tmp_path: Path) -> None:
+def test_an_agent_that_died_is_told_with_the_place_that_was_tried(file: Path, tmp_path: Path) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
     (tmp_path / "ovsha.pid").write_text(f"{dead.pid}\n")
     path = tmp_path / f"ovsha.{dead.pid}.ctl"
-    assert told(ovsha("status", "--config", file)) == (
-        1,
-        f"ovsha: no agent answers at {path}: No such file or directory; start ovsha",
-    )
+    shown = ovsha("status", "--config", file).stdout
+    assert f"\nagent: no agent answers at {path}: No such file or directory\n" in shown
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(path))
-    assert told(ovsha("status", "--config", file)) == (
-        1,
-        f"ovsha: no agent answers at {path}: Connection refused; start ovsha",
-    )
+    expected = f"ovsha: no agent answers at {path}: Connection refused; start ovsha"
+    assert told(ovsha("status", "--target", path)) == (1, expected)
+
+
+def test_the_peers_agent_that_cannot_be_asked_is_one_line(file: Path, tmp_path: Path) -> None:
+    status, line = told(ovsha("status", "--peer", "--config", file))
+    assert (status, line.startswith("ovsha: /etc/ovsha/pair.key: the pair key cannot be read: ")) == (2, True)
 
 
 def test_a_pidfile_without_a_pid_is_one_line(file: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from ovsha.core import heartbeat, metrics
 from ovsha.core.collisions import Collision, Kind
 from ovsha.core.facts import Ask, Grant, MlagRole, Presence
 from ovsha.core.facts import Kind as Wish
+from ovsha.core.outside import Divergence, ServiceMove
 
 GRANTED = replace(
     SERVING, record=replace(SERVING.record, grant=Grant("sw2-boot-0", Wish.RESTORE, (7, 40), drained=True))
@@ -24,6 +25,8 @@ EVERYTHING = document(
         OUTSIDE,
         collisions=(Collision(Kind.VIP, "00:16:3e:00:00:01", "peerlink.4094", "", 61.5, 2.25, 3),),
         collisions_missed=4,
+        service=ServiceMove(3.5, "failover", "sw1", "sw2", "because"),
+        divergences=(Divergence("20261121T072714Z", 3, True, "s"),),
         failing={"stamp the term into the database": "no"},
         counters={"moves": 1, "incidents": 0, "gaps": 2, "decisions": 9, "forged": 5, "exchange_asked": 6,
                   "exchange_slow": 7, "newly_invented": 8},

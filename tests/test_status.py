@@ -36,7 +36,7 @@ from ovsha.core.facts import (
     View,
 )
 from ovsha.core.lineage import PARKED, WITHOUT
-from ovsha.core.outside import Divergence, Manager, PathReport
+from ovsha.core.outside import Divergence, Manager, PathReport, ServiceMove
 from ovsha.core.path import Path, PathState
 from ovsha.core.words import ago, span, yes
 
@@ -168,7 +168,7 @@ agent up for      -                            2 h 5 min
 path peer-link    up, heard 0.050 s ago, round trip 0.4 ms
 path backup-path  up, heard 0.050 s ago, round trip 0.4 ms
 session to peer   tcp:169.254.0.9:9999: alive
-clagd             secondary; peer primary, alive; backup path active, asked 2.10 s ago
+clagd             secondary; peer primary, alive; backup path active
 VIP               169.254.0.11 port 9998 on peerlink.4094
 controller        ssl:10.0.0.1:6632
 
@@ -213,7 +213,26 @@ def test_a_lost_peer_keeps_its_column_under_the_age_of_what_it_says() -> None:
     assert text.startswith("BROKEN: sw1 is silent on every path for 12 s\n  do: ")
     assert "\n                  sw1, LOST: as it was 12 s ago  sw2, this side\n" in text
     assert "\noperational       backup                         active\n" in text
-    assert "\nrestore           to sw1, by itself\n" in text
+    assert "\nrestore           to sw1 by itself, once it has been in sync for 30 s\n" in text
+
+
+def test_the_last_move_of_the_service_is_told_with_its_reason_and_the_operators() -> None:
+    moved = ServiceMove(90.0, "switchover", "sw1", "sw2", "the peer has drained and its last write is in our copy")
+    text = status_text.status_text(document(outside=replace(OUTSIDE, service=moved)))
+    assert "\nlast move         1 min 30 s ago: switchover, sw1 -> sw2, because the peer has drained" in text
+    assert "reason given" not in text
+    given = replace(moved, operator_reason="change 4711")
+    assert "\nreason given      change 4711\n" in status_text.status_text(
+        document(outside=replace(OUTSIDE, service=given))
+    )
+
+
+def test_a_silent_agent_is_not_told_thrice_by_the_paths_it_is_not_heard_on() -> None:
+    down = Path(PathState.DOWN, 4.5, None, 0.0004)
+    outside = replace(OUTSIDE, paths={"peer-link": PathReport(down), "backup-path": PathReport(down)})
+    told = document(replace(SERVING, heard_age=4.5, link_silent_for=4.5), outside)
+    assert [each["name"] for each in told["problems"]] == ["peer-lost"]
+    assert "\npath peer-link    down, heard 4.50 s ago\n" in status_text.status_text(told), "an old round trip is none"
 
 
 def test_a_peer_that_was_never_heard_has_an_empty_column() -> None:
@@ -286,6 +305,7 @@ def test_the_document_is_json_and_its_keys_do_not_change_within_a_schema() -> No
         "step": None,
         "under_way": None,
         "moved": {"age": 312.0, "what": "init -> backup, because the peer is the active side"},
+        "service": None,
         "preferred": {"node": "sw1", "configured": "sw1", "chosen": False, "restore": "automatic"},
         "handover": None,
         "presence": "alive",

@@ -237,7 +237,10 @@ def _why_alone(m: Moment) -> str:
         return f"bring {peer} back, which has the newest data"
     if m.decision.presence is Presence.NEVER:
         return f"bring {peer} up, or set lone_boot to the seconds after which a switch may serve alone"
-    return "wait; if this lasts, ovsha status names what fails"
+    if m.decision.presence is Presence.SILENT:
+        stall = span(m.case.view.settings.stall_interval)
+        return f"start ovsha on {peer} if that runs; if not, it counts as dead once its host was silent for {stall}"
+    return "wait; if this lasts, see `journalctl -u ovsha`"
 
 
 def _partial(m: Moment) -> Iterator[Finding]:
@@ -246,7 +249,7 @@ def _partial(m: Moment) -> Iterator[Finding]:
         parts = {"the VIP": active.vip, "the listener on it": active.listener, "the managers' remote": active.managers}
         missing = " and ".join(name for name, there in parts.items() if not there)
         what = f"{active.node} serves only in part" + (f": without {missing}" if missing else "")
-        yield what, "wait; if this lasts, ovsha status names what fails"
+        yield what, f"wait; if this lasts, see `journalctl -u ovsha` on {active.node}"
 
 
 def _copy_behind(m: Moment) -> Iterator[Finding]:
@@ -273,7 +276,8 @@ def _failing(m: Moment) -> Iterator[Finding]:
 
 
 def _paths(m: Moment) -> Iterator[Finding]:
-    if m.decision.presence not in (Presence.DEAD, Presence.NEVER):
+    # Where the agent there is not heard at all, that both paths are silent is no further news.
+    if m.decision.presence is Presence.ALIVE:
         yield from diagnosis_wire.paths(m.own.node, m.case.view.settings.peer, m.outside.paths)
 
 

@@ -265,6 +265,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("ovsha_problem", "Problems that ovsha status shows, by name and level.", _problems),
     Metric("ovsha_step_failing", "1 for a step that failed when it was last tried.", _failing),
     Metric("ovsha_last_move_age_seconds", "How long ago this side last changed its state.", _at("moved", "age")),
+    Metric("ovsha_last_service_move_age_seconds", "How long ago the service last moved, as far as this agent saw it.",
+           _at("service", "age")),
     Metric(
         "ovsha_handover_granted", "Whether an asked-for handover is granted; absent when none is asked for.",
         _at("handover", "granted"),

@@ -37,6 +37,21 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceMove:
+    """The last move of the service, `age` seconds ago: what kind, from and to which node, and why.
+
+    `operator_reason`: what an operator gave as his, "" when none did.
+    """
+
+    age: float
+    kind: str
+    source: str | None
+    target: str | None
+    reason: str
+    operator_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Identities:
     """By what the two switches know each other; "" is an identity that is not known.
 
@@ -88,6 +103,7 @@ class Outside:
     managers: tuple[Manager, ...] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
     moved: Moved | None = None
+    service: ServiceMove | None = None
     under_way: str = ""
     failing: Mapping[str, str] = field(default_factory=dict)
     troubles: Mapping[str, str] = field(default_factory=dict)

@@ -13,10 +13,10 @@ from typing import Any
 
 from ovsha.core.case import Case
 from ovsha.core.collision_words import Names, what
-from ovsha.core.diagnosis import Level, Moment, find
+from ovsha.core.diagnosis import Level, Moment, Problem, find
 from ovsha.core.facts import Presence, Record, Stamp, Token, View
 from ovsha.core.lineage import PARKED, copied
-from ovsha.core.outside import Outside, PathReport
+from ovsha.core.outside import Outside, PathReport, ServiceMove
 from ovsha.core.side import Decision
 
 SCHEMA = 1
@@ -47,6 +47,7 @@ def status(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
         "step": decision.step.value if decision.step else None,
         "under_way": outside.under_way or None,
         "moved": asdict(outside.moved) if outside.moved else None,
+        "service": _service(outside.service),
         "preferred": _preferred(moment.case),
         "handover": _handover(moment.case),
         "presence": decision.presence.value,
@@ -62,7 +63,7 @@ def status(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
         "counters": dict(outside.counters),
         "failing": dict(outside.failing),
         "settings": asdict(view.settings),
-        "problems": [_plain(asdict(problem)) for problem in problems],
+        "problems": [plain_problem(problem) for problem in problems],
     }
 
 
@@ -80,13 +81,13 @@ def _sides(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
     """Return both sides by name, the peer as its last record tells; null when it never sent one."""
     own, peer = view.settings.node, view.settings.peer
     record, database = replace(decision.record, uptime=outside.uptime), outside.database
-    sides: dict[str, Any] = {own: _side(record, database, 0.0, True), peer: None}
+    sides: dict[str, Any] = {own: side(record, database, 0.0, True), peer: None}
     if view.record is not None:
-        sides[peer] = _side(view.record, database, view.heard_age, decision.presence is Presence.ALIVE)
+        sides[peer] = side(view.record, database, view.heard_age, decision.presence is Presence.ALIVE)
     return dict(sorted(sides.items()))
 
 
-def _side(record: Record, database: str, age: float | None, current: bool) -> dict[str, Any]:
+def side(record: Record, database: str, age: float | None, current: bool) -> dict[str, Any]:
     """Return a side; `current` is false when what is known is older than the dead interval."""
     plain: dict[str, Any] = _plain(asdict(record))
     for spoken_elsewhere in ("node", "ask", "grant", "offer", "reason", "preferred", "estranged", "mac"):
@@ -107,6 +108,14 @@ def _side(record: Record, database: str, age: float | None, current: bool) -> di
 
 def _stamp(stamp: Stamp | None) -> dict[str, Any] | None:
     return asdict(stamp) if stamp else None
+
+
+def _service(move: ServiceMove | None) -> dict[str, Any] | None:
+    """Return the last move of the service that this agent saw; `from` and `to` are nodes, null for nobody."""
+    if move is None:
+        return None
+    plain = asdict(move)
+    return {"move": plain.pop("kind"), "from": plain.pop("source"), "to": plain.pop("target"), **plain}
 
 
 def _preferred(case: Case) -> dict[str, Any]:
@@ -180,6 +189,11 @@ def _collisions(view: View, outside: Outside) -> dict[str, Any]:
 
 def _path(report: PathReport) -> dict[str, Any]:
     return {**_plain(asdict(report.path)), "trouble": report.trouble or None}
+
+
+def plain_problem(problem: Problem) -> dict[str, Any]:
+    """Return a problem as JSON values."""
+    return _plain(asdict(problem))
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

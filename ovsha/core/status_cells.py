@@ -9,6 +9,9 @@ from ovsha.core.words import ago, span
 Side = dict[str, Any]
 NONE = "-"
 
+_OLD = 15.0
+"""Seconds from which on the age of clagd's answer is told."""
+
 _ALIVE = {True: "alive", False: "not alive", None: "perhaps not alive"}
 _PATH = {True: "active", False: "inactive", None: "unknown"}
 
@@ -50,14 +53,14 @@ def session(source: dict[str, Any]) -> str:
 def path(report: dict[str, Any]) -> str:
     """Return how a path of the heartbeats is doing."""
     text = f"{report['state']}, heard {ago(report['heard_age'])}"
-    if report["round_trip"] is not None:
+    if report["round_trip"] is not None and report["state"] not in ("down", "never"):
         text += f", round trip {report['round_trip'] * 1000:.1f} ms"
     return text + (f", {report['trouble']}" if report["trouble"] else "")
 
 
 def clag(told: dict[str, Any]) -> str:
     """Return what clagd says, and how old that is."""
-    age = "" if told["age"] is None else f", asked {ago(told['age'])}"
+    age = "" if told["age"] is None or told["age"] < _OLD else f"; asked {ago(told['age'])}"
     if told["role"] is None:
         return f"role unknown: {told['trouble']}{age}"
     peer = f"peer {told['peer_role'] or 'of unknown role'}, {_ALIVE[told['peer_alive']]}"

@@ -29,7 +29,7 @@ def status_text(document: dict[str, Any], width: int | None = None) -> str:
         [*_others(document), *_headline(document)],
     ]
     text = "\n\n".join("\n".join(block) for block in blocks if block)
-    return "\n".join(line for each in text.split("\n") for line in _broken(each, width)) + "\n"
+    return "\n".join(line for each in text.split("\n") for line in broken(each, width)) + "\n"
 
 
 def _headline(document: dict[str, Any]) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _cells(row: list[str], *widths: int) -> Iterator[str]:
 
 def _head(document: dict[str, Any], node: str, side: Side | None) -> str:
     if node == document["node"]:
-        return f"{node}, this side"
+        return f"{node}, this side" if "asked_by" not in document else f"{node}, asked from {document['asked_by']}"
     if side is None:
         return f"{node}, never heard"
     if side["current"]:
@@ -144,7 +144,7 @@ def _between(document: dict[str, Any]) -> Iterator[str]:
     yield _line("VIP", f"{vip['address']} port {vip['port']} on {vip['interface']}")
     for manager in document["managers"]:
         yield _line("controller", manager["target"] + (", connected" if manager["connected"] else ""))
-    if not document["managers"]:
+    if not document["managers"] and document["sides"][document["node"]]["life"] == "up":
         yield _line("controller", "none in table Manager")
     for each in document["collisions"]["seen"]:
         times = f"{each['count']} times, " if each["count"] > 1 else ""
@@ -155,17 +155,26 @@ def _between(document: dict[str, Any]) -> Iterator[str]:
 def _here(document: dict[str, Any]) -> Iterator[str]:
     """Yield what this side does and why."""
     now, moved = f"{document['state']}, because {document['why']}", document["moved"]
-    if not moved or not moved["what"].endswith(now):
+    if not moved or not moved["what"].endswith(now) or document["service"]:
         yield _line("this side", now)
     if document["step"]:
         going = " (under way)" if document["under_way"] == document["step"] else ""
         yield _line("next step", document["step"] + going)
     if document["handover"] is not None:
         yield _line("handover", cells.handover(document["handover"]))
-    if moved:
+    service = document["service"]
+    if service:
+        yield _line("last move", f"{ago(service['age'])}: {service['move']}, {_way(service)}")
+        if service["operator_reason"]:
+            yield _line("reason given", service["operator_reason"])
+    elif moved:
         yield _line("last move", f"{ago(moved['age'])}: {moved['what']}")
     yield from _restore(document)
     yield _line("agent", f"ovsha {document['version']}, node {document['node']} of pair {document['pair']}")
+
+
+def _way(service: dict[str, Any]) -> str:
+    return f"{service['from'] or 'nobody'} -> {service['to'] or 'nobody'}, because {service['reason']}"
 
 
 def _restore(document: dict[str, Any]) -> Iterator[str]:
@@ -175,14 +184,16 @@ def _restore(document: dict[str, Any]) -> Iterator[str]:
     if side is None or side["serving"]:
         return
     manual = preferred["restore"] == "manual"
-    yield _line("restore", "by hand: `ovsha switchover`" if manual else f"to {preferred['node']}, by itself")
+    delay = span(document["settings"]["restore_delay"])
+    itself = f"to {preferred['node']} by itself, once it has been in sync for {delay}"
+    yield _line("restore", f"by hand, with `ovsha switchover --to {preferred['node']}`" if manual else itself)
 
 
 def _line(label: str, text: str) -> str:
     return f"{label:<{_LABEL}}{text}"
 
 
-def _broken(line: str, width: int | None) -> list[str]:
+def broken(line: str, width: int | None) -> list[str]:
     """Break a line that is too long, indenting what goes on below."""
     if width is None or len(line) <= width:
         return [line]

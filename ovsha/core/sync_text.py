@@ -19,9 +19,9 @@ def sync_text(document: dict[str, Any]) -> str:
     lines: list[str] = []
     for node, side in document["sides"].items():
         own = node == document["node"]
-        lines += [f"{node}: {_whose(side, own)}"]
+        lines += [f"{node}: {_whose(side, own, document.get('asked_by'))}"]
         if side is not None:
-            lines += _role_lines(side)
+            lines += role_lines(side)
             lines += [f"{key}: {value}" for key, value in _truth(side)]
         if own:
             lines += _own(document, side)
@@ -36,9 +36,9 @@ def verdict(document: dict[str, Any]) -> str:
     return f"verdict: {document['verdict']}; {document['do']}"
 
 
-def _whose(side: Side | None, own: bool) -> str:
+def _whose(side: Side | None, own: bool, asked_by: str | None) -> str:
     if own:
-        return "this side"
+        return "this side" if asked_by is None else f"the side that was asked, from {asked_by}"
     if side is None:
         return "the peer, never heard"
     if side["current"]:
@@ -47,11 +47,13 @@ def _whose(side: Side | None, own: bool) -> str:
     return f"the peer, {heard}; what follows was true then"
 
 
-def _role_lines(side: Side) -> Iterator[str]:
+def role_lines(side: Side) -> Iterator[str]:
     """Yield what ovs-appctl ovsdb-server/sync-status would print there."""
     # A lost peer's last state must not be taken for a second active side by who reads this line alone.
     yield f"state: {side['role'] or 'unknown'}{'' if side['current'] else ' (when last heard)'}"
     if side["role"] == "backup":
+        if side["replicating"] is None:
+            return
         yield f"{cells.how(side)}: {side['source'] or 'nobody'}"
         yield f"database: {side['database']}"
         yield f"exclude: {side['exclude'] or 'none'}"
