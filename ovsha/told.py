@@ -8,6 +8,7 @@ for a reader or for a hook, and nothing here ends the agent.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from datetime import datetime
@@ -34,6 +35,8 @@ SCHEMA = 1
 
 _PUBLISH_EVERY = 0.5
 _GIVE_WAY = 0.001
+_FOR_SO_LONG = re.compile(r" for [0-9.]+ (s|min|h|d)( [0-9]+ (s|min|h))?(?=$|[,;])")
+"""As `ovsha.core.words.span` writes it."""
 
 
 class Told:
@@ -124,15 +127,15 @@ class Told:
 
 def _record(agent: Agent, occasion: Occasion) -> None:
     """Record a problem that stands, or is over."""
-    over = occasion.event == CLEARED
-    text = f"over: {occasion.reason}" if over else f"{occasion.event}: {occasion.reason}"
+    over, reason = occasion.event == CLEARED, timeless(occasion.reason)
+    text = f"over: {reason}" if over else f"{occasion.event}: {reason}"
     level = logging.INFO if over else logging.WARNING
     about = {"problem": occasion.problem, "level": occasion.level, "over": over, "do": occasion.remedy}
     if occasion.problem == "trouble":
         # It had its line in the log when it began.
-        agent.recorder.silently("alarm", text, **about, reason=occasion.reason)
+        agent.recorder.silently("alarm", text, **about, reason=reason)
     else:
-        agent.recorder.event("alarm", text, level, **about, reason=occasion.reason)
+        agent.recorder.event("alarm", text, level, **about, reason=reason)
 
 
 class Front:
@@ -151,6 +154,11 @@ class Front:
         return render.page(document, self._events.since(at - events.DAY), at, stuck_for)
 
 
+def timeless(text: str) -> str:
+    """Return what is wrong without for how long: that is out of date when it is read."""
+    return _FOR_SO_LONG.sub("", text)
+
+
 def facts(config: Config, view: View, decision: Decision, occasion: Occasion) -> dict[str, Any]:
     """Return what a hook is told: the same names, in capitals, are in its environment."""
     record, peer = decision.record, view.record
@@ -163,8 +171,8 @@ def facts(config: Config, view: View, decision: Decision, occasion: Occasion) ->
         "peer": config.peer,
         "from": occasion.before,
         "to": occasion.to,
-        "reason": occasion.reason,
-        "rule": decision.rule.name,
+        "reason": timeless(occasion.reason),
+        "rule": occasion.rule or decision.rule.name,
         "term": record.term,
         "problem": occasion.problem,
         "level": occasion.level,

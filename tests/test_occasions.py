@@ -62,6 +62,27 @@ def test_a_failover_is_told_when_it_begins_and_when_it_is_over() -> None:
     assert over == [("after-role-change", "backup", "active")]
 
 
+def test_a_role_is_told_with_the_reason_and_the_rule_that_began_the_move() -> None:
+    occasions = Occasions(HOLD)
+    roles(occasions, FOLLOWING)
+    told = [
+        each
+        for view in TAKING_OVER
+        for each in occasions.roles(view.now, side.turn(view, replace(MEMORY, active_since=None)))
+    ]
+    assert [(each.rule, each.reason) for each in told] == [
+        ("peer-cannot", "the peer's ovsdb-server cannot serve: down"),
+        ("peer-cannot", "the peer's ovsdb-server cannot serve: down"),
+    ]
+
+
+def test_what_the_agent_finds_when_it_starts_is_said_to_be_found() -> None:
+    decision = side.turn(SERVING, MEMORY)
+    assert {each.reason for each in Occasions(HOLD).roles(1.0, replace(decision, step=None))} == {
+        "the agent has started and found it so"
+    }
+
+
 def test_a_server_that_dies_is_told_as_one_change() -> None:
     occasions = Occasions(HOLD)
     roles(occasions, SERVING)

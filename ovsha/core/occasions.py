@@ -41,13 +41,14 @@ _LEADS_TO = {
 """What a goal ends in; to park or to keep is to wait for what comes."""
 
 _START = "start"
+_FOUND = "the agent has started and found it so"
 
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
     """One thing to tell.
 
-    `before`, `to`: states, and "start"; None for problems.
+    `before`, `to`: states, and "start"; `rule`: the one that began the move.  All None for problems.
     `problem`, `level`, `remedy`: of a problem; None for roles.
     """
 
@@ -55,6 +56,7 @@ class Occasion:
     reason: str
     before: str | None = None
     to: str | None = None
+    rule: str | None = None
     problem: str | None = None
     level: str | None = None
     remedy: str | None = None
@@ -76,7 +78,7 @@ class Occasions:
     def __init__(self, hold: float) -> None:
         self.hold = hold
         self._role = _START
-        self._announced: str | None = None
+        self._begun: Occasion | None = None
         self._between: float | None = None
         self._standing: dict[str, _Standing] = {}
 
@@ -85,19 +87,22 @@ class Occasions:
         state, goal = decision.state, decision.rule.goal
         self._between = None if state is not State.INIT else now if self._between is None else self._between
         if decision.step is not None and goal in _LEADS_TO and _LEADS_TO[goal] is not state:
-            yield from self._begin(_LEADS_TO[goal], decision.why)
+            yield from self._begin(_LEADS_TO[goal], decision, decision.why)
         # A side is between two roles for some hundredths of a second in each move.
         if self._between is not None and now - self._between < self.hold:
             return
         if state.value != self._role:
-            yield from self._begin(state, decision.why)
-            yield Occasion(AFTER, decision.why, self._role, state.value)
-            self._role, self._announced = state.value, None
+            yield from self._begin(state, decision, _FOUND if self._role == _START else decision.why)
+            assert self._begun is not None
+            # Why it moved is what it began with; by now the reason is that it serves, or follows.
+            yield replace(self._begun, event=AFTER)
+            self._role, self._begun = state.value, None
 
-    def _begin(self, to: State, why: str) -> Iterator[Occasion]:
-        if to.value not in (self._role, self._announced):
-            self._announced = to.value
-            yield Occasion(BEFORE, why, self._role, to.value)
+    def _begin(self, to: State, decision: Decision, why: str) -> Iterator[Occasion]:
+        begun = self._begun.to if self._begun is not None else None
+        if to.value not in (self._role, begun):
+            self._begun = Occasion(BEFORE, why, self._role, to.value, decision.rule.name)
+            yield self._begun
 
     def problems(self, now: float, found: Sequence[Problem]) -> Iterator[Occasion]:
         """Yield what has been wrong for long enough by now, and what is right again."""

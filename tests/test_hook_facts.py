@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from made_up_pair import MEMORY, SERVING
 from ovsha import config
 from ovsha.core import occasions, side
 from ovsha.core.occasions import Occasion
-from ovsha.told import facts
+from ovsha.told import facts, timeless
 from small_agent import settings
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "monitoring.rst").read_text()
@@ -33,3 +35,17 @@ def test_the_defaults_are_the_defaults(tmp_path: Path) -> None:
     assert f"port: {read.metrics.port}" in PAGE
     assert f"limit: {read.hooks.limit}, hold: {read.hooks.hold}" in PAGE
     assert f"directory: {read.hooks.directory}" in PAGE
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("sw2 is silent on every path for 1.67 s", "sw2 is silent on every path"),
+        ("sw2 is silent on every path for 1 h 6 min", "sw2 is silent on every path"),
+        ("the agent on sw2 is silent for 12 s, but the switch is not dead",
+         "the agent on sw2 is silent, but the switch is not dead"),
+        ("start it; for 5 ports", "start it; for 5 ports"),
+    ],
+)  # fmt: skip
+def test_hooks_are_not_told_for_how_long_it_was_wrong_when_they_were_told(said: str, told: str) -> None:
+    assert timeless(said) == told
