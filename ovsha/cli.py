@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from ovsha import __version__, client
 from ovsha import config as configuration
-from ovsha.commands import check, forensics, history, ledger, peer, resolve, status, verify
+from ovsha.commands import check, explain, forensics, history, ledger, peer, resolve, simulate, status, verify
 from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, find, group, question
 from ovsha.core.status import SCHEMA
 from ovsha.errors import ConfigError, DriverError, UsageError
@@ -70,6 +70,8 @@ def parser() -> argparse.ArgumentParser:
     check.add(commands)
     resolve.add(commands)
     forensics.add(commands)
+    simulate.add(commands)
+    explain.add(commands)
     history.add(commands)
     peer.add(commands)
     ledger.add(commands)

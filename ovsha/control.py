@@ -17,12 +17,13 @@ import ovs.unixctl
 import ovs.unixctl.server
 from ovs.poller import Poller
 
-from ovsha import __version__, control_peer, move, report
+from ovsha import __version__, control_explain, control_peer, move, report
 from ovsha.config import Config
 from ovsha.core import status, status_text, sync_text
 from ovsha.core.facts import View
 from ovsha.core.outside import Outside
 from ovsha.core.side import Decision
+from ovsha.core.trace import Trace
 from ovsha.errors import DriverError
 
 _GRACE = 1.0
@@ -55,6 +56,10 @@ class Served(Protocol):
     def counters(self) -> dict[str, int]:
         """What it counts."""
 
+    @property
+    def trace(self) -> Trace:
+        """Its decisions."""
+
     def order_switchover(self, target: str, ident: str) -> str:
         """Begin to move the service to `target`; why that cannot begin, "" when it does."""
 
@@ -85,6 +90,7 @@ class Control:
             "switchover": ("[NODE [json]]", 0, 2, self._switchover),
             "resolve": ("NODE REASON", 2, 2, self._resolve),
             **control_peer.commands(lambda: self._agent),
+            **control_explain.commands(lambda: self._agent),
             "list-commands": ("", 0, 0, self._list_commands),
             # Before python-ovs registers its own, which knows neither our name nor our version.
             "version": ("", 0, 0, self._version),

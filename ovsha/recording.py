@@ -86,7 +86,7 @@ def decisions(path: Path, troubles: list[str]) -> Iterator[Decided]:
     `path` is the state directory or a file.  Adds to `troubles` what cannot be read.  Raises DriverError when nothing
     can.
     """
-    found = _lines(path / DIRECTORY, DECISIONS) if path.is_dir() else iter([(path.name, _read(path))])
+    found = iter([(path.name, _read(path))]) if path.is_file() else _lines(path / DIRECTORY, DECISIONS)
     for name, lines in found:
         damaged = 0
         for line in lines:

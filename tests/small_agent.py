@@ -17,6 +17,7 @@ from ovsha.control import Control
 from ovsha.core import side
 from ovsha.core.facts import Grant, Kind, Stamp, State, View
 from ovsha.core.side import Decision
+from ovsha.core.trace import Trace
 
 CONFIG = """\
 node: sw2
@@ -41,6 +42,7 @@ class SmallAgent:
         self.counters: dict[str, int] = {}
         self.view: View | None = None
         self.decision: Decision | None = None
+        self.trace = Trace()
         self.ordered: list[str] = []
         self.refusal = ""
         self.known = "ab" * 16
@@ -72,7 +74,9 @@ class SmallAgent:
 
     def _see(self, view: View) -> None:
         self.view = replace(view, now=self.clock())
-        self.decision = side.turn(self.view, replace(MEMORY, awake=self.view.now - 500))
+        memory = replace(MEMORY, awake=self.view.now - 500)
+        self.decision = side.turn(self.view, memory)
+        self.trace.note(time.time(), self.view, memory, self.decision)
 
 
 class Running:

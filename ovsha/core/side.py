@@ -38,13 +38,7 @@ class Decision:
 
 def turn(view: View, memory: Memory) -> Decision:
     """Return the decision for what is known now."""
-    case = Case(view, memory, Presence.NEVER)
-    case = replace(case, memory=_notice(case))
-    case = replace(case, presence=presence(view, case.memory))
-    case = replace(case, memory=_meet(case))
-    case = replace(case, memory=damping.count(case))
-    case = replace(case, memory=_watch_copy(case))
-    case = replace(case, memory=handover.advance(case))
+    case = settled(view, memory)
     rule = election.decide(case)
     case = replace(case, memory=_resolve(case, rule))
     step = transition.next_step(rule.goal, case)
@@ -60,6 +54,17 @@ def turn(view: View, memory: Memory) -> Decision:
         opening=Stamp(transition.opening_term(case), view.settings.node, _chosen_by_operator(case)),
         barrier=case.memory.grant.barrier if case.memory.grant else None,
     )
+
+
+def settled(view: View, memory: Memory) -> Case:
+    """Return the moment as the rules are asked about it."""
+    case = Case(view, memory, Presence.NEVER)
+    case = replace(case, memory=_notice(case))
+    case = replace(case, presence=presence(view, case.memory))
+    case = replace(case, memory=_meet(case))
+    case = replace(case, memory=damping.count(case))
+    case = replace(case, memory=_watch_copy(case))
+    return replace(case, memory=handover.advance(case))
 
 
 def _notice(c: Case) -> Memory:

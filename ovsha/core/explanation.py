@@ -1,0 +1,162 @@
+"""Explain one recorded decision: its facts, the rules that were asked, and what would have changed it.
+
+`explain` gives JSON values; `ovsha.core.explanation_text` prints them.  Nothing is kept of a
+decision but what it was taken on: the same core is asked again, so that an explanation by
+another release says what that one decides, and whether it is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from ovsha.core import election, side, trace, whatif
+from ovsha.core.case import Case
+from ovsha.core.facts import Grant, Presence, Record, Role, Stamp, Token
+from ovsha.core.lineage import PARKED
+from ovsha.core.plain import to_plain
+from ovsha.core.trace import Entry
+from ovsha.core.words import ago, span, yes
+
+SCHEMA = 1
+
+
+def explain(entry: Entry) -> dict[str, Any]:
+    """Return the explanation of `entry`."""
+    decision = trace.replay(entry)
+    case = side.settled(entry.view, entry.memory)
+    return {
+        "schema": SCHEMA,
+        "node": entry.view.settings.node,
+        "at": entry.at,
+        "turn": entry.number,
+        "goal": decision.rule.goal.value,
+        "rule": decision.rule.name,
+        "why": decision.why,
+        "step": decision.step.value if decision.step else None,
+        "state": decision.state.value,
+        "presence": decision.presence.value,
+        "same": trace.holds(entry),
+        "recorded": {**asdict(entry.outcome), "why": entry.why},
+        "facts": [{"fact": fact, "value": value} for fact, value in facts(case)],
+        "rules": rules(case),
+        "would_change": [asdict(other) for other in whatif.others(entry.view, entry.memory)],
+        "view": to_plain(entry.view),
+        "memory": to_plain(entry.memory),
+    }
+
+
+def rules(c: Case) -> list[dict[str, Any]]:
+    """Return the rules in their order, up to and with the first that holds."""
+    asked: list[dict[str, Any]] = []
+    for rule in election.RULES:
+        holds = bool(rule.holds(c))
+        why = rule.sentence(c) if holds else rule.why
+        asked.append({"rule": rule.name, "holds": holds, "goal": rule.goal.value, "why": why})
+        if holds:
+            break
+    return asked
+
+
+def facts(c: Case) -> Iterator[tuple[str, str]]:
+    """Yield what was known, in words."""
+    yield from _own(c)
+    yield from _peer(c)
+    yield from _between(c)
+    yield from _remembered(c)
+
+
+def _own(c: Case) -> Iterator[tuple[str, str]]:
+    server, vip = c.view.server, c.view.vip
+    yield "our ovsdb-server", _server(server.life.value, server.role, server.source)
+    if not server.loaded:
+        yield "our database", "has not been read"
+    else:
+        yield "our database", _data(server.stamp, server.token, server.empty)
+    doors = {"the VIP": vip.present, "its listener": server.listener_open, "the managers' remote": server.managers_open}
+    yield "open here", ", ".join(name for name, is_open in doors.items() if is_open) or "nothing"
+    if server.fenced:
+        yield "fenced", "its sessions are cut"
+    if server.role is Role.BACKUP:
+        synced, lag = c.view.copy.in_sync_for, c.view.copy.lag
+        lagging = "" if lag is None else f", last lag {span(lag)}"
+        yield "our copy", ("not in sync" if synced is None else f"in sync for {span(synced)}") + lagging
+
+
+def _peer(c: Case) -> Iterator[tuple[str, str]]:
+    view, peer = c.view, c.peer
+    heard = f"{c.presence.value}, heard {ago(view.heard_age)}"
+    yield "the peer's agent", heard if c.presence is not Presence.NEVER else "was never heard since this switch booted"
+    if view.record is not None:
+        said = "" if c.alive else " (when last heard)"
+        yield "its ovsdb-server", _server(peer.life.value, peer.role, peer.source) + said
+        yield "its database", _data(peer.stamp, peer.token, peer.empty) + said
+        yield "it serves", yes(peer.serving) + said
+        yield from _conversation(peer)
+    if view.estranged is not None:
+        yield "a stranger", f"has its name and key, and {'serves' if view.estranged.serving else 'does not serve'}"
+
+
+def _conversation(peer: Record) -> Iterator[tuple[str, str]]:
+    if peer.ask is not None:
+        yield "it asks for the service", peer.ask.kind.value
+    if peer.grant is not None:
+        yield "it grants the service", _grant(peer.grant)
+    if peer.refusal:
+        yield "it refuses", peer.refusal
+
+
+def _between(c: Case) -> Iterator[tuple[str, str]]:
+    view, source, clag = c.view, c.view.source, c.view.clag
+    yield "heartbeats on the peer link", f"last {ago(view.link_silent_for)}"
+    answered = "none" if source.life_age is None else f"its host answered {ago(source.life_age)}"
+    yield "our session to the peer's ovsdb-server", "closed" if source.closed else answered
+    if source.loaded:
+        role = source.role.value if source.role else "role not probed"
+        yield "what we read over it", f"{role}, {_data(source.stamp, source.token, source.empty)}"
+    if view.schema_gap:
+        yield "the peer's schema has", view.schema_gap
+    mlag = clag.role.value if clag.role else f"unknown ({clag.trouble})"
+    yield "clagd", f"{mlag}, peer alive {yes(clag.peer_alive)}, backup active {yes(clag.backup_active)}"
+    yield "carrier of the peer link", yes(view.vip.link_up)
+    yield "preferred", c.preferred or "unknown"
+
+
+def _remembered(c: Case) -> Iterator[tuple[str, str]]:
+    memory, now = c.memory, c.view.now
+    yield "highest term seen", str(memory.term)
+    if memory.ask is not None:
+        yield "we ask for the service", memory.ask.kind.value
+    if memory.grant is not None:
+        yield "we grant the service", _grant(memory.grant)
+    if c.view.woke:
+        yield "this agent", "was not scheduled for longer than the dead interval"
+    elif now - memory.awake < c.view.settings.dead_interval:
+        yield "this agent", f"has been up or awake for {span(now - memory.awake)} only"
+    if memory.keep is not None:
+        yield "an operator keeps", f"the data of {memory.keep}"
+    if c.view.server.loaded and c.outdated:
+        yield "our data", c.outdated
+    if c.view.server.loaded and c.missed:
+        yield "our copy", c.missed
+
+
+def _server(life: str, role: Role | None, source: str | None) -> str:
+    if role is None:
+        return f"{life}, role not known"
+    if role is Role.ACTIVE:
+        return f"{life}, active"
+    parked = "parked" if source == PARKED else f"backup of {source or 'nobody'}"
+    return f"{life}, {parked}"
+
+
+def _data(stamp: Stamp | None, token: Token | None, empty: bool) -> str:
+    lineage = f"term {stamp.term} of {stamp.node}" if stamp else "no lineage"
+    last = f", last token {token[0]}.{token[1]}" if token else ""
+    return lineage + last + (", blank" if empty else "")
+
+
+def _grant(grant: Grant) -> str:
+    barrier = f", barrier {grant.barrier[0]}.{grant.barrier[1]}" if grant.barrier else ""
+    return f"{grant.kind.value}, {'drained' if grant.drained else 'draining'}{barrier}"

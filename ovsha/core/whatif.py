@@ -1,0 +1,184 @@
+"""Ask what would have been decided if one fact had been another.
+
+Each row of `FLIPS` changes one fact that can change by itself: a server dies, a path is cut,
+a session ends, the VIP is lost.  The decision is then taken anew by the same core; those
+that lead elsewhere are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from ovsha.core import side
+from ovsha.core.facts import Life, Memory, MlagRole, Presence, Record, Role, View
+from ovsha.core.liveness import presence
+from ovsha.core.side import Decision
+
+Moment = tuple[View, Memory]
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """If `applies`, the fact can be otherwise: `fact` says how, `change` makes it so."""
+
+    fact: str
+    applies: Callable[[View, Memory], bool]
+    change: Callable[[View, Memory], Moment]
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """What would be decided if `fact`."""
+
+    fact: str
+    goal: str
+    rule: str
+    why: str
+    step: str | None
+    asks: bool
+
+
+def others(view: View, memory: Memory) -> Iterator[Other]:
+    """Yield each single change that leads to another goal, or to asking the peer for the service."""
+    actual = side.turn(view, memory)
+    for flip in FLIPS:
+        if not flip.applies(view, memory):
+            continue
+        decision = side.turn(*flip.change(view, memory))
+        asks = _asks(decision) and not _asks(actual)
+        if decision.rule.goal is not actual.rule.goal or asks:
+            step = decision.step.value if decision.step else None
+            yield Other(flip.fact, decision.rule.goal.value, decision.rule.name, decision.why, step, asks)
+
+
+def _asks(decision: Decision) -> bool:
+    return decision.memory.ask is not None
+
+
+def _alive(view: View, memory: Memory) -> bool:
+    return view.record is not None and presence(view, memory) is Presence.ALIVE
+
+
+def _server(**values: object) -> Callable[[View, Memory], Moment]:
+    return lambda view, memory: (replace(view, server=replace(view.server, **values)), memory)  # type: ignore[arg-type]
+
+
+def _source(**values: object) -> Callable[[View, Memory], Moment]:
+    return lambda view, memory: (replace(view, source=replace(view.source, **values)), memory)  # type: ignore[arg-type]
+
+
+def _vip(**values: object) -> Callable[[View, Memory], Moment]:
+    return lambda view, memory: (replace(view, vip=replace(view.vip, **values)), memory)  # type: ignore[arg-type]
+
+
+def _clag(**values: object) -> Callable[[View, Memory], Moment]:
+    return lambda view, memory: (replace(view, clag=replace(view.clag, **values)), memory)  # type: ignore[arg-type]
+
+
+def _peer(**values: object) -> Callable[[View, Memory], Moment]:
+    def change(view: View, memory: Memory) -> Moment:
+        assert view.record is not None
+        return replace(view, record=replace(view.record, **values)), memory  # type: ignore[arg-type]
+
+    return change
+
+
+def _dead(view: View, memory: Memory) -> Moment:
+    """Let nothing be heard of the peer any more, neither its agent nor its server nor its host."""
+    silent = replace(view.source, life_age=None, answer_age=None, closed=True)
+    age = 2 * view.settings.dead_interval
+    return replace(view, source=silent, heard_age=age, link_silent_for=age), replace(memory, silent_since=None)
+
+
+def _agent_silent(view: View, memory: Memory) -> Moment:
+    """Let the peer's agent fall silent while its server goes on answering."""
+    answers = replace(view.source, life_age=0.0, answer_age=0.0, closed=False)
+    return replace(view, source=answers, heard_age=2 * view.settings.dead_interval), memory
+
+
+def _heard(view: View, memory: Memory) -> Moment:
+    record = view.record or Record(view.settings.peer)
+    return replace(view, record=record, heard_age=0.0, link_silent_for=0.0), memory
+
+
+def _link_cut(view: View, memory: Memory) -> Moment:
+    """Let the peer be heard on the backup path only, for longer than `link_cut.hold`."""
+    hold = view.settings.link_cut_hold + 1.0
+    return replace(view, link_silent_for=hold), replace(memory, link_lost_at=view.now - hold)
+
+
+def _stopped(view: View, memory: Memory) -> Moment:
+    record = view.record or Record(view.settings.peer)
+    calm = replace(record, serving=False, vip=False, listener=False, managers=False, role=Role.BACKUP)
+    return replace(view, record=calm), memory
+
+
+def _serves(view: View, memory: Memory) -> Moment:
+    record = view.record or Record(view.settings.peer)
+    return replace(view, record=replace(record, serving=True, role=Role.ACTIVE, life=Life.UP)), memory
+
+
+def _long_in_sync(view: View, memory: Memory) -> Moment:
+    long = view.settings.restore_delay + 1.0
+    copy = replace(view.copy, in_sync_for=long)
+    return replace(view, copy=copy), replace(memory, unpreferred_at=None, ask_after=0.0)
+
+
+def _preferred(view: View, memory: Memory) -> Moment:
+    settings = view.settings
+    other = settings.peer if settings.preferred == settings.node else settings.node
+    longer = replace(memory, unpreferred_at=None, ask_after=0.0)
+    return replace(view, settings=replace(settings, preferred=other)), longer
+
+
+def _is(role: MlagRole) -> Callable[[View, Memory], bool]:
+    return lambda view, memory: view.clag.role is not role
+
+
+FLIPS = (
+    Flip("our ovsdb-server died", lambda v, m: v.server.life is not Life.DOWN, _server(life=Life.DOWN)),
+    Flip("our ovsdb-server hung", lambda v, m: v.server.life is not Life.HUNG, _server(life=Life.HUNG)),
+    Flip("our ovsdb-server answered", lambda v, m: v.server.life not in (Life.UP, Life.BUSY), _server(life=Life.UP)),
+    Flip("our ovsdb-server were active", lambda v, m: v.server.role is Role.BACKUP, _server(role=Role.ACTIVE)),
+    Flip("our ovsdb-server were a backup", lambda v, m: v.server.role is Role.ACTIVE, _server(role=Role.BACKUP)),
+    Flip("our database could not be read", lambda v, m: v.server.loaded, _server(loaded=False)),
+    Flip("our database had been read", lambda v, m: not v.server.loaded, _server(loaded=True)),
+    Flip("the peer were silent on every path", _alive, _dead),
+    Flip("the peer's agent were silent, but its ovsdb-server answered", _alive, _agent_silent),
+    Flip("the peer's agent were heard", lambda v, m: not _alive(v, m), _heard),
+    Flip("the peer served", lambda v, m: _alive(v, m) and not (v.record and v.record.serving), _serves),
+    Flip("the peer did not serve", lambda v, m: _alive(v, m) and bool(v.record and v.record.serving), _stopped),
+    Flip(
+        "the peer's ovsdb-server were down",
+        lambda v, m: _alive(v, m) and bool(v.record and v.record.life is not Life.DOWN),
+        _peer(life=Life.DOWN, serving=False),
+    ),
+    Flip(
+        "the peer's ovsdb-server were up",
+        lambda v, m: _alive(v, m) and bool(v.record and v.record.life is not Life.UP),
+        _peer(life=Life.UP),
+    ),
+    Flip("our session to the peer's ovsdb-server were closed", lambda v, m: not v.source.closed, _source(closed=True)),
+    Flip("our session to the peer's ovsdb-server were open", lambda v, m: v.source.closed, _source(closed=False)),
+    Flip("the peer's database had not been read", lambda v, m: v.source.loaded, _source(loaded=False)),
+    Flip("the peer's server were read-only", lambda v, m: v.source.role is Role.ACTIVE, _source(role=Role.BACKUP)),
+    Flip("the VIP were lost here", lambda v, m: v.vip.present, _vip(present=False)),
+    Flip("the VIP were here", lambda v, m: not v.vip.present, _vip(present=True)),
+    Flip("only the backup path worked, for longer than link_cut.hold", _alive, _link_cut),
+    Flip("clagd made this switch primary", _is(MlagRole.PRIMARY), _clag(role=MlagRole.PRIMARY)),
+    Flip("clagd made this switch secondary", _is(MlagRole.SECONDARY), _clag(role=MlagRole.SECONDARY)),
+    Flip(
+        "clagd said that the peer is gone on both its paths",
+        lambda v, m: v.clag.peer_alive is not False,
+        _clag(peer_alive=False, backup_active=False),
+    ),
+    Flip("our copy had been in sync for longer than restore.delay", lambda v, m: True, _long_in_sync),
+    Flip("the other side were the preferred one", lambda v, m: v.settings.preferred != "clag", _preferred),
+    Flip(
+        "the peer had dropped its ask",
+        lambda v, m: m.grant is not None,
+        lambda v, m: (replace(v, record=replace(v.record or Record(v.settings.peer), ask=None)), m),
+    ),
+)
+"""Every fact that is flipped, in the words that go after "if"."""
