@@ -10,6 +10,8 @@
 #   make bench      how long each kind of failover takes
 #   make soak       random faults on real servers under load, and a check of every write: MINUTES=10 SEED=a new one
 #   make switchovers   COUNT=100 switchovers under each of two loads, and a check of every write
+#   make man        write the man pages anew from the help texts and the keys of the configuration
+#   make completion write the completions of bash and zsh anew from the command line
 #   make deps       only install what the others need
 #   make install    put it on this machine, below DESTDIR if that is given; keeps a configuration that is there
 #   make clean      remove what they left in this directory
@@ -24,10 +26,16 @@ COUNT ?= 100
 MINUTES ?= 10
 SEED ?=
 
-.PHONY: demo test unit unit-debian unit-current mutations lab-test lint ruff mypy explore bench soak switchovers deps deps-apt install clean
+.PHONY: demo test unit unit-debian unit-current mutations lab-test lint ruff mypy explore bench soak switchovers man completion deps deps-apt install clean
 
 demo: deps-apt
 	$(PYTHON) integration/demo.py
+
+man: deps-apt
+	$(PYTHON) scripts/man.py
+
+completion: deps-apt
+	$(PYTHON) scripts/completion.py
 
 explore: deps-apt
 	PYTHONPATH=. $(PYTHON) tests/exploration.py $(EXPLORE_ARGS)
@@ -81,6 +89,10 @@ install:
 	install -d "$(DESTDIR)/etc/ovsha/hooks.d"
 	install -Dm644 -t "$(DESTDIR)/usr/share/ovsha/prometheus" etc/prometheus/ovsha.rules.yml
 	install -Dm644 -t "$(DESTDIR)/usr/share/ovsha/grafana" etc/grafana/ovsha.json
+	install -Dm644 -t "$(DESTDIR)/usr/share/man/man8" man/ovsha.8
+	install -Dm644 -t "$(DESTDIR)/usr/share/man/man5" man/ovsha.yaml.5
+	install -Dm644 etc/completion/ovsha.bash "$(DESTDIR)/usr/share/bash-completion/completions/ovsha"
+	install -Dm644 -t "$(DESTDIR)/usr/share/zsh/vendor-completions" etc/completion/_ovsha
 	install -Dm644 systemd/ovsha.service "$(DESTDIR)/lib/systemd/system/ovsha.service"
 
 clean:

@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the whole command line, which the man page and the completions are made of too."""
     made = _Parser(prog="ovsha", allow_abbrev=False, description="Keep the OVSDB servers of an MLAG pair available.")
-    made.add_argument("--version", action="version", version=f"ovsha {__version__}")
+    made.add_argument("--version", action="version", version=f"ovsha {__version__}", help="print the version and exit")
     add_common(made, DEFAULT_CONFIG, None)
     commands = made.add_subparsers(metavar="COMMAND", required=True)
     agent = command(commands, "agent", _agent, "run the agent of this switch")
@@ -78,7 +78,8 @@ def parser() -> argparse.ArgumentParser:
     verify.add(commands)
     actions = group(commands, "config", "look at a configuration file")
     valid = command(actions, "check", _config_check, "say whether a configuration file can be used")
-    valid.add_argument("file", metavar="FILE", type=Path, nargs="?", default=DEFAULT_CONFIG)
+    about = f"the file; default: {DEFAULT_CONFIG}"
+    valid.add_argument("file", metavar="FILE", type=Path, nargs="?", default=DEFAULT_CONFIG, help=about)
     return made
 
 

@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.."
 # chromium looks at the page, for which it needs a font.
 packages='
     ca-certificates
+    groff-base
     chromium
     fonts-dejavu-core
     iproute2
@@ -34,6 +35,7 @@ packages='
     python3-tenacity
     python3-venv
     python3-yaml
+    zsh
 '
 # What these packages would run at once and at each boot; the lab starts its own servers.
 services='openvswitch-switch openvswitch-vtep prometheus'

@@ -19,9 +19,13 @@ Run = Callable[[argparse.Namespace], int]
 
 def command(commands: Any, name: str, run: Run, help: str) -> Any:
     """Add command `name`, without any option."""
-    added = commands.add_parser(name, help=help, description=help.capitalize() + ".", allow_abbrev=False)
+    added = commands.add_parser(name, help=help, description=_sentence(help), allow_abbrev=False)
     added.set_defaults(run=run)
     return added
+
+
+def _sentence(help: str) -> str:
+    return f"{help[:1].upper()}{help[1:]}."
 
 
 def question(commands: Any, name: str, run: Run, help: str) -> Any:
@@ -34,7 +38,7 @@ def question(commands: Any, name: str, run: Run, help: str) -> Any:
 
 def group(commands: Any, name: str, help: str) -> Any:
     """Add command `name`, which only holds others; they are added to what is returned."""
-    added = commands.add_parser(name, help=help, description=help.capitalize() + ".", allow_abbrev=False)
+    added = commands.add_parser(name, help=help, description=_sentence(help), allow_abbrev=False)
     return added.add_subparsers(metavar="ACTION", required=True)
 
 

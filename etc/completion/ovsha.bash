@@ -1,0 +1,117 @@
+# Made by scripts/completion.py; do not edit.
+
+# The file that the words name after --config, or the default.
+_ovsha_config() {
+    local file=/etc/ovsha/ovsha.yaml take= word
+    for word; do
+        [ -z "$take" ] || file=$word
+        take=
+        case $word in
+            --config) take=1 ;;
+            --config=*) file=${word#--config=} ;;
+        esac
+    done
+    printf '%s\n' "$file"
+}
+
+# The names of both switches.
+_ovsha_nodes() {
+    awk '/^[^ #]/ { inside = /^nodes:/; next }
+        inside && match($0, /^ +/) {
+            if (!indent) indent = RLENGTH
+            if (RLENGTH == indent && $1 ~ /:/) { sub(/:.*/, "", $1); print $1 }
+        }' "$(_ovsha_config "$@")" 2>/dev/null
+}
+
+# What the state directory keeps: $1 is ledgers or forensics.
+_ovsha_kept() {
+    local kind=$1 state each
+    shift
+    state=$(sed -n 's/^state_directory: *//p' "$(_ovsha_config "$@")" 2>/dev/null)
+    for each in $(ls "${state:-/var/lib/ovsha}/$kind" 2>/dev/null); do
+        case $kind/$each in
+            ledgers/*.json) printf '%s\n' "${each%.json}" ;;
+            ledgers/*) ;;
+            *) printf '%s\n' "$each" ;;
+        esac
+    done
+}
+
+_ovsha() {
+    local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} path= place=0 word skip= index
+    local -a passed=("${COMP_WORDS[@]:1:COMP_CWORD-1}")
+    for word in "${passed[@]}"; do
+        if [ -n "$skip" ]; then
+            skip=
+            continue
+        fi
+        case $word in
+            --config|--keep|--last|--reason|--since|--target|--to) skip=1 ;;
+            -*) ;;
+            *)
+                case "$path $word" in
+                    " agent"|" check"|" config"|" config check"|" counters"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" peer"|" peer forget"|" peer show"|" resolve"|" status"|" switchover"|" sync-status"|" verify") path="$path $word" ;;
+                    *) place=$((place + 1)) ;;
+                esac
+                ;;
+        esac
+    done
+    COMPREPLY=()
+    case "$path $before" in
+        *" --config") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        *" --keep") mapfile -t COMPREPLY < <(compgen -W "self peer" -- "$current"); return ;;
+        *" --last") :; return ;;
+        *" --reason") :; return ;;
+        *" --since") :; return ;;
+        *" --target") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        *" --to") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_nodes "${passed[@]}")" -- "$current"); return ;;
+        *" --watch") :; return ;;
+    esac
+    case $current in
+        -*)
+            case $path in
+                "") mapfile -t COMPREPLY < <(compgen -W "--config --help --target --version" -- "$current") ;;
+                " agent") mapfile -t COMPREPLY < <(compgen -W "--config --help" -- "$current") ;;
+                " check") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
+                " config") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
+                " config check") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
+                " counters") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
+                " forensics") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
+                " forensics clear") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --yes" -- "$current") ;;
+                " forensics list") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer" -- "$current") ;;
+                " forensics show") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer" -- "$current") ;;
+                " history") mapfile -t COMPREPLY < <(compgen -W "--all --config --help --json --last --peer --since" -- "$current") ;;
+                " ledger") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
+                " ledger dismiss") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --reason --target" -- "$current") ;;
+                " ledger list") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target" -- "$current") ;;
+                " ledger replay") mapfile -t COMPREPLY < <(compgen -W "--again --config --dry-run --help --json --target --yes" -- "$current") ;;
+                " ledger show") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target" -- "$current") ;;
+                " peer") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
+                " peer forget") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
+                " peer show") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
+                " resolve") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --keep --reason --target" -- "$current") ;;
+                " status") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target --watch" -- "$current") ;;
+                " switchover") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target --to" -- "$current") ;;
+                " sync-status") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target" -- "$current") ;;
+                " verify") mapfile -t COMPREPLY < <(compgen -W "--all --config --help --json --target" -- "$current") ;;
+            esac
+            return
+            ;;
+    esac
+    case "$path $place" in
+        " 0") mapfile -t COMPREPLY < <(compgen -W "agent check config counters forensics history ledger peer resolve status switchover sync-status verify" -- "$current") ;;
+        " check "*) mapfile -t COMPREPLY < <(compgen -W "mlag server replication controller vip peer certs bfd disk all" -- "$current") ;;
+        " config 0") mapfile -t COMPREPLY < <(compgen -W "check" -- "$current") ;;
+        " config check 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        " forensics 0") mapfile -t COMPREPLY < <(compgen -W "clear list show" -- "$current") ;;
+        " forensics clear 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept forensics "${passed[@]}")" -- "$current") ;;
+        " forensics show 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept forensics "${passed[@]}")" -- "$current") ;;
+        " ledger 0") mapfile -t COMPREPLY < <(compgen -W "dismiss list replay show" -- "$current") ;;
+        " ledger dismiss 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept ledgers "${passed[@]}")" -- "$current") ;;
+        " ledger replay 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept ledgers "${passed[@]}")" -- "$current") ;;
+        " ledger show 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept ledgers "${passed[@]}")" -- "$current") ;;
+        " peer 0") mapfile -t COMPREPLY < <(compgen -W "forget show" -- "$current") ;;
+    esac
+}
+
+complete -F _ovsha ovsha
