@@ -46,11 +46,11 @@ _ovsha() {
             continue
         fi
         case $word in
-            --config|--keep|--last|--reason|--since|--target|--to) skip=1 ;;
+            --at|--config|--keep|--last|--reason|--since|--target|--to) skip=1 ;;
             -*) ;;
             *)
                 case "$path $word" in
-                    " agent"|" check"|" config"|" config check"|" counters"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" peer"|" peer forget"|" peer show"|" resolve"|" status"|" switchover"|" sync-status"|" verify") path="$path $word" ;;
+                    " agent"|" check"|" config"|" config check"|" counters"|" explain"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" peer"|" peer forget"|" peer show"|" resolve"|" simulate"|" status"|" switchover"|" sync-status"|" verify") path="$path $word" ;;
                     *) place=$((place + 1)) ;;
                 esac
                 ;;
@@ -58,6 +58,7 @@ _ovsha() {
     done
     COMPREPLY=()
     case "$path $before" in
+        *" --at") :; return ;;
         *" --config") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         *" --keep") mapfile -t COMPREPLY < <(compgen -W "self peer" -- "$current"); return ;;
         *" --last") :; return ;;
@@ -76,6 +77,7 @@ _ovsha() {
                 " config") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
                 " config check") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
                 " counters") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
+                " explain") mapfile -t COMPREPLY < <(compgen -W "--at --config --help --json" -- "$current") ;;
                 " forensics") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
                 " forensics clear") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --yes" -- "$current") ;;
                 " forensics list") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer" -- "$current") ;;
@@ -90,6 +92,7 @@ _ovsha() {
                 " peer forget") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
                 " peer show") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
                 " resolve") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --keep --reason --target" -- "$current") ;;
+                " simulate") mapfile -t COMPREPLY < <(compgen -W "--config --help --json" -- "$current") ;;
                 " status") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target --watch" -- "$current") ;;
                 " switchover") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target --to" -- "$current") ;;
                 " sync-status") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target" -- "$current") ;;
@@ -99,7 +102,7 @@ _ovsha() {
             ;;
     esac
     case "$path $place" in
-        " 0") mapfile -t COMPREPLY < <(compgen -W "agent check config counters forensics history ledger peer resolve status switchover sync-status verify" -- "$current") ;;
+        " 0") mapfile -t COMPREPLY < <(compgen -W "agent check config counters explain forensics history ledger peer resolve simulate status switchover sync-status verify" -- "$current") ;;
         " check "*) mapfile -t COMPREPLY < <(compgen -W "mlag server replication controller vip peer certs bfd disk all" -- "$current") ;;
         " config 0") mapfile -t COMPREPLY < <(compgen -W "check" -- "$current") ;;
         " config check 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
@@ -111,6 +114,7 @@ _ovsha() {
         " ledger replay 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept ledgers "${passed[@]}")" -- "$current") ;;
         " ledger show 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept ledgers "${passed[@]}")" -- "$current") ;;
         " peer 0") mapfile -t COMPREPLY < <(compgen -W "forget show" -- "$current") ;;
+        " simulate 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     esac
 }
 
