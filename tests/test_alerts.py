@@ -119,6 +119,8 @@ STORIES = (
            "The agent on sw1 of pair rack7 is not scheduled in time"),
     simple("OvshaHooksFail", f"ovsha_hooks_failed_total{{{NODE}}}", "0x20 1x20", "2x40", LABELS,
            "Hooks fail on sw1 of pair rack7"),
+    simple("OvshaPaused", f'ovsha_side_state{{{OWN}, state="paused"}}', "1x40", "0x40",
+           {**SIDE, "state": "paused"}, "sw1 of pair rack7 is paused by an operator", "0x10 1x10 0x20"),
     Story("OvshaServiceMoved", serving("1x20 0x20", "0x20 1x20"),
           {"pair": "rack7", "node": "sw2", "side": "sw2", "whose": "own"},
           "The service of pair rack7 has moved to sw2", (serving("1x40", "0x40"),)),

@@ -53,7 +53,9 @@ def role_word(side: dict[str, Any] | None, own: bool) -> str:
 
 def _kind(word: str) -> str:
     """Return the style for a side."""
-    return {"active": "active", "backup": "backup", "waits": "idle", "serves in part": "warn"}.get(word, "bad")
+    return {"active": "active", "backup": "backup", "waits": "idle", "serves in part": "warn", "paused": "warn"}.get(
+        word, "bad"
+    )
 
 
 def _text(x: float, y: float, words: str, class_: str, anchor: str = "start") -> Markup:

@@ -26,7 +26,14 @@ _KINDS = {
     "move": "move", "service": "move", "alarm": "alarm", "incident": "alarm", "collision": "alarm", "order": "order",
     "pause": "order", "backup": "quiet", "start": "quiet", "stop": "quiet",
 }  # fmt: skip
-_STYLES = {"active": "active", "backup": "backup", "init": "idle", "fault": "bad", "needs-decision": "bad"}
+_STYLES = {
+    "active": "active",
+    "backup": "backup",
+    "init": "idle",
+    "fault": "bad",
+    "needs-decision": "bad",
+    "paused": "order",
+}
 
 
 def moves(events: Sequence[Event]) -> Iterator[Event]:
@@ -158,7 +165,14 @@ def _strip(events: Sequence[Event], node: str, state: str, now: float) -> Markup
         viewBox=f"0 0 {_WIDTH} {_STRIP}", preserveAspectRatio="none", role="img", class_="strip",
     )  # fmt: skip
     hours = [element("span", f"{hours} h ago") for hours in (24, 18, 12, 6)] + [element("span", "now")]
-    meaning = ("active", "active"), ("backup", "backup"), ("bad", "fault"), ("idle", "between"), ("none", "not known")
+    meaning = (
+        ("active", "active"),
+        ("backup", "backup"),
+        ("bad", "fault"),
+        ("order", "paused"),
+        ("idle", "between"),
+        ("none", "not known"),
+    )
     keys = [element("span", element("span", class_=f"key {style}"), words) for style, words in meaning]
     return join(svg, element("div", *hours, class_="hours", aria_hidden="true"), element("p", *keys, class_="keys"))
 
