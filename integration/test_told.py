@@ -129,7 +129,7 @@ def test_a_port_in_use_is_a_problem_that_ends_by_itself(lab: MakeLab) -> None:
         holder.stdout.readline()
         pair.start(vtepds=True)
         await_pair(pair, pair.sw1)
-        await_problem(pair, pair.sw1, "127.0.0.1 port 9477 cannot be listened on for metrics: Address already in use")
+        await_problem(pair, pair.sw1, "metrics: 127.0.0.1 port 9477 cannot be listened on: Address already in use")
     finally:
         holder.kill()
         holder.communicate()
@@ -247,6 +247,6 @@ def test_hooks_that_others_could_have_written_are_refused_and_shown(lab: MakeLab
     (pair.sw1.directory / "hooks.d" / "10-open").chmod(0o777)
     pair.start(vtepds=True)
     await_pair(pair, pair.sw1)
-    await_problem(pair, pair.sw1, "hooks are not run", "10-open can be written by others than its owner: chmod go-w")
+    await_problem(pair, pair.sw1, "hooks: not run", "10-open can be written by others than its owner: chmod go-w")
     assert not told.exists()
     assert log(pair.sw1).count("10-open can be written") == 1

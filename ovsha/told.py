@@ -112,7 +112,7 @@ class Told:
         """Have what is wrong here shown by the status; it is logged when it changes."""
         known = agent.switch.troubles
         if trouble and known.get(what) != trouble:
-            log.warning("%s", trouble)
+            log.warning("%s: %s", what, trouble)
         if trouble:
             known[what] = trouble
         else:

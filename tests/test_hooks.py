@@ -167,9 +167,7 @@ def test_a_hook_that_others_can_write_is_refused(place: Place, mode: int) -> Non
     place.hook("20-good")
     place.tell(event("alarm"), event("alarm"))
     assert len(place.finish()) == 2, "the others are run"
-    assert (
-        place.hooks.trouble == f"hooks are not run: {path} can be written by others than its owner: chmod go-w {path}"
-    )
+    assert place.hooks.trouble == f"not run: {path} can be written by others than its owner: chmod go-w {path}"
 
 
 def test_in_a_directory_that_others_can_write_no_hook_is_run(place: Place) -> None:
@@ -186,7 +184,7 @@ def test_a_hook_of_another_user_is_refused(place: Place) -> None:
     os.chown(path, 65534, -1)
     place.tell(event("alarm"))
     assert place.finish() == []
-    assert place.hooks.trouble == f"hooks are not run: {path} belongs to another user than root: chown root {path}"
+    assert place.hooks.trouble == f"not run: {path} belongs to another user than root: chown root {path}"
 
 
 def test_what_is_put_right_is_no_trouble_any_more(place: Place) -> None:

@@ -210,7 +210,7 @@ def test_an_address_in_use_is_a_trouble_until_it_is_free() -> None:
     with closing(web):
         web.start()
         await_true(lambda: web.trouble)
-        assert web.trouble == f"{HOST} port {port} cannot be listened on for metrics: Address already in use"
+        assert web.trouble == f"{HOST} port {port} cannot be listened on: Address already in use"
         holder.close()
         await_true(lambda: web.listening)
         with closing(http.client.HTTPConnection(HOST, port, timeout=LIMIT)) as connection:

@@ -131,7 +131,7 @@ class Hooks:
                 refused.append(why)
             else:
                 found.append(path)
-        self.trouble = f"hooks are not run: {'; '.join(refused)}" if refused else ""
+        self.trouble = f"not run: {'; '.join(refused)}" if refused else ""
         return found
 
     def _run(self, path: Path, event: Event) -> None:

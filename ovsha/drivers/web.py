@@ -60,7 +60,7 @@ class Web:
             except OSError as error:
                 where = f"{self._address} port {self.port}"
                 self.listening = False
-                self.trouble = f"{where} cannot be listened on for metrics: {error.strerror or error}"
+                self.trouble = f"{where} cannot be listened on: {error.strerror or error}"
             if self._rung(self._retry):
                 return
 
