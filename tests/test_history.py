@@ -113,6 +113,8 @@ def test_an_alarm_and_its_end_are_one_row() -> None:
     assert text(begin, end) == ["t=1.0  alarm: sw2 is silent", "    over after 8.00 s"]
     assert text(begin) == ["t=1.0  alarm: sw2 is silent", "    do: see its cables"]
     assert text(end) == ["t=9.0  over: it"], "its beginning may be in a file that is gone"
+    forgotten = event("alarm", 2.0, "alarm: a pause was forgotten")
+    assert len(text(forgotten, forgotten, end)) == 3, "what has no name has no end"
 
 
 def test_what_is_told_elsewhere_or_says_little_is_left_out_unless_all_is_asked_for() -> None:

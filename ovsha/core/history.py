@@ -65,12 +65,13 @@ def rows(events: Sequence[Event], ask: Ask) -> list[dict[str, Any]]:
     standing: dict[object, dict[str, Any]] = {}
     for event in events:
         row = _row(event, ask)
-        if row["kind"] == "alarm":
-            began = standing.pop(row.get("problem"), None)
+        if row["kind"] == "alarm" and row.get("problem") is not None:
+            began = standing.pop(row["problem"], None)
             if row.get("over") and began is not None:
                 began["ended"] = row["at"]
                 continue
-            standing[row.get("problem")] = row
+            if not row.get("over"):
+                standing[row["problem"]] = row
         found.append(row)
     return sorted(found, key=lambda row: float(row["at"]))
 

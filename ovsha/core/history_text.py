@@ -44,10 +44,10 @@ def _row(row: Row, when: When) -> list[str]:
         return [f"{head}  {_way(row)}", *(f"{_INDENT}{line}" for line in _move(row))]
     if row["kind"] == "state":
         return [f"{head}  state {row['from']} -> {row['to']}, because {row['reason']}"]
-    if row["kind"] == "alarm" and not row["over"]:
-        ended = row.get("ended")
-        end = [f"over after {span(ended - row['at'])}"] if ended is not None else []
-        return [f"{head}  {row['text']}", *(f"{_INDENT}{line}" for line in end or [f"do: {row['do']}"])]
+    if row["kind"] == "alarm" and row.get("ended") is not None:
+        return [f"{head}  {row['text']}", f"{_INDENT}over after {span(row['ended'] - row['at'])}"]
+    if row["kind"] == "alarm" and row.get("do"):
+        return [f"{head}  {row['text']}", f"{_INDENT}do: {row['do']}"]
     return [f"{head}  {row['text']}"]
 
 
