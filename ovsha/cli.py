@@ -15,7 +15,19 @@ from typing import NoReturn
 
 from ovsha import __version__, client
 from ovsha import config as configuration
-from ovsha.commands import check, explain, forensics, history, ledger, peer, resolve, simulate, status, verify
+from ovsha.commands import (
+    check,
+    explain,
+    forensics,
+    history,
+    ledger,
+    peer,
+    preflight,
+    resolve,
+    simulate,
+    status,
+    verify,
+)
 from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, find, group, question
 from ovsha.core.status import SCHEMA
 from ovsha.errors import ConfigError, DriverError, UsageError
@@ -74,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     explain.add(commands)
     history.add(commands)
     peer.add(commands)
+    preflight.add(commands)
     ledger.add(commands)
     verify.add(commands)
     actions = group(commands, "config", "look at a configuration file")

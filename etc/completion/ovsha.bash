@@ -50,7 +50,7 @@ _ovsha() {
             -*) ;;
             *)
                 case "$path $word" in
-                    " agent"|" check"|" config"|" config check"|" counters"|" explain"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" peer"|" peer forget"|" peer show"|" resolve"|" simulate"|" status"|" switchover"|" sync-status"|" verify") path="$path $word" ;;
+                    " agent"|" check"|" config"|" config check"|" counters"|" explain"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" peer"|" peer forget"|" peer show"|" preflight"|" resolve"|" simulate"|" status"|" switchover"|" sync-status"|" verify") path="$path $word" ;;
                     *) place=$((place + 1)) ;;
                 esac
                 ;;
@@ -91,6 +91,7 @@ _ovsha() {
                 " peer") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
                 " peer forget") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
                 " peer show") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
+                " preflight") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --quick --target" -- "$current") ;;
                 " resolve") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --keep --reason --target" -- "$current") ;;
                 " simulate") mapfile -t COMPREPLY < <(compgen -W "--config --help --json" -- "$current") ;;
                 " status") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target --watch" -- "$current") ;;
@@ -102,7 +103,7 @@ _ovsha() {
             ;;
     esac
     case "$path $place" in
-        " 0") mapfile -t COMPREPLY < <(compgen -W "agent check config counters explain forensics history ledger peer resolve simulate status switchover sync-status verify" -- "$current") ;;
+        " 0") mapfile -t COMPREPLY < <(compgen -W "agent check config counters explain forensics history ledger peer preflight resolve simulate status switchover sync-status verify" -- "$current") ;;
         " check "*) mapfile -t COMPREPLY < <(compgen -W "mlag server replication controller vip peer certs bfd disk all" -- "$current") ;;
         " config 0") mapfile -t COMPREPLY < <(compgen -W "check" -- "$current") ;;
         " config check 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;

@@ -51,7 +51,9 @@ def _backup(look: Look, rows: list[targets.Manager], connected: list[targets.Man
 def _active(look: Look, rows: list[targets.Manager], connected: list[targets.Manager]) -> Outcome:
     facts = {"expected": True, "connected": [row.target for row in connected], "configured": len(rows)}
     if not rows:
-        return warning("the Manager table is empty: no controller is configured", "vtep-ctl set-manager", **facts)
+        return warning(
+            "the Manager table is empty: no controller is configured", "vtep-ctl set-manager ssl:ADDRESS:6640", **facts
+        )
     lying = [row.where for row in rows if row.connected and row not in connected and row.address is not None]
     if lying:
         do = "look again in some seconds; if it stays, ovs-appctl ... ovsdb-server/reconnect"

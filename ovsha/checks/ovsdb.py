@@ -5,6 +5,8 @@ It is found by its pidfile, as the agent finds it, and asked with a time limit.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +54,19 @@ class Control(Session):
     def command(self, name: str, *words: str) -> str:
         """Return what a control command prints."""
         return str(self._call(name, list(words)) or "")
+
+
+def program(server: OwnServer) -> str:
+    """Return the path of ovsdb-server: of the one that runs, or else of the one that is installed.
+
+    Raises DriverError when there is neither.
+    """
+    if server.pid is not None and (running := Path(f"/proc/{server.pid}/exe")).exists():
+        return str(running.resolve())
+    found = shutil.which("ovsdb-server", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise DriverError("ovsdb-server is not installed")
+    return found
 
 
 def look(config: Config) -> OwnServer:

@@ -16,7 +16,7 @@ def check(look: Look) -> Outcome:
     document, peer = look.document, look.config.peer
     if document is None:
         why = look.trouble.removesuffix("; start ovsha")
-        return critical(f"{peer} is not heard here, and nothing moves by itself, without the agent: {why}", START)
+        return critical(f"without the agent {peer} is not heard here, and nothing moves by itself: {why}", START)
     identity, presence = document["identity"], document["presence"]
     facts = {"presence": presence, "paths": document["paths"]}
     if identity["stranger"] or identity["estranged"]:

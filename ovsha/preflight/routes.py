@@ -1,0 +1,110 @@
+"""Ask the kernel which way is taken to the controllers and to the peer's backup address."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+
+from ovsha.checks import net, targets
+from ovsha.core.facts import Role
+from ovsha.errors import DriverError
+from ovsha.preflight.finding import Finding, fail, passed, skip, together, warn
+from ovsha.preflight.ground import Ground, trunk
+
+_BACKUP = "clagd-backup-ip and backup_path have to be addresses of another network, such as that of eth0"
+
+
+def controllers(ground: Ground) -> Finding:
+    """Is there a way to each controller, and by which of our addresses would it know us?"""
+    try:
+        rows = targets.managers(ground.config)
+    except DriverError as error:
+        return fail(f"the controllers are not known: {error}", "see ovsha check server")
+    addressed = [row for row in rows if row.address is not None]
+    if not addressed:
+        if ground.look.server.role is Role.BACKUP and not rows:
+            return skip("there is no Manager row yet: a backup gets them with its first copy", "ask the other side")
+        return warn("the Manager table names no controller", "vtep-ctl set-manager ssl:ADDRESS:6640")
+    ways: list[str] = []
+    found = [_controller(ground, row, ways) for row in addressed]
+    return together([each for each in found if each is not None], passed("; ".join(ways)))
+
+
+def _controller(ground: Ground, row: targets.Manager, ways: list[str]) -> Finding | None:
+    where, vrf = str(row.address), _vrf_of_server(ground)
+    try:
+        way = net.way(where, vrf=vrf)
+    except DriverError as error:
+        other = next((name for name in net.vrfs() if name != vrf and _has_way(where, name)), "")
+        if other:
+            what = f"{where} can be reached in VRF {other} only, and ovsdb-server is in {vrf or 'the default VRF'}"
+            return fail(what, f"start it there (openvswitch-vtep@{other}), or leak a route")
+        return fail(str(error), "configure a route to the controller")
+    ways.append(f"{row.where} from {way.source} over {way.interface}{f' (VRF {vrf})' if vrf else ''}")
+    if way.source and ip_address(way.source) == ground.vip:
+        what = f"the source address towards {where} is the VIP, which moves"
+        return fail(what, "choose a VIP outside of that network")
+    on = {each.interface for each in ground.held if str(each.address.ip) == way.source}
+    if "lo" in on and where not in on:
+        what = f"the source address towards {where} is {way.source} of the loopback, which ovsdb-server cannot use"
+        return warn(what, "use an address of an interface, and redistribute its connected route into BGP")
+    if trunk(way.interface) == trunk(ground.config.peer_link.interface):
+        what = f"the way to {where} is over the peer link {way.interface}: with it cut, this side has no controller"
+        return warn(what, "give each switch an uplink of its own to the controller")
+    return None
+
+
+def vrf(ground: Ground) -> Finding:
+    """Can an agent outside of every VRF use the addresses of both paths?"""
+    node, found = ground.config.node, []
+    try:
+        of = {each.interface: net.vrf_of(each.interface) for each in ground.held}
+        for name, address in (("peer_link", ground.address(node)), ("backup_path", ground.backup(node))):
+            inside = {of[each.interface] for each in ground.held if each.address.ip == address} - {""}
+            if inside:
+                what = f"nodes.{node}.{name} {address} is in VRF {', '.join(sorted(inside))}"
+                fix = "the agent runs outside of it and cannot use it: choose an address of the default VRF"
+                found.append(fail(what, fix))
+        names = net.vrfs()
+    except DriverError as error:
+        return fail(str(error), "run this on the switch itself")
+    told = f"VRF {', '.join(names)}" if names else "there is no VRF"
+    return together(found, passed(f"{told}; both paths are in the default one" if names else told))
+
+
+def backup(ground: Ground) -> Finding:
+    """Is the backup path another way than the peer link?"""
+    own, peer = ground.backup(ground.config.node), ground.backup(ground.peer)
+    if own is None or peer is None:
+        return warn("no backup path is configured: a cut peer link cannot be told from a dead peer", _BACKUP)
+    try:
+        if not any(each.address.ip == own for each in ground.held):
+            return fail(f"this switch does not have {own}", f"correct nodes.{ground.config.node}.backup_path")
+        way = net.way(str(peer), source=str(own))
+    except DriverError as error:
+        return fail(str(error), "configure a route to the peer's backup address")
+    link = ground.config.peer_link.interface
+    if trunk(way.interface) == trunk(link):
+        what = f"the way to {peer} is over {way.interface}, the peer link: both paths are cut together"
+        return fail(what, _BACKUP)
+    over = f"{way.interface} and {way.gateway}" if way.gateway else way.interface
+    return passed(f"{peer} is reached from {own} over {over}, and not over {link}")
+
+
+def _has_way(where: str, vrf: str) -> bool:
+    try:
+        net.way(where, vrf=vrf)
+    except DriverError:
+        return False
+    return True
+
+
+def _vrf_of_server(ground: Ground) -> str:
+    """Return the VRF that ovsdb-server runs in, as `ip vrf identify` tells it; "" for the default one."""
+    if ground.look.server.pid is None:
+        return ""
+    try:
+        groups = Path(f"/proc/{ground.look.server.pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.rpartition("/vrf/")[2] for line in groups if "/vrf/" in line), "")

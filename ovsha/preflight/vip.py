@@ -1,0 +1,89 @@
+"""Look whether the VIP fits the peer link, and whether nobody else has it; and at the replication address."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+
+from ovsha.checks import net
+from ovsha.errors import DriverError
+from ovsha.preflight import probe
+from ovsha.preflight.finding import Finding, fail, passed, together, warn
+from ovsha.preflight.ground import Ground
+
+
+def subnet(ground: Ground) -> Finding:
+    """Is the VIP in the subnet of the peer link, and of its family's kind of addresses?"""
+    vip, own, link = ground.vip, ground.address(ground.config.node), ground.config.peer_link.interface
+    try:
+        subnets = sorted({each.address.network for each in ground.held if each.address.ip == own}, key=str)
+    except DriverError as error:
+        return fail(str(error), "run this on the switch itself")
+    if not subnets:
+        return fail(f"this switch does not have {own}, so its subnet is not known", f"configure it on {link}")
+    if ground.config.vip.interface != link:
+        return passed(f"{vip} belongs to {ground.config.vip.interface}, and not to the peer link")
+    for each in subnets:
+        if vip in each:
+            ends = (each.network_address, each.broadcast_address)
+            if isinstance(each, IPv4Network) and each.prefixlen < 31 and vip in ends:
+                return fail(f"{vip} is the network's or the broadcast address of {each}", f"choose another in {each}")
+            return passed(f"{vip} is in {each}, the peer link's subnet")
+    names = ", ".join(map(str, subnets))
+    fix = f"choose a vip.address in {names}; with a /30 or /31 there is no room, so make it a /29"
+    return fail(
+        f"{vip} is not in the peer link's subnet {names}, so the other switch's VTEP daemon has no way to it", fix
+    )
+
+
+def free(ground: Ground) -> Finding:
+    """Has somebody else the VIP?  This side and the peer may have it, when the pair runs already."""
+    vip, interface = ground.vip, ground.config.vip.interface
+    try:
+        here = [each.interface for each in ground.held if each.address.ip == vip]
+        answering = probe.claims(vip, interface)
+        peers = net.neighbours(str(ground.address(ground.peer)))
+    except DriverError as error:
+        return fail(str(error), f"run this as root; see ip link show {interface}")
+    strangers = sorted(answering - peers)
+    facts = {"here": here, "answering": sorted(answering)}
+    if strangers:
+        what = f"{vip} is taken: {', '.join(strangers)} answers for it on {interface}"
+        return fail(what, "give that host another address, or choose another vip.address (bridge fdb show)", **facts)
+    if here and answering:
+        return fail(f"both this side and {ground.peer} have {vip}", "see ovsha status; take it off one side", **facts)
+    if here:
+        if ground.look.document is None:
+            what = f"{vip} is on {', '.join(here)} of this switch, and no agent runs here that put it there"
+            fix = f"take it out of /etc/network/interfaces; ip address delete {vip} dev {here[0]}"
+            return warn(what, fix, **facts)
+        return passed(f"{vip} is on this side, and nobody else answers for it on {interface}", **facts)
+    if answering:
+        return passed(f"{vip} is on {ground.peer}, and nobody else answers for it on {interface}", **facts)
+    return passed(f"{vip} is free: nobody answers for it on {interface}", **facts)
+
+
+def replication(ground: Ground) -> Finding:
+    """Is the replication address this switch's own and not the VIP, and does the server listen there?"""
+    config, vip = ground.config, ground.vip
+    own, port = ground.address(config.node), config.replication.port
+    found = []
+    try:
+        on = [each.interface for each in ground.held if each.address.ip == own]
+    except DriverError as error:
+        return fail(str(error), "run this on the switch itself")
+    if not on:
+        found.append(fail(f"{own} is not on this switch", f"configure it on {config.peer_link.interface}"))
+    elif config.peer_link.interface not in on:
+        what = f"{own} is on {', '.join(on)}, and not on the peer link {config.peer_link.interface}"
+        found.append(fail(what, "correct peer_link.interface or nodes in the configuration"))
+    server = ground.look.server
+    host = f"[{vip}]" if vip.version == 6 else str(vip)
+    if server.source is not None and f":{host}:" in server.source:
+        what = f"ovsdb-server copies from {server.source}, which is the VIP: after a failover it would copy itself"
+        found.append(fail(what, f"its source must be {ground.look.source}, the peer's own address"))
+    wanted = f"ptcp:{port}:[{own}]" if own.version == 6 else f"ptcp:{port}:{own}"
+    if server.role is not None and wanted not in server.remotes:
+        there = [each for each in server.remotes if each.startswith(f"ptcp:{port}")]
+        said = f"listens on {there[0]}" if there else "does not listen"
+        found.append(fail(f"ovsdb-server {said}, and {wanted} is needed", f"add --remote={wanted} to its start"))
+    return together(found, passed(f"{own} port {port} is on {config.peer_link.interface}, and is not the VIP"))
