@@ -48,6 +48,7 @@ ONE_CASE_A_RULE = {
     "granted": backup_case({"record": an_idle_peer(grant=Grant("sw1-x-0", Kind.START, None, True))}, WAITING),
     "resolved": backup_case({**GONE, "heard_age": None, "record": None},
                             {**NOT_MET, "keep": NODE, "keep_until": NOW + 1}),
+    "forced": backup_case({"heard_age": 5.0}, {"keep": NODE, "keep_until": NOW + 1, "forced": True}),
     "rolled-back": backup_case({**GONE, "server": a_copy(token=(3, 1), source=PARKED)}, {"held": (3, 90)}),
     "found-unstamped": active_case({"server": an_active(stamp=None)}, {"ordered": None}),
     "split-lost": active_case({"record": a_peer(lapsed=False)}, {"lapsed": True, "awake": NOW}),
@@ -217,9 +218,12 @@ def test_nothing_but_evidence_of_death_or_a_promise_makes_a_side_begin_to_serve(
     if decision.rule.goal is not Goal.SERVE or decision.record.serving:
         return
     evidence = {
-        "granted", "resolved", "begun", "peer-cannot", "peer-barred", "peer-read-only", "peer-dead", "lone-boot",
+        "granted", "forced", "resolved", "begun",
+        "peer-cannot", "peer-barred", "peer-read-only", "peer-dead", "lone-boot",
     }  # fmt: skip
     assert decision.rule.name in evidence
+    if decision.rule.name == "forced":
+        assert decision.presence is not Presence.ALIVE
     if decision.rule.name == "peer-cannot":
         assert view.record is not None
         assert view.record.life in (Life.DOWN, Life.HUNG)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Record, Role, Stamp, State
+from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Mode, Record, Role, Stamp, State
 from ovsha.core.packet import MAX_PACKET, Echo, Hello, Message, TooLarge, pack
 from ovsha.core.record import SHED, from_plain, to_plain
 
@@ -68,16 +68,17 @@ def largest(name: str, **texts: str) -> Record:
         lag=10**4 + 0.123, mlag=MlagRole.SECONDARY, link_up=False, preferred=name, lapsed=False, controllers=10,
         vteps=100, active_for=10**8 + 0.123, uptime=10**8 + 0.123, cells=10**9, offer="operator-deadbeef", keep=name,
         grant=Grant(f"{name}-deadbeef-{10**6}", Kind.SWITCHOVER, (10**9, 10**9), True), estranged=True,
-        mac="44:38:39:00:00:09", **texts,
+        mac="44:38:39:00:00:09", mode=Mode.PAUSED, mode_left=10**5 + 0.123, restore=True, **texts,
     )  # fmt: skip
 
 
 def test_the_largest_record_fits_a_packet_once_its_texts_are_shed_and_with_usual_names_all_of_them_fit() -> None:
     # A side that has granted has no ask of its own, so both are never in one record.
     unset = {each.name for each in fields(Record) if getattr(largest("n"), each.name) == each.default}
-    assert unset == {"ask", *SHED[-1]}, "a new field belongs into the largest record"
-    assert SHED[-1] == ("trouble", "why", "refusal", "decision", "reason")
-    assert sealed("n" * 63, largest("n" * 63)) <= MAX_PACKET
+    assert unset | {"mode_left", "mac"} == {"ask", *SHED[-1]}, "a new field belongs into the largest record"
+    assert SHED[-1] == ("trouble", "why", "refusal", "decision", "reason", "mode_left", "mac")
+    longest = largest("n" * 63)
+    assert sealed("n" * 63, replace(longest, mode_left=None, mac="")) <= MAX_PACKET
     assert sealed("leaf-01", largest("leaf-01", decision="x" * 200, refusal="x" * 60)) <= MAX_PACKET
     with pytest.raises(TooLarge):
         sealed("n" * 63, largest("n" * 63, why="x" * 120, trouble="x" * 160))

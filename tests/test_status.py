@@ -381,6 +381,8 @@ SW1 = {
     "lag": None,
     "mlag": "primary",
     "link_up": True,
+    "mode": "active",
+    "mode_left": None,
     "lapsed": False,
     "controllers": 1,
     "vteps": 2,

@@ -20,6 +20,7 @@ from ovsha.core.facts import (
     Life,
     Memory,
     MlagRole,
+    Mode,
     Record,
     Role,
     Schema,
@@ -62,6 +63,7 @@ peer_sources = st.builds(
 vips = st.builds(Vip, st.booleans(), st.none() | st.booleans(), st.booleans())
 clags = st.builds(Clag, mlag_roles, mlag_roles, st.none() | st.booleans(), st.none() | st.booleans())
 asks = st.builds(Ask, idents, st.sampled_from(Kind))
+modes = st.sampled_from([Mode.ACTIVE] * 4 + [Mode.PAUSED, Mode.ADVISE])
 grants = st.builds(Grant, idents, st.sampled_from(Kind), tokens, st.booleans())
 records = st.builds(
     Record,
@@ -72,7 +74,7 @@ records = st.builds(
     controllers=st.integers(0, 1), vteps=st.integers(0, 2), active_for=ages, cells=cells,
     ask=st.none() | asks, grant=st.none() | grants, offer=st.none() | idents,
     keep=st.none() | nodes, decision=st.sampled_from(["", "which?"]), refusal=st.sampled_from(["", "no"]),
-    estranged=st.booleans(),
+    estranged=st.booleans(), mode=modes, mode_left=ages, restore=st.booleans(),
     why=st.sampled_from(["", "so"]), trouble=st.sampled_from(["", "bad"]),
 )  # fmt: skip
 settings = st.builds(
@@ -82,7 +84,7 @@ settings = st.builds(
 views = st.builds(
     View, st.just(NOW), settings, servers, vips, clags, peer_sources, st.builds(Copy, ages, ages),
     st.none() | records, ages, ages, st.integers(0, 5), st.booleans(),
-    schema_gap=st.sampled_from(["", "a table Foo"]), estranged=st.none() | records,
+    schema_gap=st.sampled_from(["", "a table Foo"]), estranged=st.none() | records, mode=modes,
 )  # fmt: skip
 moments = st.sampled_from([0.0, NOW - 100, NOW - 10, NOW - 1, NOW - 0.3, NOW])
 memories = st.builds(
@@ -95,7 +97,7 @@ memories = st.builds(
     copying=st.booleans(), severed=st.booleans(), failed_copies=st.sampled_from([0, 2, 3]),
     stuck_since=st.none() | moments, keep=st.none() | nodes,
     keep_until=st.sampled_from([NOW - 1, NOW + 1]), holder=st.none() | nodes,
-    moves=st.sampled_from([(), (NOW - 10,) * 6]),
+    forced=st.booleans(), restore=st.booleans(), moves=st.sampled_from([(), (NOW - 10,) * 6]),
 )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ovsha.core import lineage, verdict
-from ovsha.core.facts import Kind, Life, Memory, MlagRole, Presence, Record, Role, Stamp, View
+from ovsha.core.facts import Kind, Life, Memory, MlagRole, Mode, Presence, Record, Role, Stamp, View
 
 USABLE = (Life.UP, Life.BUSY)
 
@@ -45,6 +45,21 @@ class Case:
     def peer_serving(self) -> bool:
         """The peer is heard and says that it serves."""
         return self.alive and self.peer.serving
+
+    @property
+    def idle(self) -> bool:
+        """This side decides and carries out nothing."""
+        return self.view.mode is not Mode.ACTIVE
+
+    @property
+    def peer_idle(self) -> bool:
+        """The peer is heard and says that it carries out nothing, so what it holds stays where it is."""
+        return self.alive and self.peer.mode is not Mode.ACTIVE
+
+    @property
+    def restore_ordered(self) -> bool:
+        """An operator wants the original primary to have the service now, told on either side."""
+        return self.memory.restore or (self.alive and self.peer.restore)
 
     @property
     def following(self) -> bool:

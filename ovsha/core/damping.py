@@ -22,7 +22,9 @@ def count(c: Case) -> Memory:
     if holder == memory.holder:
         return memory
     under_way = memory.grant or memory.ask
-    ordered = under_way is not None and under_way.kind in _ORDERED
+    ordered = under_way is not None and (
+        under_way.kind in _ORDERED or (under_way.kind is Kind.RESTORE and c.restore_ordered)
+    )
     if memory.holder is None or ordered:
         return replace(memory, holder=holder)
     recent = tuple(moment for moment in memory.moves if c.view.now - moment < settings.move_window)

@@ -75,6 +75,10 @@ def _resolved(c: Case) -> bool:
     return c.keep == c.view.settings.node and c.presence in (Presence.DEAD, Presence.NEVER)
 
 
+def _forced(c: Case) -> bool:
+    return c.memory.forced and c.keep == c.view.settings.node and not c.alive
+
+
 def _rolled_back(c: Case) -> bool:
     return bool(c.rolled_back) and not c.peer_serving
 
@@ -169,6 +173,7 @@ RULES = (
          lambda c: c.memory.grant.kind.value if c.memory.grant else ""),
     Rule("granted", lambda c: c.granted, Goal.SERVE, "the peer has drained and its last write is in our copy",
          lambda c: c.memory.ask.kind.value if c.memory.ask else ""),
+    Rule("forced", _forced, Goal.SERVE, "an operator has forced this side to serve, and accepts to lose data"),
     Rule("resolved", _resolved, Goal.SERVE, "an operator has decided to keep this side's data"),
     Rule("rolled-back", _rolled_back, Goal.PARK, "our data is not what it was", lambda c: c.rolled_back, asks=1.0),
     Rule("found-unstamped", _found_unstamped, Goal.PARK, "our database is of unknown lineage and was opened by others",

@@ -60,6 +60,17 @@ class State(Enum):
     NEEDS_DECISION = "needs-decision"
 
 
+class Mode(Enum):
+    """Whether an agent carries out what it decides.
+
+    PAUSED: an operator holds it for a while.  ADVISE: its configuration has it say what it would do, and no more.
+    """
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ADVISE = "advise"
+
+
 class Kind(Enum):
     """Why a side asks for the service while the other side lives."""
 
@@ -214,6 +225,7 @@ class Record:
     `uptime`: for how long its agent has run, which only its heartbeats tell.
     `estranged`: it hears an agent that has its peer's name and key, but is not the switch that it learned as its
     peer, and believes nothing of what that one says.  `mac`: that of its interface for the VIP, "" when unknown.
+    `mode_left`: seconds until a pause ends by itself.  `restore`: an operator wants the original primary to serve now.
     """
 
     node: str
@@ -252,6 +264,9 @@ class Record:
     trouble: str = ""
     estranged: bool = False
     mac: str = ""
+    mode: Mode = Mode.ACTIVE
+    mode_left: float | None = None
+    restore: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +301,7 @@ class View:
     dead interval.  `schema_gap`: what the peer's schema has and ours lacks, "" when nothing.
     dead interval.  `estranged`: what an agent claims that has the peer's name and key but is another switch than
     the one we learned as our peer, None when no such one is heard.  It is not believed; all that it may do is hold
-    us back.
+    us back.  `mode_left`: seconds until a pause ends by itself, None when there is none.
     """
 
     now: float
@@ -303,6 +318,8 @@ class View:
     woke: bool = False
     schema_gap: str = ""
     estranged: Record | None = None
+    mode: Mode = Mode.ACTIVE
+    mode_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +339,8 @@ class Memory:
     it gave that up in a row, by making itself active.  `severed`: our own session to the peer's server was lost since
     ours follows it, so that ours may hold on to one that nobody is at the other end of.
     `stuck_since`: since when this side cannot go on without an operator.  `keep`: the node whose data the operator
-    keeps, until `keep_until`.
+    keeps, until `keep_until`.  `forced`: he keeps ours although the peer cannot be asked, and may serve.
+    `restore`: what he ordered is that the original primary gets the service back.
     `holder`: the node that was last seen to serve; `moves`: when it changed without an order.
     """
 
@@ -359,6 +377,8 @@ class Memory:
     stuck_since: float | None = None
     keep: str | None = None
     keep_until: float = 0.0
+    forced: bool = False
+    restore: bool = False
     holder: str | None = None
     moves: tuple[float, ...] = ()
 

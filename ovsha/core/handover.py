@@ -39,6 +39,10 @@ def _ordered_by_operator(c: Case) -> bool:
     return ordered and c.peer_serving and c.in_sync
 
 
+def _restore_by_operator(c: Case) -> bool:
+    return c.restore_ordered and _ordered_by_operator(c)
+
+
 def _cut_off_from_the_data_plane(c: Case) -> bool:
     cut_for = c.link_cut_for
     if cut_for is None or cut_for < c.view.settings.link_cut_hold or not c.peer_serving:
@@ -67,6 +71,7 @@ def _nobody_serves(c: Case) -> bool:
 
 WISHES = (
     Wish(Kind.RESOLVE, _kept_by_operator),
+    Wish(Kind.RESTORE, _restore_by_operator),
     Wish(Kind.SWITCHOVER, _ordered_by_operator),
     Wish(Kind.LINK_CUT, _cut_off_from_the_data_plane),
     Wish(Kind.RESTORE, _due_for_restore),
@@ -81,6 +86,8 @@ def wish(c: Case) -> Kind | None:
     """Return why this side should ask for the service now, or None when it should not."""
     if not c.alive or c.serving or c.view.server.life is not Life.UP or not c.view.server.loaded:
         return None
+    if c.idle or (c.peer_idle and c.peer.serving):
+        return None
     if c.memory.ordered is Role.ACTIVE:
         return None  # it has begun to take over
     return next((row.kind for row in WISHES if row.holds(c)), None)
@@ -88,6 +95,8 @@ def wish(c: Case) -> Kind | None:
 
 def refusal(c: Case, kind: Kind) -> str:
     """Say why the service is not given to the peer that asks for it, "" when it is."""
+    if c.idle and c.open:
+        return f"this side is in mode {c.view.mode.value} and gives nothing away"
     if kind is Kind.RESOLVE:
         return "" if c.keep == c.peer.node else "no operator has decided that"
     if kind is Kind.START:
@@ -107,7 +116,7 @@ def refusal(c: Case, kind: Kind) -> str:
         return "the copy on the other side is not in sync"
     if c.link_cut_for is not None:
         return "no heartbeat comes over the peer link, by which the last writes would have to arrive"
-    if kind is Kind.RESTORE and c.preferred == c.view.settings.node:
+    if kind is Kind.RESTORE and c.preferred == c.view.settings.node and not c.restore_ordered:
         return "this side is the preferred one"
     return ""
 
@@ -123,7 +132,9 @@ def _operator(c: Case) -> Memory:
     """Forget an operator's order once it is carried out or its time is over."""
     memory = c.memory
     if memory.keep is not None and (c.view.now >= memory.keep_until or _kept(c)):
-        memory = replace(memory, keep=None)
+        memory = replace(memory, keep=None, forced=False)
+    elif memory.forced and c.alive:
+        memory = replace(memory, keep=None, forced=False)  # it was given for a peer that cannot be asked
     elif memory.keep is None and memory.stuck_since is not None and c.alive and c.peer.keep == c.view.settings.peer:
         # The other side may serve already, and so has nothing more to do: it is we who waited for this word.
         memory = resolve.decided(c, c.view.settings.peer)
@@ -132,6 +143,8 @@ def _operator(c: Case) -> Memory:
         memory = replace(memory, wanted=None)
     if memory.offer is not None and (late or c.peer_serving):
         memory = replace(memory, offer=None)
+    if memory.restore and (memory.wanted, memory.offer, memory.ask, memory.grant) == (None, None, None, None):
+        memory = replace(memory, restore=False)
     return memory
 
 
@@ -162,6 +175,7 @@ def _grant(c: Case) -> Memory:
         granted=ask.ident,
         grant_since=c.view.now,
         grant_term=_newest_term(c),
+        restore=ask.kind is Kind.RESTORE and c.restore_ordered,
         refusal="",
         ask=None,
         ordered=None,
@@ -210,7 +224,7 @@ def following(token: Token | None, term: int) -> Token:
 
 def _ask(c: Case) -> Memory:
     memory, settings, now = c.memory, c.view.settings, c.view.now
-    if memory.grant is not None:
+    if memory.grant is not None or c.idle:
         return remember(memory, ask=None)
     if memory.ask is not None:
         if c.serving:
@@ -221,7 +235,7 @@ def _ask(c: Case) -> Memory:
             return replace(memory, ask=None, ask_after=now + max(settings.restore_delay, 1.0))
         return memory
     kind = wish(c)
-    if kind is None or (kind is Kind.RESTORE and now < memory.ask_after):
+    if kind is None or (kind is Kind.RESTORE and now < memory.ask_after and not c.restore_ordered):
         return memory
     ask = Ask(f"{settings.node}-{memory.boot}-{memory.asks}", kind)
     return replace(memory, ask=ask, asks=memory.asks + 1, ask_deadline=now + settings.handover_timeout)

@@ -11,10 +11,11 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
-from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Record, Role, Stamp, State
+from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Mode, Record, Role, Stamp, State
 
-SHED = ((), ("trouble",), ("trouble", "why"), ("trouble", "why", "refusal", "decision", "reason"))
-"""The texts that are left out of a record, more and more of them, until it fits a packet."""
+_TEXTS = ("trouble", "why", "refusal", "decision", "reason")
+SHED = ((), ("trouble",), ("trouble", "why"), _TEXTS, (*_TEXTS, "mode_left", "mac"))
+"""What is left out of a record, more and more of it, until it fits a packet: what only people read."""
 
 _DEFAULTS = {field.name: field.default for field in fields(Record)}
 
@@ -105,14 +106,14 @@ _READERS: dict[str, Callable[[Any], Any]] = {
         _text,
     ),
     **dict.fromkeys(("term", "controllers", "vteps", "cells"), _number),
-    **dict.fromkeys(
-        ("replicating", "serving", "vip", "listener", "managers", "empty", "link_up", "lapsed", "estranged"), _flag
-    ),
-    **dict.fromkeys(("in_sync_for", "lag", "active_for", "uptime"), _age),
+    **dict.fromkeys(("serving", "vip", "listener", "managers", "link_up", "restore"), _flag),
+    **dict.fromkeys(("replicating", "empty", "lapsed", "estranged"), _flag),
+    **dict.fromkeys(("in_sync_for", "lag", "active_for", "uptime", "mode_left"), _age),
     "state": State,
     "life": Life,
     "role": Role,
     "mlag": MlagRole,
+    "mode": Mode,
     "stamp": _stamp,
     "token": _pair,
     "ask": _ask,

@@ -21,8 +21,8 @@ from ovsha.core.transition import Step
 class Decision:
     """What one turn came to: what to remember, the rule that decided, the next step, what to tell the peer.
 
-    `opening`: the stamp for `Step.STAMP`.  `barrier`: the token for `Step.COMMIT_TOKEN`,
-    None when there is none to commit.
+    `opening`: the stamp for `Step.STAMP`.  `barrier`: the token for `Step.COMMIT_TOKEN`, None when there is none to
+    commit.  `would`: the steps that are left and that this side does not take because its mode is not active.
     """
 
     memory: Memory
@@ -34,6 +34,7 @@ class Decision:
     record: Record
     opening: Stamp
     barrier: Token | None
+    would: tuple[Step, ...] = ()
 
 
 def turn(view: View, memory: Memory) -> Decision:
@@ -41,7 +42,7 @@ def turn(view: View, memory: Memory) -> Decision:
     case = settled(view, memory)
     rule = election.decide(case)
     case = replace(case, memory=_resolve(case, rule))
-    step = transition.next_step(rule.goal, case)
+    step = None if case.idle else transition.next_step(rule.goal, case)
     why, state = rule.sentence(case), _state(case, rule)
     return Decision(
         memory=case.memory,
@@ -53,6 +54,7 @@ def turn(view: View, memory: Memory) -> Decision:
         record=_record(case, state, why),
         opening=Stamp(transition.opening_term(case), view.settings.node, _chosen_by_operator(case)),
         barrier=case.memory.grant.barrier if case.memory.grant else None,
+        would=transition.steps_left(rule.goal, case) if case.idle else (),
     )
 
 
@@ -123,6 +125,8 @@ def _resolve(c: Case, rule: Rule) -> Memory:
     since = (memory.active_since or now) if c.serving else None
     stuck = None if rule.asks is None else now if memory.stuck_since is None else memory.stuck_since
     memory = remember(memory, active_since=since, stuck_since=stuck)
+    if c.idle:
+        return remember(memory, ordered=None, claim=None)  # it has begun nothing that it would have to finish
     if goal is Goal.SERVE:
         claim = None if transition.stamped(c) else transition.opening_term(c)
         # Only a service that was held through a gap has lapsed; one that begins now begins on what is known now.
@@ -181,4 +185,7 @@ def _record(c: Case, state: State, why: str) -> Record:
         refusal=memory.refusal,
         why=why,
         estranged=view.estranged is not None and not c.alive,
+        mode=view.mode,
+        mode_left=view.mode_left,
+        restore=memory.restore,
     )

@@ -90,7 +90,7 @@ def _sides(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
 def side(record: Record, database: str, age: float | None, current: bool) -> dict[str, Any]:
     """Return a side; `current` is false when what is known is older than the dead interval."""
     plain: dict[str, Any] = _plain(asdict(record))
-    for spoken_elsewhere in ("node", "ask", "grant", "offer", "reason", "preferred", "estranged", "mac"):
+    for spoken_elsewhere in ("node", "ask", "grant", "offer", "reason", "preferred", "estranged", "mac", "restore"):
         del plain[spoken_elsewhere]
     source, exclude = copied(record.source)
     return {

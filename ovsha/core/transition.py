@@ -142,3 +142,8 @@ PLANS: dict[Goal, tuple[Row, ...]] = {
 def next_step(goal: Goal, c: Case) -> Step | None:
     """Return the next step towards `goal`, or None when it is reached."""
     return next((row.step for row in PLANS[goal] if not row.done(c)), None)
+
+
+def steps_left(goal: Goal, c: Case) -> tuple[Step, ...]:
+    """Return all steps towards `goal` that are not done."""
+    return tuple(row.step for row in PLANS[goal] if not row.done(c))
