@@ -87,7 +87,7 @@ def cut_floor(lab: Lab) -> Fault:
 def switchover(lab: Lab) -> Fault:
     """Move the service to sw2 as an operator does."""
     began = time.monotonic()
-    done = lab.sw1.ovsha("switchover", "--to", lab.sw2.node)
+    done = lab.sw1.ovsha("switchover", "--yes", "--to", lab.sw2.node)
     assert done.returncode == 0, f"ovsha switchover: {done.stderr.strip()}"
     return Fault(began, lab.sw1, lab.sw2)
 

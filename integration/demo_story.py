@@ -142,13 +142,14 @@ class Story:
         self._end(f"return of {one.node}", "return", began, other)
 
     def _switchover(self, giving: Switch, taking: Switch) -> None:
-        command = ("switchover", "--to", taking.node)
+        command = ("switchover", "--to", taking.node, "--yes")
         self._live.heading(f"planned switchover to {taking.node}", "The same handover, ordered by the operator.")
         began = self._live.say("operator", f"{giving.node}# ovsha {' '.join(command)}")
         order = self._operator.submit(giving.ovsha, *command)
         self._live.until(order.done, LIMIT, "ovsha switchover ends")
         answer = order.result()
-        self._live.say("operator", f"{(answer.stdout or answer.stderr).strip()} (exit status {answer.returncode})")
+        for line in (answer.stdout or answer.stderr).splitlines():
+            self._live.say("operator", line)
         assert answer.returncode == 0, f"ovsha switchover failed: {answer.stderr.strip()}"
         self._await_writing(taking, began, f"{taking.node} serves")
         self._live.until(lambda: self._copies(giving, taking), LIMIT, f"{giving.node} is a copy of {taking.node}")

@@ -158,7 +158,7 @@ class Hand:
             to = PEER[serving] if blow.where == AWAY else blow.where
             # Any switch may be asked; the one that is to let go is the usual one.
             switch = named(self._lab, PEER[to])
-            self._orders.append(self._pool.submit(switch.ovsha, "switchover", "--to", to, limit=ORDER_LIMIT))
+            self._orders.append(self._pool.submit(switch.ovsha, "switchover", "--yes", "--to", to, limit=ORDER_LIMIT))
             return
         found = "backup" if "backup made active" in blow.kind.how else "active"
         for switch in self._lab.switches:

@@ -94,7 +94,7 @@ class Mover:
         lab.wait_until(lambda: self._acked_by(giving, begun) >= load.rows, LIMIT, "the load is there")
         term = int(giving.global_config()["ovsha:term"])
         ordered = time.monotonic()
-        done = giving.ovsha("switchover", "--to", taking.node, "--json")
+        done = giving.ovsha("switchover", "--yes", "--to", taking.node, "--json")
         if done.returncode != 0:
             return Move(0.0, 0.0, len(self._acks()) - before, 0, done.stderr.strip())
         lab.wait_until(lambda: self._acked_by(taking, ordered) >= load.rows, LIMIT, "writing goes on")

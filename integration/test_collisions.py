@@ -151,7 +151,7 @@ def test_a_second_holder_of_the_vip_on_the_wire_is_told_by_its_mac_and_the_peer_
     assert kinds(pair.sw2) == set(), "who does not hold the VIP does not listen"
     assert pair.sw2.run("ss", "-Hl0").stdout.count("peerlink.4094") == 0
     assert "peerlink.4094" in pair.sw1.run("ss", "-Hl0").stdout
-    pair.sw1.ovsha("switchover")
+    pair.sw1.ovsha("switchover", "--yes")
     await_service(pair, pair.sw2)
     pair.wait_until(lambda: "peerlink.4094" not in pair.sw1.run("ss", "-Hl0").stdout, LIMIT, "the ear is closed")
     assert len(lines(pair.sw1)) == 2
@@ -235,7 +235,7 @@ def test_a_side_that_lost_its_state_is_a_stranger_until_told_and_the_service_sta
         assert f"a stranger who calls himself sw2: {identity(pair.sw2)['own']}" in shown.stdout
         assert pair.sw2.ovsha("peer", "show").returncode == 1
         await_copy(pair, pair.sw2)
-        refused = pair.sw2.ovsha("switchover", "--to", "sw2")
+        refused = pair.sw2.ovsha("switchover", "--yes", "--to", "sw2")
         assert (refused.returncode, "`ovsha peer forget` on sw1" in refused.stderr) == (1, True)
     pair.sw1.power_off("kill")
     pair.wait_until(lambda: pair.sw2.vip_present(), LIMIT, "sw2 takes over")

@@ -139,7 +139,7 @@ def test_a_service_that_moves_again_and_again_is_no_longer_given_back(lab: MakeL
     await_problem(pair, pair.sw1, "moved 3 times", "not given back", "ovsha switchover")
     with undisturbed(pair):
         await_copy(pair, pair.sw1)
-    assert pair.sw1.ovsha("switchover", "--to", "sw1").returncode == 0
+    assert pair.sw1.ovsha("switchover", "--yes", "--to", "sw1").returncode == 0
     await_pair(pair, pair.sw1)
 
 

@@ -270,7 +270,7 @@ def pending(pair: Lab) -> list[Path]:
 
 def switch_over(pair: Lab, to: Switch) -> None:
     pair.wait_until(lambda: in_sync(pair), LIMIT, "both agents hold the copy to be in sync")
-    moved = to.ovsha("switchover")
+    moved = to.ovsha("switchover", "--yes")
     assert moved.returncode == 0, moved.stderr
 
 

@@ -94,7 +94,7 @@ def test_a_switchover_there_and_back_loses_nothing_under_load_and_the_service_st
 
 def switch_over(pair: Lab, target: str) -> dict[str, object]:
     """Order the move from sw1, wherever it goes to; return what the command line prints."""
-    done = pair.sw1.ovsha("switchover", "--to", target, "--json")
+    done = pair.sw1.ovsha("switchover", "--yes", "--to", target, "--json")
     assert done.returncode == 0, done.stderr
     answer: dict[str, object] = json.loads(done.stdout)
     return answer
@@ -111,12 +111,12 @@ def test_a_switchover_to_a_side_that_cannot_serve_is_refused_in_one_line_and_mov
     with undisturbed(pair):
         pair.sw2.server.freeze()
         await_word(pair, pair.sw2, "-> fault")
-        frozen = pair.sw1.ovsha("switchover", "--to", SW2)
+        frozen = pair.sw1.ovsha("switchover", "--yes", "--to", SW2)
         pair.sw2.server.kill()
         pair.sw2.agent.kill()
         await_word(pair, pair.sw1, "the peer is silent")
-        alone = pair.sw1.ovsha("switchover", "--to", SW2)
-        stranger = pair.sw1.ovsha("switchover", "--to", "sw3")
+        alone = pair.sw1.ovsha("switchover", "--yes", "--to", SW2)
+        stranger = pair.sw1.ovsha("switchover", "--yes", "--to", "sw3")
     for refused in (frozen, alone, stranger):
         assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1), refused
         assert refused.stderr.startswith("ovsha: ")

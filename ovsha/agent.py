@@ -16,12 +16,13 @@ from dataclasses import replace
 
 from ovs.poller import Poller
 
+from ovsha import acting
 from ovsha.aftermath import Aftermath
 from ovsha.checks import answers
 from ovsha.config import Config, read_key
-from ovsha.core import handover, resolve, side
+from ovsha.core import handover, resolve, side, switchover
 from ovsha.core.case import Case
-from ovsha.core.facts import Memory, Presence, Role, State, View
+from ovsha.core.facts import Memory, Role, State, View
 from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
 from ovsha.drivers import store
@@ -31,6 +32,7 @@ from ovsha.duel import Duel
 from ovsha.orders import Orders
 from ovsha.passages import Meter
 from ovsha.recorder import Recorder
+from ovsha.standing import Keeper
 from ovsha.switch import Switch, boot_id
 
 log = logging.getLogger("ovsha")
@@ -61,6 +63,7 @@ class Agent:
         self.orders = Orders(self.switch)
         self.trace = Trace()
         self.recorder = Recorder(config.state_directory, config.recorder, boot)
+        self.standing = Keeper(config.state_directory, config.mode == "advise", time.time)
         self.meter = Meter(self.switch, self.orders, self.recorder, clock)
         self.duel = Duel(config, key, self.switch, self.trace)
         answers.register(self.switch.exchange, config)
@@ -90,6 +93,7 @@ class Agent:
         self._last_turn = now
         self.switch.run(now, self.memory)
         self.duel.run(now)
+        acting.look(self)
         for _ in range(_STEPS_PER_TURN):
             decision = self._decide(now, woke)
             woke = False
@@ -120,44 +124,33 @@ class Agent:
         poller.timer_wait(max(0, int((min(moments) - now) * 1000) + 1))
         return poller
 
-    def order_switchover(self, target: str, ident: str, reason: str = "") -> str:
+    def refuse_switchover(self, target: str) -> str:
+        """Return why the service cannot begin to move to node `target` now, "" when it can."""
+        case = acting.case(self)
+        if case is None or self.decision is None:
+            return acting.EARLY
+        return switchover.refusal(case, self.decision, target)
+
+    def order_switchover(self, target: str, ident: str, reason: str = "", who: str = "", restore: bool = False) -> str:
         """Ask for the service to move to node `target`; return why that cannot begin, "" when it does.
 
-        `reason` is the operator's, for those who read what happened on either side.
+        `reason` is the operator's, for those who read what happened on either side, and `who` he is.  `restore`: he
+        gives the service back to the original primary.
         """
-        view, decision = self.view, self.decision
-        if view is None or decision is None:
-            return "the agent has only just started; try again in a moment"
-        if target not in (self.config.node, self.config.peer):
-            return f"node {target} is not of this pair: it has {self.config.node} and {self.config.peer}"
-        if decision.presence is not Presence.ALIVE or view.record is None:
-            return "the peer's agent is not heard, so nothing can be handed over"
-        if view.record.estranged:
-            peer = self.config.peer
-            return f"{peer} knows this switch by another identity; run `ovsha peer forget` on {peer} first"
-        ours = target == self.config.node
-        if not (view.record.serving if ours else decision.record.serving):
-            return "the other side does not serve now" if ours else "this side does not serve now"
-        synced = decision.record.in_sync_for if ours else view.record.in_sync_for
-        if synced is None:
-            return f"the copy on {target} is not in sync"
-        until = view.now + self.config.handover.timeout
-        self.memory = replace(
-            self.memory,
-            wanted=ident if ours else None,
-            offer=None if ours else ident,
-            wanted_until=until,
-            reason=reason[:_LONGEST_REASON],
-        )
-        text = f"an operator moves the service to {target}: {reason or 'he gave no reason'}"
-        self.recorder.event("order", text, order="switchover", to=target, reason=reason, ident=ident)
-        self._send_at = view.now
+        case, refused = acting.case(self), self.refuse_switchover(target)
+        if case is None or refused:
+            return refused
+        self.memory = switchover.ordered(case, target, ident, reason, restore)
+        text = f"{who or 'an operator'} moves the service to {target}: {reason or 'he gave no reason'}"
+        facts = {"order": "restore-primary" if restore else "switchover", "to": target, "reason": reason}
+        self.recorder.event("order", text, **facts, ident=ident, who=who)
+        self._send_at = case.view.now
         return ""
 
-    def order_resolve(self, keep: str, reason: str) -> str:
+    def order_resolve(self, keep: str, reason: str, who: str = "") -> str:
         """Keep the data of node `keep`; return why that cannot be done, "" when it is begun.
 
-        `reason` is the operator's, for the log.
+        `reason` is the operator's, for the log, and `who` he is.
         """
         view, decision = self.view, self.decision
         if view is None or decision is None:
@@ -167,8 +160,8 @@ class Agent:
         if not refused:
             self.memory = replace(resolve.decided(case, keep), reason=reason[:_LONGEST_REASON])
             self._send_at = view.now
-            text = f"an operator keeps the data of {keep}: {reason}"
-            self.recorder.event("order", text, logging.WARNING, order="resolve", keep=keep, reason=reason)
+            text = f"{who or 'an operator'} keeps the data of {keep}: {reason}"
+            self.recorder.event("order", text, logging.WARNING, order="resolve", keep=keep, reason=reason, who=who)
         return refused
 
     def forget_peer(self) -> str:
@@ -189,10 +182,11 @@ class Agent:
         self.duel.close()
         self.aftermath.close()
         self.switch.close(self.clock())
+        self.standing.close()
         self.recorder.close()
 
     def _decide(self, now: float, woke: bool) -> Decision:
-        view = self.switch.observe(now, woke)
+        view = self.standing.colour(self.switch.observe(now, woke))
         decision = side.turn(view, self.memory)
         at = time.time()
         self.recorder.note(self.trace.note(at, view, self.memory, decision))
@@ -224,8 +218,10 @@ class Agent:
             self.counters["moves"] += last is not None
             self.moved = (self._last_turn, text)
             self.systemd.status(f"{decision.state.value}: {decision.why}")
-        elif last.rule is not decision.rule:
+        elif last.rule is not decision.rule and not decision.would:
             log.info("%s, because %s", decision.rule.goal.value, decision.why)
+        if decision.would and (last is None or last.would != decision.would or last.rule is not decision.rule):
+            acting.advise(self, decision)
         if last is None or last.presence is not decision.presence:
             log.info("the peer is %s", decision.presence.value)
         if last is not None and last.step is not decision.step and decision.step is not None:

@@ -13,27 +13,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from ovsha import __version__, client
+from ovsha import __version__
 from ovsha import config as configuration
 from ovsha.commands import (
     check,
     explain,
+    failover,
     forensics,
     history,
     ledger,
+    pause,
     peer,
     preflight,
     resolve,
     simulate,
     status,
+    switchover,
     verify,
 )
-from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, find, group, question
-from ovsha.core.status import SCHEMA
+from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, group
 from ovsha.errors import ConfigError, DriverError, UsageError
-
-_MARGIN = 5.0
-"""Seconds that a switchover's answer may come after the agent's own time limit for it."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -77,9 +76,9 @@ def parser() -> argparse.ArgumentParser:
     agent = command(commands, "agent", _agent, "run the agent of this switch")
     add_config(agent, argparse.SUPPRESS)
     status.add(commands)
-    move = question(commands, "switchover", _switchover, "move the service to the other side, losing nothing")
-    move.add_argument("--to", metavar="NODE", default="", help="to this side; default: the one that does not serve")
     check.add(commands)
+    failover.add(commands)
+    pause.add(commands)
     resolve.add(commands)
     forensics.add(commands)
     simulate.add(commands)
@@ -88,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     peer.add(commands)
     preflight.add(commands)
     ledger.add(commands)
+    switchover.add(commands)
     verify.add(commands)
     actions = group(commands, "config", "look at a configuration file")
     valid = command(actions, "check", _config_check, "say whether a configuration file can be used")
@@ -117,13 +117,6 @@ def _config_check(options: argparse.Namespace) -> int:
     return 0
 
 
-def _switchover(options: argparse.Namespace) -> int:
-    agent = find(options)
-    # Asked first, for its time limit, and because an agent that hangs should not be waited for as long as that.
-    timeout = client.ask_json(agent, "status", "json", schema=SCHEMA)["settings"]["handover_timeout"]
-    form = ("json",) if options.json else ()
-    print(client.ask(agent, "switchover", options.to, *form, limit=timeout + _MARGIN), end="")
-    return 0
 
 
 def _fail(message: str, status: int) -> int:

@@ -93,7 +93,8 @@ def _connect(path: Path, limit: float) -> Connection:
     if error in (errno.EAGAIN, errno.ETIMEDOUT):
         raise Hangs(_hangs(path, limit))
     if error:
-        hint = "; run this as root" if error in (errno.EACCES, errno.EPERM) else ""
+        denied = error in (errno.EACCES, errno.EPERM)
+        hint = "; run this as root, or as a member of the group ovsha" if denied else ""
         raise DriverError(f"the agent cannot be asked at {path}: {os.strerror(error)}{hint}")
     return Connection(stream)
 

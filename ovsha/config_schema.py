@@ -321,6 +321,31 @@ class Recorder:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pause:
+    """A pause, in which the agent of this switch watches and reports and changes nothing."""
+
+    limit: float = key(
+        "How long a pause may last; it ends by itself then, with an alarm.", read.seconds(1, 604800), 3600.0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """The control socket, by which the agent is asked and given orders."""
+
+    group: str = key(
+        "Whose members may ask and give orders like root, if there is such a group on this switch.",
+        read.name,
+        "ovsha",
+    )
+    everybody_reads: bool = key(
+        "Whether every user of this switch may ask; orders are still taken from root and the group only.",
+        read.flag,
+        False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """The whole configuration of one agent.
 
@@ -333,6 +358,11 @@ class Config:
         read.or_null(read.name),
         None,
         "sw1",
+    )
+    mode: Literal["active", "advise"] = key(
+        "Whether the agent acts (active), or only says what it would do and changes nothing (advise).",
+        read.choice("active", "advise"),
+        "active",
     )
     pair: Pair = section(Pair)
     nodes: Mapping[str, Node] = named(Node)
@@ -353,6 +383,8 @@ class Config:
         read.wait_or_seconds,
         "wait",
     )
+    pause: Pause = section(Pause)
+    control: Control = section(Control)
     snapshots: Snapshots = section(Snapshots)
     forensics: Forensics = section(Forensics)
     collisions: Collisions = section(Collisions)

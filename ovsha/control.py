@@ -1,14 +1,14 @@
 """Serve the agent's control socket, which is that of a unixctl server: ovs-appctl -t ovsha works too.
 
 Commands: `status [json]`, `sync-status [json]`, `counters [json]`, `switchover [NODE [json]]`, `peer-forget [json]`,
-`list-commands`, `version`.  A switchover is answered when it is over; everything else at once.
+`order JSON`, `moved`, `list-commands`, `version`.  A switchover is answered when it is over; everything else at once.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ import ovs.unixctl
 import ovs.unixctl.server
 from ovs.poller import Poller
 
-from ovsha import __version__, control_explain, control_peer, move, report
+from ovsha import __version__, access, control_explain, control_orders, control_peer, move, report
 from ovsha.config import Config
 from ovsha.core import status, status_text, sync_text
 from ovsha.core.facts import View
@@ -25,9 +25,14 @@ from ovsha.core.outside import Outside
 from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
 from ovsha.errors import DriverError
+from ovsha.moves import Moves
 
-_GRACE = 1.0
-"""Seconds that a switchover is given beyond the time limit of the handover: that runs from the ask, a little later."""
+log = logging.getLogger("ovsha")
+
+ACTING = ("switchover", "resolve", "peer-forget", "order")
+"""The commands that change something."""
+
+Act = Callable[[Any, list[str], object], None]
 
 _LOOK_EVERY = 50
 _EARLY = "the agent has only just started; try again in a moment"
@@ -60,10 +65,13 @@ class Served(Protocol):
     def trace(self) -> Trace:
         """Its decisions."""
 
-    def order_switchover(self, target: str, ident: str) -> str:
+    def refuse_switchover(self, target: str) -> str:
+        """Why the service cannot begin to move to `target`, "" when it can."""
+
+    def order_switchover(self, target: str, ident: str, reason: str = "", who: str = "", restore: bool = False) -> str:
         """Begin to move the service to `target`; why that cannot begin, "" when it does."""
 
-    def order_resolve(self, keep: str, reason: str) -> str:
+    def order_resolve(self, keep: str, reason: str, who: str = "") -> str:
         """Keep the data of node `keep`; why that cannot be done, "" when it is begun."""
 
     def forget_peer(self) -> str:
@@ -82,45 +90,51 @@ class Control:
     ) -> None:
         self._agent = agent
         self._outside = outside
-        self._move: tuple[move.Move, Any, bool] | None = None
+        self._group = (config.control.group, access.group_id(config.control.group))
+        self._moves = Moves(agent, self._broken)
+        self._waiting: list[Any] = []
         self._commands = {
             "status": ("[json]", 0, 1, self._status),
             "sync-status": ("[json]", 0, 1, self._sync_status),
             "counters": ("[json]", 0, 1, self._counters),
             "switchover": ("[NODE [json]]", 0, 2, self._switchover),
-            "resolve": ("NODE REASON", 2, 2, self._resolve),
+            "resolve": ("NODE REASON [WHO]", 2, 3, self._resolve),
             **control_peer.commands(lambda: self._agent),
             **control_explain.commands(lambda: self._agent),
+            **control_orders.commands(self._moves),
             "list-commands": ("", 0, 0, self._list_commands),
             # Before python-ovs registers its own, which knows neither our name nor our version.
             "version": ("", 0, 0, self._version),
         }
         for name, (usage, least, most, command) in self._commands.items():
-            ovs.unixctl.command_register(name, usage, least, most, command, None)
+            guarded = self._guarded(name, command) if name in ACTING else command
+            ovs.unixctl.command_register(name, usage, least, most, guarded, None)
         self._server = _listen(config.run_directory)
+        _admit(_path(config.run_directory), self._group[1], config.control.everybody_reads)
 
     def serve(self, agent: Served) -> None:
         """Go on with another agent, which knows nothing of a switchover under way."""
-        self._agent = agent
-        self._end_move("the configuration was read anew meanwhile; see ovsha status")
+        self._agent = self._moves.agent = agent
+        self._moves.end("the configuration was read anew meanwhile; see ovsha status")
 
     def run(self) -> None:
         """Answer what has been asked, and the switchover when it is over."""
         self._server.run()
-        self._look()
+        self._moves.run()
 
     def wait(self, poller: Poller) -> None:
         """Wake the loop for the next question."""
-        if self._move is None:
+        self._waiting = [conn for conn in self._waiting if self._moves.under_way and _waits(conn)]
+        if not self._waiting:
             self._server.wait(poller)
-        else:
+        if self._moves.under_way:
             # python-ovs would wait for input on the connection that waits for its answer, and take
             # none: a client that goes away would keep the loop awake until then.
             poller.timer_wait(_LOOK_EVERY)
 
     def close(self) -> None:
         """Take the socket away."""
-        self._end_move("the agent was told to stop; see ovsha status on the peer")
+        self._moves.end("the agent was told to stop; see ovsha status on the peer")
         self._server.close()
         for name in self._commands:
             ovs.unixctl.commands.pop(name, None)
@@ -162,62 +176,57 @@ class Control:
         )
 
     def _switchover(self, conn: Any, argv: list[str], aux: object) -> None:
-        agent, view, decision = self._agent, self._agent.view, self._agent.decision
-        if view is None or decision is None:
-            conn.reply_error(_EARLY)
-            return
+        """Move the service, and answer when that is over: the form for ovs-appctl."""
         if not _is_form(argv[1:]):
             conn.reply_error(f'"{argv[1]}" is no form; it is json or nothing')
             return
-        if self._move is not None:
-            conn.reply_error(f"a switchover to {self._move[0].target} is under way; wait for its end")
-            return
-        target = (argv[0] if argv else "") or move.idle_side(view, decision)
-        if target is None:
-            conn.reply_error("which side serves is not clear now; see ovsha status")
-            return
-        if move.arrived(view, decision, target):
-            told = {"schema": status.SCHEMA, "moved": False, "from": target, "to": target}
-            _answer(conn, _json(told) if argv[1:] else f"{target} is active already; nothing was moved")
-            return
-        refused = agent.order_switchover(target, f"operator-{secrets.token_hex(4)}")
-        if refused:
-            conn.reply_error(refused)
-            return
-        now = agent.clock()
-        deadline = now + agent.config.handover.timeout + _GRACE
-        self._move = (move.Move(move.other(view, target), target, now, deadline), conn, bool(argv[1:]))
+
+        def over(result: dict[str, Any] | None, error: str) -> None:
+            if not _waits(conn):
+                return
+            if result is None:
+                conn.reply_error(error)
+            else:
+                _answer(conn, _json(result) if argv[1:] else move.result_text(result))
+
+        try:
+            self._moves.refuse_second()
+            target = self._moves.target(argv[0] if argv else "", False)
+            if self._moves.there(target):
+                told = {"schema": status.SCHEMA, "moved": False, "from": target, "to": target}
+                _answer(conn, _json(told) if argv[1:] else f"{target} is active already; nothing was moved")
+                return
+            self._moves.begin(target, "", "", False, over)
+            self._waiting.append(conn)
+        except DriverError as error:
+            conn.reply_error(str(error))
 
     def _resolve(self, conn: Any, argv: list[str], aux: object) -> None:
-        refused = self._agent.order_resolve(argv[0], argv[1])
+        refused = self._agent.order_resolve(*argv)
         if refused:
             conn.reply_error(refused)
         else:
             _answer(conn, f"the data of {argv[0]} is kept")
 
-    def _look(self) -> None:
-        """See how far a switchover is, and answer it when it is over."""
-        view, decision = self._agent.view, self._agent.decision
-        if self._move is None or view is None or decision is None:
-            return
-        now = self._agent.clock()
-        going, conn, as_json = self._move
-        going = move.look(going, view, decision)
-        self._move = (going, conn, as_json)
-        if move.arrived(view, decision, going.target):
-            told = move.result(going, view, decision)
-            self._move = None
-            if _waits(conn):
-                _answer(conn, _json(told) if as_json else move.result_text(told, view.now - going.began))
-        elif now >= going.deadline:
-            self._end_move(move.failure(going, view, decision))
+    def _broken(self) -> list[str]:
+        document = self.document()
+        problems = document["problems"] if document is not None else []
+        return [problem["what"] for problem in problems if problem["level"] == "broken"]
 
-    def _end_move(self, why: str) -> None:
-        if self._move is not None:
-            _, conn, _ = self._move
-            self._move = None
-            if _waits(conn):
-                conn.reply_error(why)
+    def _guarded(self, name: str, command: Act) -> Act:
+        """Return the command for those who may give orders, with a line in the log that says who gave it."""
+
+        def guarded(conn: Any, argv: list[str], aux: object) -> None:
+            who = access.caller(conn)
+            refused = access.refusal(who, *self._group)
+            if refused:
+                log.warning("%s was refused to %s", name, who)
+                conn.reply_error(refused)
+            else:
+                log.info("%s is ordered by %s", name, who)
+                command(conn, argv, aux)
+
+        return guarded
 
     def _list_commands(self, conn: Any, argv: list[str], aux: object) -> None:
         usages = {name: command.usage for name, command in sorted(ovs.unixctl.commands.items())}
@@ -229,8 +238,8 @@ class Control:
 
 
 def _listen(directory: Path) -> Any:
-    """Make the socket that ovs-appctl looks for, for its owner only, and take away those that dead agents left."""
-    path = directory / f"ovsha.{os.getpid()}.ctl"
+    """Make the socket that ovs-appctl looks for, for its owner only as yet, and remove those of dead agents."""
+    path = _path(directory)
     try:
         for old in directory.glob("ovsha.*.ctl"):
             pid = old.name.split(".")[1]
@@ -246,6 +255,20 @@ def _listen(directory: Path) -> Any:
     if code:
         raise DriverError(f"{path}: the control socket cannot be made: {os.strerror(code)}")
     return server
+
+
+def _path(directory: Path) -> Path:
+    return directory / f"ovsha.{os.getpid()}.ctl"
+
+
+def _admit(path: Path, group: int | None, everybody: bool) -> None:
+    """Let the group use the socket, and everybody, if the configuration says so, who may then only ask."""
+    try:
+        if group is not None:
+            os.chown(path, -1, group)
+        path.chmod(0o666 if everybody else 0o600 if group is None else 0o660)
+    except OSError as error:
+        raise DriverError(f"{path}: cannot be given to its group: {error.strerror}") from None
 
 
 def _answer(conn: Any, text: str) -> None:

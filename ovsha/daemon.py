@@ -27,7 +27,7 @@ from ovsha.told import Told
 
 log = logging.getLogger("ovsha")
 
-_RESTART_ONLY = ("node", "pair", "run_directory", "state_directory")
+_RESTART_ONLY = ("node", "pair", "run_directory", "state_directory", "control")
 
 
 class Signals:

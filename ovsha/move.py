@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from ovsha.core.facts import Kind, Presence, Record, State, Token, View
+from ovsha.core.facts import Presence, Record, Role, State, Token, View
+from ovsha.core.handover import PLANNED
 from ovsha.core.lineage import term_of
 from ovsha.core.side import Decision
 from ovsha.core.status import SCHEMA, token_text
@@ -15,15 +17,46 @@ from ovsha.core.words import span
 class Move:
     """The service on its way `source` -> `target` since `began`, monotonic seconds; to be over by `deadline`.
 
-    `barrier`: the token that `source` committed when it had drained.  `refusal`: what a side last said against it.
+    `term`: that of `source`.  `barrier`: the token that `source` committed when it had drained.  `refusal`: what a side
+    last said against it.  `phases`: what was seen to be done, and seconds since it began.
     """
 
     source: str
     target: str
     began: float
     deadline: float
+    term: int = 0
     barrier: Token | None = None
     refusal: str = ""
+    phases: tuple[tuple[str, float], ...] = ()
+
+    def at(self, phase: str) -> float | None:
+        """Return when a phase was over, None when it is not."""
+        return next((moment for name, moment in self.phases if name == phase), None)
+
+    @property
+    def outage(self) -> float | None:
+        """Seconds from the moment at which one side was no more whole until the other one was, as its agent sees it."""
+        closed, served = self.at(CLOSED), self.at(SERVING)
+        return None if closed is None or served is None else served - closed
+
+
+ASKED, CLOSED, DRAINED, PROMOTED, SERVING, FOLLOWED = "asked", "closed", "drained", "promoted", "serving", "followed"
+PHASES = {
+    ASKED: "{target} has asked for the service",
+    CLOSED: "{source} lets nobody write any more",
+    DRAINED: "{source} has drained, its last write is before token {barrier}",
+    PROMOTED: "{target} holds all of it and its ovsdb-server is active",
+    SERVING: "{target} serves: VIP, listener and managers are there",
+    FOLLOWED: "{source} follows {target} and is in sync",
+}
+"""What an operator reads of each phase, in their order."""
+
+
+def told_phases(move: Move) -> list[dict[str, object]]:
+    """Return the phases as JSON values, with a sentence each."""
+    words = {"source": move.source, "target": move.target, "barrier": token_text(move.barrier)}
+    return [{"phase": name, "at": at, "text": PHASES[name].format(**words)} for name, at in move.phases]
 
 
 def sides(view: View, decision: Decision) -> dict[str, Record]:
@@ -56,16 +89,40 @@ def arrived(view: View, decision: Decision, target: str) -> bool:
 def look(move: Move, view: View, decision: Decision) -> Move:
     """Return the move with what the two sides say of it now."""
     known = sides(view, decision)
-    giver = known.get(move.source)
-    if giver is None:
-        return move
-    grant = giver.grant
-    if grant is not None and grant.kind is Kind.SWITCHOVER and grant.barrier is not None:
-        return replace(move, barrier=grant.barrier)
-    return replace(move, refusal=giver.refusal) if giver.refusal else move
+    giver, taker = known.get(move.source), known.get(move.target)
+    if giver is not None:
+        grant = giver.grant
+        if grant is not None and grant.kind in PLANNED and grant.barrier is not None:
+            move = replace(move, barrier=grant.barrier)
+        elif giver.refusal and grant is None:
+            move = replace(move, refusal=giver.refusal)
+    for name, over in _seen(move, giver, taker).items():
+        move = _marked(move, name, view.now) if over else move
+    if arrived(view, decision, move.target):
+        move = _marked(move, SERVING, view.now)
+        if giver is not None and giver.in_sync_for is not None:
+            move = _marked(move, FOLLOWED, view.now)
+    return move
 
 
-def result(move: Move, view: View, decision: Decision) -> dict[str, object]:
+def _seen(move: Move, giver: Record | None, taker: Record | None) -> dict[str, bool]:
+    """Return the phases up to the promotion, and whether a side shows that each is over."""
+    grant = giver.grant if giver is not None else None
+    moving = move.at(ASKED) is not None or grant is not None or (taker is not None and taker.ask is not None)
+    promoted = taker is not None and taker.role is Role.ACTIVE and taker.stamp is not None
+    return {
+        ASKED: moving,
+        CLOSED: moving and giver is not None and giver.state is not State.ACTIVE,
+        DRAINED: grant is not None and grant.drained,
+        PROMOTED: moving and promoted and taker is not None and term_of(taker.stamp) > move.term,
+    }
+
+
+def _marked(move: Move, name: str, now: float) -> Move:
+    return move if move.at(name) is not None else replace(move, phases=(*move.phases, (name, now - move.began)))
+
+
+def result(move: Move, view: View, decision: Decision) -> dict[str, Any]:
     """Return what is told of a move that has arrived, as JSON values."""
     record = sides(view, decision)[move.target]
     return {
@@ -76,16 +133,28 @@ def result(move: Move, view: View, decision: Decision) -> dict[str, object]:
         "term": term_of(record.stamp),
         "duration": view.now - move.began,
         "barrier": token_text(move.barrier),
+        "missing": missing(move),
+        "outage": move.outage,
+        "phases": told_phases(move),
     }
 
 
-def result_text(told: dict[str, object], duration: float) -> str:
+def missing(move: Move) -> int | None:
+    """Return how many acknowledged rows did not come along, None when that was not shown.
+
+    The source committed the barrier after everybody was shut out, and the target serves only once it holds the barrier:
+    replication keeps the order of commits, so all that was acknowledged before it is there.
+    """
+    return None if move.barrier is None or move.at(DRAINED) is None else 0
+
+
+def result_text(told: dict[str, Any]) -> str:
     """Return the same in one line."""
     if told["barrier"] is None:
         shown = "no barrier was seen"
     else:
         shown = f"it holds all that {told['from']} had committed up to token {told['barrier']}"
-    return f"{told['to']} is active in term {told['term']} after {span(duration)}; {shown}"
+    return f"{told['to']} is active in term {told['term']} after {span(told['duration'])}; {shown}"
 
 
 def failure(move: Move, view: View, decision: Decision) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
+from datetime import datetime
 
 from ovsha import __version__
 from ovsha.agent import Agent
 from ovsha.core.facts import Role
-from ovsha.core.outside import Identities, Manager, Moved, Outside, PathReport
+from ovsha.core.outside import Identities, Manager, Moved, Outside, PathReport, Stands
 
 
 def outside(agent: Agent, now: float) -> Outside:
@@ -47,7 +49,27 @@ def outside(agent: Agent, now: float) -> Outside:
         snapshots=switch.snapshots.newest() if agent.decision and agent.decision.record.decision else (),
         identities=_identities(agent, now),
         divergences=agent.aftermath.divergences,
+        **_standing(agent),
     )
+
+
+def _standing(agent: Agent) -> dict[str, Stands | None]:
+    stands, saved, wall = agent.standing.now, agent.standing.saved, time.time()
+
+    def told(at: float, who: str, reason: str, to: str = "") -> Stands:
+        return Stands(moment(at), at - wall, who, reason, to, saved)
+
+    pause, plan, forgotten = stands.pause, stands.plan, stands.forgotten
+    return {
+        "pause": told(pause.until, pause.who, pause.reason) if pause else None,
+        "plan": told(plan.at, plan.who, plan.reason, plan.to) if plan else None,
+        "forgotten": told(forgotten.until, forgotten.who, forgotten.reason) if forgotten else None,
+    }
+
+
+def moment(at: float) -> str:
+    """Return a time of day, seconds since 1970, in the local zone, as ISO 8601 writes it."""
+    return datetime.fromtimestamp(at).astimezone().isoformat(timespec="seconds")
 
 
 def _identities(agent: Agent, now: float) -> Identities:

@@ -18,6 +18,7 @@ from ovsha.core import side
 from ovsha.core.facts import Grant, Kind, Stamp, State, View
 from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
+from ovsha.standing import Keeper
 
 CONFIG = """\
 node: sw2
@@ -46,21 +47,33 @@ class SmallAgent:
         self.ordered: list[str] = []
         self.refusal = ""
         self.known = "ab" * 16
+        self.events: list[tuple[str, str]] = []
+        self.recorder = self
+        self.standing = Keeper(settings.run_directory, settings.mode == "advise", time.time)
+        self.memory = MEMORY
         self._stages = list(stages)
         if view is not None:
             self._see(view)
 
-    def order_switchover(self, target: str, ident: str) -> str:
+    def refuse_switchover(self, target: str) -> str:
+        """What is against it, if anything."""
+        return self.refusal
+
+    def order_switchover(self, target: str, ident: str, reason: str = "", who: str = "", restore: bool = False) -> str:
         """Begin, unless there is something against it."""
         if not self.refusal:
             self.ordered.append(target)
         return self.refusal
 
-    def order_resolve(self, keep: str, reason: str) -> str:
+    def order_resolve(self, keep: str, reason: str, who: str = "") -> str:
         """Note whose data is kept, unless there is something against it."""
         if not self.refusal:
             self.ordered.append(f"{keep}: {reason}")
         return self.refusal
+
+    def event(self, kind: str, text: str, level: int | None = None, /, **facts: Any) -> None:
+        """Note what is to be recorded."""
+        self.events.append((kind, text))
 
     def forget_peer(self) -> str:
         """Forget it, once."""

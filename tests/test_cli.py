@@ -115,26 +115,30 @@ def test_status_exits_0_when_nothing_is_wrong(agent: Any) -> None:
 
 def test_switchover_waits_for_the_end_and_tells_it(agent: Any) -> None:
     here = agent(FOLLOWING, *MOVE_HERE)
-    result = here("switchover")
+    result = here("switchover", "--yes")
     assert (result.returncode, result.stderr) == (0, "")
-    assert re.fullmatch(
-        r"sw2 is active in term 8 after 0\.\d+ s; it holds all that sw1 had committed up to token 7\.156\n",
-        result.stdout,
-    )
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("the service moves from sw1 to sw2: ")
+    assert "sw1 has drained, its last write is before token 7.156" in result.stdout
+    assert re.fullmatch(r"sw2 is active in term 8 after 0\.\d+ s", lines[-4])
+    assert lines[-3] == "acknowledged rows missing: 0, sw2 holds all that sw1 had committed up to token 7.156"
+    assert re.fullmatch(r"outage: \d\.\d+ s as the agents saw it", lines[-2])
+    assert lines[-1] == "sw1 is not in sync yet; ovsha sync-status tells when"
     assert here.running.agent.ordered == ["sw2"]
-    assert here("switchover", "--to", "sw2").stdout == "sw2 is active already; nothing was moved\n"
+    assert here("switchover", "--yes", "--to", "sw2").stdout == "sw2 is active already; nothing was moved\n"
 
 
 def test_switchover_as_json_tells_a_move_from_none(agent: Any) -> None:
     here = agent(FOLLOWING, *MOVE_HERE)
-    assert json.loads(here("switchover", "--to", "sw2", "--json").stdout)["moved"] is True
-    assert json.loads(here("switchover", "--to", "sw2", "--json").stdout)["moved"] is False
+    assert json.loads(here("switchover", "--yes", "--to", "sw2", "--json").stdout)["moved"] is True
+    assert json.loads(here("switchover", "--yes", "--to", "sw2", "--json").stdout)["moved"] is False
 
 
 def test_a_refused_switchover_is_one_line(agent: Any) -> None:
     here = agent()
     here.running.agent.refusal = "node sw3 is not of this pair: it has sw2 and sw1"
-    assert told(here("switchover", "--to", "sw3")) == (1, "ovsha: node sw3 is not of this pair: it has sw2 and sw1")
+    line = "ovsha: node sw3 is not of this pair: it has sw2 and sw1"
+    assert told(here("switchover", "--yes", "--to", "sw3")) == (1, line)
 
 
 @pytest.mark.parametrize("command", ["status", "sync-status"])

@@ -100,7 +100,11 @@ def test_a_switchover_is_answered_when_it_is_over(run: Any) -> None:
 def test_without_a_node_the_service_goes_to_the_side_that_does_not_serve(run: Any) -> None:
     here = run(FOLLOWING, *MOVE_HERE)
     told = json.loads(here.ask("switchover", "", "json"))
-    assert 0 <= told.pop("duration") < 10
+    assert 0 <= told.pop("outage") <= told.pop("duration") < 10
+    phases = told.pop("phases")
+    assert [each["phase"] for each in phases] == ["asked", "closed", "drained", "promoted", "serving"]
+    assert phases[2]["text"] == "sw1 has drained, its last write is before token 7.156"
+    assert told.pop("missing") == 0
     assert told == {"schema": 1, "moved": True, "from": "sw1", "to": "sw2", "term": 8, "barrier": "7.156"}
 
 

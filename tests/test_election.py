@@ -147,6 +147,7 @@ def test_peer_whose_server_is_down_but_holds_the_vip_is_waited_for() -> None:
 def test_busy_peer_is_not_taken_for_dead() -> None:
     busy = replace(PEER_SERVES, life=Life.BUSY)
     assert rule(replace(BACKUP_VIEW, record=busy)) == "peer-serves"
+    assert rule(replace(BACKUP_VIEW, record=an_idle_peer(life=Life.BUSY))) == "nobody-serves"
 
 
 def test_silent_agent_with_a_living_server_is_not_replaced() -> None:

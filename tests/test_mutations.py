@@ -132,7 +132,7 @@ MUTATIONS = (
     Mutation(
         "5: a busy server is no dead server", "election",
         "c.peer.life in (Life.DOWN, Life.HUNG) and not c.peer.serving", "c.peer.life is not Life.UP",
-        "test_election.py::test_nothing_but_evidence_of_death_or_a_promise_makes_a_side_begin_to_serve",
+        "test_election.py::test_busy_peer_is_not_taken_for_dead",
     ),
     Mutation(
         "5: an agent that starts listens first", "election",

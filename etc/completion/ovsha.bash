@@ -46,11 +46,11 @@ _ovsha() {
             continue
         fi
         case $word in
-            --at|--config|--keep|--last|--reason|--since|--target|--to) skip=1 ;;
+            --at|--config|--for|--keep|--last|--reason|--since|--target|--to) skip=1 ;;
             -*) ;;
             *)
                 case "$path $word" in
-                    " agent"|" check"|" config"|" config check"|" counters"|" explain"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" peer"|" peer forget"|" peer show"|" preflight"|" resolve"|" simulate"|" status"|" switchover"|" sync-status"|" verify") path="$path $word" ;;
+                    " agent"|" cancel"|" check"|" config"|" config check"|" counters"|" explain"|" failover"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" pause"|" peer"|" peer forget"|" peer show"|" preflight"|" resolve"|" restore-primary"|" resume"|" simulate"|" status"|" switchover"|" sync-status"|" verify") path="$path $word" ;;
                     *) place=$((place + 1)) ;;
                 esac
                 ;;
@@ -60,6 +60,7 @@ _ovsha() {
     case "$path $before" in
         *" --at") :; return ;;
         *" --config") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        *" --for") :; return ;;
         *" --keep") mapfile -t COMPREPLY < <(compgen -W "self peer" -- "$current"); return ;;
         *" --last") :; return ;;
         *" --reason") :; return ;;
@@ -73,11 +74,13 @@ _ovsha() {
             case $path in
                 "") mapfile -t COMPREPLY < <(compgen -W "--config --help --target --version" -- "$current") ;;
                 " agent") mapfile -t COMPREPLY < <(compgen -W "--config --help" -- "$current") ;;
+                " cancel") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target --yes" -- "$current") ;;
                 " check") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
                 " config") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
                 " config check") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
                 " counters") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
                 " explain") mapfile -t COMPREPLY < <(compgen -W "--at --config --help --json" -- "$current") ;;
+                " failover") mapfile -t COMPREPLY < <(compgen -W "--accept-data-loss --config --force --help --json --reason --target --yes" -- "$current") ;;
                 " forensics") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
                 " forensics clear") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --yes" -- "$current") ;;
                 " forensics list") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer" -- "$current") ;;
@@ -88,14 +91,17 @@ _ovsha() {
                 " ledger list") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target" -- "$current") ;;
                 " ledger replay") mapfile -t COMPREPLY < <(compgen -W "--again --config --dry-run --help --json --target --yes" -- "$current") ;;
                 " ledger show") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target" -- "$current") ;;
+                " pause") mapfile -t COMPREPLY < <(compgen -W "--config --for --help --json --reason --target --yes" -- "$current") ;;
                 " peer") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
                 " peer forget") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
                 " peer show") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
                 " preflight") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --quick --target" -- "$current") ;;
                 " resolve") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --keep --reason --target" -- "$current") ;;
+                " restore-primary") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --reason --target --yes" -- "$current") ;;
+                " resume") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target --yes" -- "$current") ;;
                 " simulate") mapfile -t COMPREPLY < <(compgen -W "--config --help --json" -- "$current") ;;
                 " status") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target --watch" -- "$current") ;;
-                " switchover") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target --to" -- "$current") ;;
+                " switchover") mapfile -t COMPREPLY < <(compgen -W "--at --config --help --json --reason --target --to --yes" -- "$current") ;;
                 " sync-status") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target" -- "$current") ;;
                 " verify") mapfile -t COMPREPLY < <(compgen -W "--all --config --help --json --target" -- "$current") ;;
             esac
@@ -103,7 +109,7 @@ _ovsha() {
             ;;
     esac
     case "$path $place" in
-        " 0") mapfile -t COMPREPLY < <(compgen -W "agent check config counters explain forensics history ledger peer preflight resolve simulate status switchover sync-status verify" -- "$current") ;;
+        " 0") mapfile -t COMPREPLY < <(compgen -W "agent cancel check config counters explain failover forensics history ledger pause peer preflight resolve restore-primary resume simulate status switchover sync-status verify" -- "$current") ;;
         " check "*) mapfile -t COMPREPLY < <(compgen -W "mlag server replication controller vip peer certs bfd disk all" -- "$current") ;;
         " config 0") mapfile -t COMPREPLY < <(compgen -W "check" -- "$current") ;;
         " config check 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;

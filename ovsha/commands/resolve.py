@@ -9,6 +9,7 @@ from typing import Any
 import tenacity
 
 from ovsha import client
+from ovsha.commands import operator
 from ovsha.commands.common import find, question
 from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
@@ -33,7 +34,7 @@ def _run(options: argparse.Namespace) -> int:
     reason = " ".join(options.reason.split())
     if not reason:
         raise DriverError("--reason is empty: say why, for those who read the log afterwards")
-    client.ask(agent, "resolve", keep, reason)
+    client.ask(agent, "resolve", keep, reason, operator.who())
     if not options.json:
         print(f"the data of {keep} is kept; waiting until it is served", flush=True)
     after = _await(agent, keep)

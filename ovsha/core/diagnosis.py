@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from ovsha.core import damping, diagnosis_wire
+from ovsha.core import damping, diagnosis_standing, diagnosis_wire
 from ovsha.core.case import USABLE, Case
 from ovsha.core.collision_words import Names
 from ovsha.core.facts import Kind, Life, Presence, Record, Role, State
@@ -182,6 +182,14 @@ def _held(m: Moment) -> Iterator[Finding]:
             f"the service moved {count} times within {window} without an order, so it is not given back by itself",
             f"find out why it moves; `ovsha switchover` moves it by hand, and the hold ends in {span(left)}",
         )
+
+
+def _idle(m: Moment) -> Iterator[Finding]:
+    yield from diagnosis_standing.idle(m.sides, m.decision, m.outside)
+
+
+def _forgotten(m: Moment) -> Iterator[Finding]:
+    yield from diagnosis_standing.forgotten(m.outside)
 
 
 def _peer_lost(m: Moment) -> Iterator[Finding]:
@@ -375,6 +383,8 @@ ROWS: tuple[tuple[str, Level, Finder], ...] = (
     ("copy-behind", Level.BROKEN, _copy_behind),
     ("step-failing", Level.DEGRADED, _failing),
     ("moves-held", Level.DEGRADED, _held),
+    ("idle", Level.DEGRADED, _idle),
+    ("pause-forgotten", Level.DEGRADED, _forgotten),
     ("path", Level.DEGRADED, _paths),
     ("estranged", Level.DEGRADED, _estranged),
     ("collision", Level.DEGRADED, _collisions),

@@ -80,8 +80,25 @@ class Divergence:
 
 
 @dataclass(frozen=True, slots=True)
+class Stands:
+    """An order that stands: until or at the time of day `at` (ISO 8601, local), in `left` seconds; by whom, and why.
+
+    `to`: the node that a planned switchover goes to.  `saved`: it would survive the agent.
+    """
+
+    at: str
+    left: float
+    who: str = ""
+    reason: str = ""
+    to: str = ""
+    saved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Outside:
     """What surrounds a decision.
+
+    `pause`, `plan`: what an operator ordered and what stands; `forgotten`: a pause that ended by itself.
 
     `under_way`: the step that waits for its answer.  `failing`: for each step that failed when it
     was last tried, the error.  `troubles`: what else fails, by what it is.  `server_trouble`,
@@ -114,3 +131,6 @@ class Outside:
     snapshots: tuple[str, ...] = ()
     identities: Identities = Identities()
     divergences: tuple[Divergence, ...] = ()
+    pause: Stands | None = None
+    plan: Stands | None = None
+    forgotten: Stands | None = None

@@ -1,0 +1,186 @@
+"""Take an operator's orders that stand for a while or go beyond what the pair does by itself, and end them.
+
+Each returns why it is refused, "" when it is taken; what was taken is recorded with who ordered it and why.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import Any, Protocol
+
+from ovsha.config import Config
+from ovsha.core import force, switchover
+from ovsha.core.case import Case
+from ovsha.core.facts import Memory, Mode, View
+from ovsha.core.side import Decision
+from ovsha.core.words import span
+from ovsha.standing import Keeper, Pause, Plan
+
+EARLY = "the agent has only just started; try again in a moment"
+
+
+class Events(Protocol):
+    """What this needs of the recorder."""
+
+    def event(self, kind: str, text: str, level: int | None = None, /, **facts: Any) -> None:
+        """Record that something happened, and log it."""
+
+
+class Ordered(Protocol):
+    """What this needs of an agent."""
+
+    memory: Memory
+
+    @property
+    def config(self) -> Config:
+        """Its configuration."""
+
+    @property
+    def view(self) -> View | None:
+        """What it knew at its last turn, None before the first."""
+
+    @property
+    def decision(self) -> Decision | None:
+        """What it decided then."""
+
+    @property
+    def standing(self) -> Keeper:
+        """The orders that stand."""
+
+    @property
+    def recorder(self) -> Events:
+        """Its recorder."""
+
+
+def case(agent: Ordered) -> Case | None:
+    """Return the agent's last case with what it remembers now, None before its first turn."""
+    view, decision = agent.view, agent.decision
+    return None if view is None or decision is None else Case(view, agent.memory, decision.presence)
+
+
+def look(agent: Ordered) -> None:
+    """Save what stands, and raise the alarm over a pause that nobody has ended."""
+    ended = agent.standing.run()
+    if ended is not None:
+        length = span(ended.until - ended.began)
+        node, by = agent.config.node, ended.who or "an operator"
+        text = f"the pause of {node} by {by} ended by itself after {length}: {node} acts again"
+        agent.recorder.event("alarm", text, what="pause-forgotten", who=ended.who, reason=ended.reason)
+
+
+def advise(agent: Ordered, decision: Decision) -> None:
+    """Tell what would be done if this side were to act."""
+    mode, steps = agent.standing.mode.value, [step.value for step in decision.would]
+    text = f"{mode}: would {decision.rule.goal.value} ({', '.join(steps)}), because {decision.why}"
+    agent.recorder.event("pause", text, mode=mode, goal=decision.rule.goal.value, rule=decision.rule.name, would=steps)
+
+
+def failover(agent: Ordered, reason: str, who: str) -> str:
+    """Have this side serve although the other cannot be asked."""
+    now = case(agent)
+    refused = EARLY if now is None else force.refusal(now)
+    if now is not None and not refused:
+        agent.memory = replace(force.ordered(now), reason=reason[:120])
+        node, lost = agent.config.node, list(force.exposure(now))
+        text = f"{who or 'an operator'} forces {node} to serve and accepts to lose data: {reason}"
+        facts = {"order": "failover", "to": node, "reason": reason, "who": who}
+        agent.recorder.event("order", text, logging.WARNING, **facts, exposure=lost)
+    return refused
+
+
+def pause_refusal(agent: Ordered, seconds: float | None) -> str:
+    """Say why this side cannot be paused for so long, "" when it can."""
+    limit = agent.config.pause.limit
+    if agent.standing.mode is Mode.ADVISE:
+        return f"{agent.config.node} carries out nothing anyway: its configuration has mode: advise"
+    if seconds is not None and seconds > limit:
+        return f"pause.limit of the configuration is {span(limit)}: pause for less, and again before it ends"
+    return ""
+
+
+def pause(agent: Ordered, seconds: float | None, reason: str, who: str) -> str:
+    """Carry out nothing on this side for so many seconds, None for as long as the configuration allows."""
+    refused = pause_refusal(agent, seconds)
+    if not refused:
+        wall, length = time.time(), agent.config.pause.limit if seconds is None else seconds
+        agent.standing.now = replace(agent.standing.now, pause=Pause(wall, wall + length, who, reason), forgotten=None)
+        text = f"{who or 'an operator'} pauses {agent.config.node} for {span(length)}: {reason or 'he gave no reason'}"
+        facts = {"order": "pause", "who": who, "reason": reason}
+        agent.recorder.event("pause", text, **facts, length=length, until=wall + length)
+    return refused
+
+
+def resume_refusal(agent: Ordered) -> str:
+    """Say why there is no pause to end, "" when there is one, or one that ended by itself."""
+    stands, node = agent.standing.now, agent.config.node
+    if agent.standing.mode is Mode.ADVISE:
+        return f"the configuration of {node} has mode: advise; set mode: active and reload ovsha"
+    return f"{node} is not paused" if stands.pause is None and stands.forgotten is None else ""
+
+
+def resume(agent: Ordered, who: str) -> str:
+    """End the pause, or take note that it has ended by itself."""
+    stands, node = agent.standing.now, agent.config.node
+    refused = resume_refusal(agent)
+    if refused:
+        return refused
+    agent.standing.now = replace(stands, pause=None, forgotten=None)
+    if stands.pause is not None:
+        lasted = span(time.time() - stands.pause.began)
+        text = f"{who or 'an operator'} ends the pause of {node} after {lasted}"
+        agent.recorder.event("pause", text, order="resume", who=who)
+    return ""
+
+
+def plan_refusal(agent: Ordered, target: str, at: float) -> str:
+    """Say why no switchover to `target` can be planned for `at`, seconds since 1970, "" when it can.
+
+    What has to be well then need not be so now.
+    """
+    config, stands = agent.config, agent.standing.now
+    if target not in (config.node, config.peer):
+        return f"node {target} is not of this pair: it has {config.node} and {config.peer}"
+    if stands.plan is not None:
+        return f"a switchover to {stands.plan.to} is planned already; `ovsha cancel` takes it back"
+    if agent.standing.mode is Mode.ADVISE:
+        return f"{config.node} carries out nothing: its configuration has mode: advise"
+    return "" if at > time.time() else "that moment is over"
+
+
+def plan(agent: Ordered, target: str, at: float, reason: str, who: str) -> str:
+    """Move the service to `target` at that moment if all is well then."""
+    refused = plan_refusal(agent, target, at)
+    if not refused:
+        agent.standing.now = replace(agent.standing.now, plan=Plan(target, at, who, reason))
+        when = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(at))
+        why = reason or "he gave no reason"
+        text = f"{who or 'an operator'} plans to move the service to {target} at {when}: {why}"
+        agent.recorder.event("order", text, order="plan", to=target, at_moment=at, who=who, reason=reason)
+    return refused
+
+
+def cancel(agent: Ordered, who: str, check: bool = False) -> tuple[str, str]:
+    """Take back the planned switchover, or the move under way; return what was taken back, and why nothing was.
+
+    `check`: only say so.
+    """
+    stands, now = agent.standing.now, case(agent)
+    if stands.plan is not None:
+        done = f"the planned switchover to {stands.plan.to}"
+        if check:
+            return done, ""
+        agent.standing.now = replace(stands, plan=None)
+    else:
+        if now is None:
+            return "", EARLY
+        memory, refused = switchover.recalled(now)
+        if refused:
+            return "", refused
+        done = "the move that is under way"
+        if check:
+            return done, ""
+        agent.memory = memory
+    agent.recorder.event("order", f"{who or 'an operator'} takes back {done}", order="cancel", who=who)
+    return done, ""

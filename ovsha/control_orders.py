@@ -1,0 +1,137 @@
+"""Answer the control commands by which operators act: `order JSON`, and `moved`, which tells how a move goes.
+
+An order is an object with `order` (switchover, restore-primary, plan, cancel, failover, pause, resume), `who` gives it,
+his `reason`, what the order needs (`to`, `at`, `for`), and `check`: true where it is only to be said whether it can be
+taken.  The answer is an object too, at once; a move is then followed by `moved`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ovsha import acting
+from ovsha.core import force
+from ovsha.core.status import SCHEMA
+from ovsha.errors import DriverError
+from ovsha.moves import Moves
+
+Order = dict[str, Any]
+Command = tuple[str, int, int, Callable[[Any, list[str], object], None]]
+
+
+def commands(moves: Moves) -> dict[str, Command]:
+    """Return the commands as ovs.unixctl.command_register takes them."""
+
+    def order(conn: Any, argv: list[str], aux: object) -> None:
+        try:
+            wanted = _read(argv[0])
+            answer = ORDERS[wanted["order"]](moves, wanted)
+        except DriverError as error:
+            conn.reply_error(str(error))
+        else:
+            conn.reply(json.dumps({"schema": SCHEMA, **answer}) + "\n")
+
+    def moved(conn: Any, argv: list[str], aux: object) -> None:
+        conn.reply(json.dumps(moves.told(), indent=2) + "\n")
+
+    return {"order": ("JSON", 1, 1, order), "moved": ("", 0, 0, moved)}
+
+
+def _read(text: str) -> Order:
+    """Return the order with every key that may be there.  Raises DriverError for what is none."""
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = None
+    if not isinstance(given, dict) or given.get("order") not in ORDERS:
+        raise DriverError(f"{text:.60} is no order; the orders are {', '.join(ORDERS)}")
+    wanted = {"order": given["order"], "check": given.get("check") is True}
+    for name in ("who", "reason", "to"):
+        value = given.get(name, "")
+        if not isinstance(value, str):
+            raise DriverError(f"{name} of an order is a text")
+        wanted[name] = " ".join(value.split())
+    for name in ("at", "for"):
+        value = given.get(name)
+        if value is not None and (type(value) not in (int, float) or value <= 0):
+            raise DriverError(f"{name} of an order is a number of seconds")
+        wanted[name] = value
+    return wanted
+
+
+def _switchover(moves: Moves, wanted: Order) -> Order:
+    restore = wanted["order"] == "restore-primary"
+    target = moves.target(wanted["to"], restore)
+    if moves.there(target):
+        return {"to": target, "there": True}
+    if wanted["check"]:
+        moves.check(target)
+    else:
+        moves.begin(target, wanted["reason"], wanted["who"], restore)
+    return {"to": target, "there": False}
+
+
+def _plan(moves: Moves, wanted: Order) -> Order:
+    target, at = moves.target(wanted["to"], False), wanted["at"]
+    if at is None:
+        raise DriverError("a planned switchover needs the time at which it is to be made")
+    if wanted["check"]:
+        _refuse(acting.plan_refusal(moves.agent, target, at))
+    else:
+        _refuse(acting.plan(moves.agent, target, at, wanted["reason"], wanted["who"]))
+    return {"to": target, "at": at}
+
+
+def _cancel(moves: Moves, wanted: Order) -> Order:
+    done, refused = acting.cancel(moves.agent, wanted["who"], wanted["check"])
+    _refuse(refused)
+    if moves.under_way and not wanted["check"]:
+        moves.end("an operator has called it off")
+    return {"cancelled": done}
+
+
+def _failover(moves: Moves, wanted: Order) -> Order:
+    now = acting.case(moves.agent)
+    if now is None:
+        raise DriverError(acting.EARLY)
+    answer = {"to": moves.agent.config.node, "exposure": list(force.exposure(now))}
+    if wanted["check"]:
+        _refuse(force.refusal(now))
+    else:
+        _refuse(acting.failover(moves.agent, wanted["reason"], wanted["who"]))
+    return answer
+
+
+def _pause(moves: Moves, wanted: Order) -> Order:
+    if wanted["check"]:
+        _refuse(acting.pause_refusal(moves.agent, wanted["for"]))
+    else:
+        _refuse(acting.pause(moves.agent, wanted["for"], wanted["reason"], wanted["who"]))
+    return {"for": wanted["for"] or moves.agent.config.pause.limit, "node": moves.agent.config.node}
+
+
+def _resume(moves: Moves, wanted: Order) -> Order:
+    if wanted["check"]:
+        _refuse(acting.resume_refusal(moves.agent))
+    else:
+        _refuse(acting.resume(moves.agent, wanted["who"]))
+    decision = moves.agent.decision
+    return {"node": moves.agent.config.node, "would": [step.value for step in decision.would] if decision else []}
+
+
+def _refuse(why: str) -> None:
+    if why:
+        raise DriverError(why)
+
+
+ORDERS: dict[str, Callable[[Moves, Order], Order]] = {
+    "switchover": _switchover,
+    "restore-primary": _switchover,
+    "plan": _plan,
+    "cancel": _cancel,
+    "failover": _failover,
+    "pause": _pause,
+    "resume": _resume,
+}

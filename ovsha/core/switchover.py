@@ -1,0 +1,62 @@
+"""Take an operator's order to move the service, with both sides alive, or say why it cannot be taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ovsha.core import resolve
+from ovsha.core.case import Case
+from ovsha.core.facts import Memory
+from ovsha.core.side import Decision
+
+_LONGEST_REASON = 120
+
+
+def refusal(c: Case, decision: Decision, target: str) -> str:
+    """Say why the service cannot begin to move to node `target`, "" when it can."""
+    settings, ours = c.view.settings, target == c.view.settings.node
+    if target not in (settings.node, settings.peer):
+        return f"node {target} is not of this pair: it has {settings.node} and {settings.peer}"
+    if not c.alive or c.view.record is None:
+        return f"the agent on {settings.peer} is not heard, so nothing can be handed over; see ovsha status"
+    if c.peer.estranged:
+        peer = settings.peer
+        return f"{peer} knows this switch by another identity; run `ovsha peer forget` on {peer} first"
+    hindrance = resolve.hindrance(c)
+    if hindrance:
+        return hindrance
+    if not (c.peer.serving if ours else decision.record.serving):
+        return "the other side does not serve now" if ours else "this side does not serve now"
+    if (decision.record.in_sync_for if ours else c.peer.in_sync_for) is None:
+        return f"the copy on {target} is not in sync"
+    return ""
+
+
+def ordered(c: Case, target: str, ident: str, reason: str, restore: bool) -> Memory:
+    """Return the memory with the order `ident` in it, which holds for one handover's time.
+
+    `restore`: it gives the service back to the original primary, and undoes what an operator chose before.
+    """
+    ours = target == c.view.settings.node
+    return replace(
+        c.memory,
+        wanted=ident if ours else None,
+        offer=None if ours else ident,
+        wanted_until=c.view.now + c.view.settings.handover_timeout,
+        restore=restore,
+        reason=reason[:_LONGEST_REASON],
+    )
+
+
+def recalled(c: Case) -> tuple[Memory, str]:
+    """Return the memory without a move that was ordered here, and why it cannot be called off, "" when it is.
+
+    Once the other side has begun to drain, giving up would cost an outage and gain nothing.
+    """
+    memory = c.memory
+    if memory.grant is not None or c.being_granted:
+        giver = c.view.settings.node if memory.grant is not None else c.view.settings.peer
+        return memory, f"too late: {giver} has begun to drain; wait for the end of the move"
+    if memory.wanted is None and memory.offer is None:
+        return memory, "no move that was ordered here is under way"
+    return replace(memory, wanted=None, offer=None, ask=None), ""

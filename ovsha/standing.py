@@ -1,0 +1,148 @@
+"""Keep the orders that stand for a while: a pause, and a switchover that is to be made at a set time.
+
+They are meant for a time of day, so they end by the wall clock, and they survive the agent: they are in
+`<state_directory>/standing.json`, written by a thread, since a slow disk must not hold up the loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ovsha.core import plain
+from ovsha.core.facts import Mode, View
+
+log = logging.getLogger("ovsha")
+
+FILE = "standing.json"
+FORGOTTEN_FOR = 86400.0
+"""Seconds for which it is told that a pause ended by itself, unless somebody says `ovsha resume`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause since `began` until `until`, seconds since 1970; `who` ordered it, for `reason`."""
+
+    began: float
+    until: float
+    who: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A switchover to node `to` at `at`, seconds since 1970."""
+
+    to: str
+    at: float
+    who: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands now; `forgotten`: a pause that nobody ended."""
+
+    pause: Pause | None = None
+    plan: Plan | None = None
+    forgotten: Pause | None = None
+
+
+class Keeper:
+    """The orders that stand on this switch; `wall` is its wall clock.  A file that is damaged counts as none."""
+
+    def __init__(self, directory: Path, advise: bool, wall: Callable[[], float]) -> None:
+        self.trouble = ""
+        self._path, self._advise, self._wall = directory / FILE, advise, wall
+        self.now = self._kept = self._load()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="standing")
+        self._saving: tuple[Standing, Future[None]] | None = None
+        self._retry_at = 0.0
+
+    @property
+    def saved(self) -> bool:
+        """What stands now has reached the disk."""
+        return self.now == self._kept
+
+    @property
+    def mode(self) -> Mode:
+        """Whether the agent carries out what it decides."""
+        if self._advise:
+            return Mode.ADVISE
+        return Mode.PAUSED if self.now.pause is not None else Mode.ACTIVE
+
+    def run(self) -> Pause | None:
+        """Save what has changed; return a pause whose time has just ended."""
+        self._save()
+        wall, stands = self._wall(), self.now
+        if stands.forgotten is not None and wall - stands.forgotten.until > FORGOTTEN_FOR:
+            self.now = replace(stands, forgotten=None)
+        if stands.pause is None or wall < stands.pause.until:
+            return None
+        self.now = replace(stands, pause=None, forgotten=stands.pause)
+        return stands.pause
+
+    def colour(self, view: View) -> View:
+        """Return the view with the mode of this side, so that nothing is decided to be done while it is paused."""
+        mode = self.mode
+        if mode is Mode.ACTIVE:
+            return view
+        pause = self.now.pause
+        left = max(0.0, pause.until - self._wall()) if mode is Mode.PAUSED and pause else None
+        return replace(view, mode=mode, mode_left=left)
+
+    def close(self) -> None:
+        """Bring the last change to the disk."""
+        self._thread.shutdown()
+        if not self.saved:
+            with contextlib.suppress(OSError):
+                _write(self._path, self.now)
+
+    def _load(self) -> Standing:
+        try:
+            stands = plain.from_plain(Standing, json.loads(self._path.read_text()))
+        except FileNotFoundError:
+            return Standing()
+        except (OSError, ValueError) as error:
+            self.trouble = f"{self._path}: cannot be read, so no pause and no planned switchover stands: {error}"
+            log.error("%s", self.trouble)
+            return Standing()
+        if stands.pause is not None and self._wall() < stands.pause.began:
+            # The clock was set back since: what is left of the pause cannot be longer than it was meant to be.
+            length = stands.pause.until - stands.pause.began
+            return replace(stands, pause=replace(stands.pause, until=min(stands.pause.until, self._wall() + length)))
+        return stands
+
+    def _save(self) -> None:
+        if self._saving is not None and self._saving[1].done():
+            kept, future = self._saving
+            self._saving = None
+            error = future.exception()
+            if error is None:
+                self._kept, self.trouble = kept, ""
+            else:
+                self._tell(f"{self._path}: cannot be written, so a pause does not survive a restart: {error}")
+                self._retry_at = self._wall() + 1.0
+        if self._saving is None and not self.saved and self._wall() >= self._retry_at:
+            self._saving = (self.now, self._thread.submit(_write, self._path, self.now))
+
+    def _tell(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            log.warning("%s", trouble)
+        self.trouble = trouble
+
+
+def _write(path: Path, stands: Standing) -> None:
+    """Put what stands on disk for good.  Raises OSError."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w") as file:
+        json.dump(plain.to_plain(stands), file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
