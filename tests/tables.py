@@ -38,10 +38,11 @@ def tables() -> dict[str, str]:
         for goal, plan in PLANS.items()
         for number, row in enumerate(plan, 1)
     ]
+    # Wider than any, so that a new name does not move all the others.
     metrics = [(f"``{row.name}``", row.doc) for row in METRICS]
     verdict = [(str(number), criterion.why) for number, criterion in enumerate(CRITERIA, 1)]
     return {
-        "metrics": table(("metric", "what it is"), metrics),
+        "metrics": table(("metric".ljust(46), "what it is"), metrics),
         "rules": table(("rule", "goal", "because"), rules),
         "plans": table(("goal", "step", "what is done"), plans),
         "verdict": table(("order", "the side goes on of which it is true that"), verdict),
