@@ -99,6 +99,16 @@ def test_a_vip_that_is_gone_and_a_server_that_is_frozen_are_named_without_the_ag
     assert "; do: " in said
 
 
+def test_a_backup_that_died_is_missed_by_its_active_side_although_its_agent_still_looks_in(lab: MakeLab) -> None:
+    pair = healthy(lab)
+    pair.sw2.server.kill()
+    said = await_line(pair, pair.sw1, "replication", "CRITICAL", "no backup follows this side")
+    assert "; do: " in said
+    assert line(pair.sw2, "replication").startswith("CRITICAL replication: nothing is copied, as ovsdb-server does not")
+    pair.sw2.server.start()
+    await_line(pair, pair.sw1, "replication", "OK", "sw2 follows this side, session up, in sync for")
+
+
 def test_a_path_that_is_cut_is_a_warning_and_clagd_is_believed_of_the_peer_link(lab: MakeLab) -> None:
     pair = healthy(lab)
     pair.network.cut("backup path")

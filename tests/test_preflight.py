@@ -13,6 +13,7 @@ from scapy.layers.l2 import ARP, Ether
 
 from ovsha import config
 from ovsha.checks.look import Look
+from ovsha.checks.mlag_detail import Detail
 from ovsha.drivers.duplicate import claimant
 from ovsha.preflight import echo, mlag, probe, stall, table
 from ovsha.preflight.finding import Grade, Row, fail, passed, skip, together, warn
@@ -87,6 +88,14 @@ def test_the_keywords_of_clagd_are_read_from_the_interfaces_file(tmp_path: Path)
     )
     assert mlag.read_interfaces(file) == {"clagd-priority": "1000", "clagd-backup-ip": "10.0.0.2 vrf mgmt"}
     assert mlag.read_interfaces(tmp_path / "none") == {}
+
+
+def test_what_clagd_will_do_after_a_boot_is_compared_with_what_it_does_now() -> None:
+    running = Detail(priority=1000, backup="10.0.0.2", system_mac="44:38:39:ff:00:01", anycast="10.9.9.9")
+    same = {"clagd-priority": "1000", "clagd-backup-ip": "10.0.0.2 vrf mgmt", "clagd-sys-mac": "44:38:39:FF:00:01"}
+    assert list(mlag.against_file(running, same)) == []
+    (found,) = mlag.against_file(running, {**same, "clagd-priority": "2048"})
+    assert (found.grade, "runs with 1000, and clagd-priority" in found.text) == (Grade.WARN, True)
 
 
 def test_a_vlan_of_the_peer_link_is_the_peer_link() -> None:

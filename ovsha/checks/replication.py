@@ -34,14 +34,17 @@ def check(look: Look) -> Outcome:
         found, text = _active(look, session)
     else:
         found, text = _backup(look, session)
-    schema, same = _schema(look) if session else ([], "")
+    schema, same = _schema(look) if session and not found else ([], "")
     facts = {"role": server.role.value, "source": server.source, "session": session, "schema": same or None}
     fine = ok(f"{text}{', schema ' + same + ' on both sides' if same else ''}{look.without_agent}", **facts)
     return joined([*found, *schema], fine)
 
 
 def _session(look: Look, pid: int) -> bool:
-    """Tell whether our server has a TCP session with the peer's for the copy."""
+    """Tell whether our server has a TCP session with the peer's for the copy.
+
+    On the active side it may also be that of the peer's agent, which looks at our server over the same port.
+    """
     peer, port = ip_address(str(look.config.nodes[look.config.peer].peer_link)), look.config.replication.port
     active = look.server.role is Role.ACTIVE
     return any(
@@ -50,11 +53,14 @@ def _session(look: Look, pid: int) -> bool:
 
 
 def _active(look: Look, session: bool) -> tuple[list[Outcome], str]:
-    peer = look.config.peer
+    peer, side = look.config.peer, look.other if look.current else None
+    do = _advice(look, f"see ovsha status on {peer}")
     if not session:
-        what = f"no backup follows this side: {peer}'s ovsdb-server has no session with port "
-        return [critical(f"{what}{look.config.replication.port}", _advice(look, f"see ovsha status on {peer}"))], ""
-    found, measured = _measured(look, look.other if look.current else None, peer)
+        what = f"no backup follows this side: {peer} has no session with port {look.config.replication.port}"
+        return [critical(what, do)], ""
+    if side is not None and not (side["role"] == "backup" and side["replicating"] and side["life"] in ("up", "busy")):
+        return [critical(f"no backup follows this side; {peer} says: {side['why'] or 'not replicating'}", do)], ""
+    found, measured = _measured(look, side, peer)
     return found, f"{peer} follows this side, session up{measured}"
 
 
@@ -78,13 +84,13 @@ def _measured(look: Look, side: dict[str, Any] | None, node: str) -> tuple[list[
     if side is None:
         who = f"{node} is not heard" if look.document else "the agent does not answer"
         do = "see ovsha check peer" if look.document else START
-        return [unknown(f"the session is up, but whether the copy on {node} is in sync is not known: {who}", do)], ""
+        return [unknown(f"a session is up, but whether the copy on {node} is in sync is not known: {who}", do)], ""
     since, lag, limit = side["in_sync_for"], side["lag"], look.config.replication.max_lag
     if lag is not None and lag > limit:
         do = "see the load of both switches and the loss on the peer link (ovsha check peer)"
         return [warning(f"the copy on {node} lags by {span(lag)}, more than {limit:g} s", do, lag=lag)], ""
     if since is None:
-        what = f"the copy on {node} is not in sync yet: {side['why'] or 'it is being filled'}"
+        what = f"the copy on {node} is not in sync yet; {node} says: {side['why'] or 'it is being filled'}"
         return [warning(what, _advice(look, "wait; a copy of 100,000 rows takes some seconds"))], ""
     return [], f", in sync for {span(since)}" + ("" if lag is None else f", lag {span(lag)}")
 

@@ -34,7 +34,7 @@ def _check(options: argparse.Namespace) -> int:
     try:
         config = configuration.load(options.config)
     except ConfigError as error:
-        print(f"UNKNOWN ovsha: {' '.join(str(error).split())}; do: ovsha config check {options.config}")
+        print(f"UNKNOWN ovsha: {' '.join(str(error).split())}; do: correct it, or name another with --config")
         return Level.UNKNOWN
     try:
         status, trouble = client.ask_json(find(options), "status", "json", schema=SCHEMA), ""

@@ -31,7 +31,8 @@ def _preflight(options: argparse.Namespace) -> int:
     try:
         config = configuration.load(options.config)
     except ConfigError as error:
-        found = {"configuration": fail(" ".join(str(error).split()), "correct it; nothing else was looked at")}
+        fix = f"correct it, or name another with --config; see ovsha config check {options.config}"
+        found = {"configuration": fail(" ".join(str(error).split()), fix)}
         show(options, table.document(None, None, found), table.text)
         return 1
     try:

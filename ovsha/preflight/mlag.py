@@ -32,7 +32,7 @@ def setup(ground: Ground) -> Finding:
     found = [
         now,
         *_own(detail),
-        *_against_file(detail, configured),
+        *against_file(detail, configured),
         *_addresses(ground, detail),
         *_peer(ground, detail),
     ]
@@ -59,16 +59,22 @@ def _own(detail: Detail) -> Iterator[Finding]:
         yield warn(what, "set clagd-vxlan-anycast-ip on lo, the same on both")
 
 
-def _against_file(detail: Detail, configured: dict[str, str]) -> Iterator[Finding]:
-    """Compare what clagd does with what it will do after the next boot."""
-    priority = configured.get("clagd-priority")
-    if priority is not None and detail.priority is not None and priority != str(detail.priority):
-        what = f"clagd runs with priority {detail.priority}, and {INTERFACES} says {priority}"
-        yield warn(what, "correct one of them; clagctl priority N changes the running one")
-    backup = configured.get("clagd-backup-ip", "").partition(" ")[0]
-    if backup and detail.backup and backup != detail.backup:
-        what = f"clagd runs with backup IP {detail.backup}, and {INTERFACES} says {backup}"
-        yield warn(what, "ifreload -a, or correct the file")
+def against_file(detail: Detail, configured: dict[str, str]) -> Iterator[Finding]:
+    """Compare what clagd does with what it will do after the next boot, by the keywords of `configured`."""
+    for keyword, running, remedy in (
+        (
+            "clagd-priority",
+            "" if detail.priority is None else str(detail.priority),
+            "; clagctl priority N sets the first",
+        ),
+        ("clagd-backup-ip", detail.backup, ""),
+        ("clagd-sys-mac", detail.system_mac, ""),
+        ("clagd-vxlan-anycast-ip", detail.anycast, ""),
+    ):
+        written = configured.get(keyword, "").partition(" ")[0].lower()
+        if written and running and written != running:
+            what = f"clagd runs with {running}, and {keyword} in {INTERFACES} is {written}, which holds after a boot"
+            yield warn(what, f"make them the same{remedy}")
 
 
 def _addresses(ground: Ground, detail: Detail) -> Iterator[Finding]:
