@@ -54,26 +54,30 @@ Ask = Callable[[str], Witness | None]
 
 
 def chosen(events: Sequence[Event], everything: bool) -> list[Event]:
-    """Return the events that are worth a row; `everything`: also changes between init and backup."""
+    """Return the events that are worth a row, in the order in which what they tell began.
+
+    An alarm and its end are one, with `ended`.  `everything`: also changes between init and backup.
+    """
     given = [_began(event) for event in events if event["kind"] == "service" and event.get("side") == "given"]
-    return [event for event in events if everything or (_is_of_note(event) and not _told_by_a_move(event, given))]
+    found: list[Event] = []
+    standing: dict[object, dict[str, Any]] = {}
+    for event in events:
+        if not everything and (not _is_of_note(event) or _told_by_a_move(event, given)):
+            continue
+        if event["kind"] == "alarm" and event.get("problem") is not None:
+            began = standing.pop(event["problem"], None)
+            if event.get("over") and began is not None:
+                began["ended"] = event["at"]
+                continue
+            if not event.get("over"):
+                event = standing[event["problem"]] = dict(event)
+        found.append(event)
+    return sorted(found, key=_began)
 
 
 def rows(events: Sequence[Event], ask: Ask) -> list[dict[str, Any]]:
-    """Return a row for each event, in the order in which what they tell began; an alarm and its end are one row."""
-    found: list[dict[str, Any]] = []
-    standing: dict[object, dict[str, Any]] = {}
-    for event in events:
-        row = _row(event, ask)
-        if row["kind"] == "alarm" and row.get("problem") is not None:
-            began = standing.pop(row["problem"], None)
-            if row.get("over") and began is not None:
-                began["ended"] = row["at"]
-                continue
-            if not row.get("over"):
-                standing[row["problem"]] = row
-        found.append(row)
-    return sorted(found, key=lambda row: float(row["at"]))
+    """Return a row for each of the chosen events."""
+    return [_row(event, ask) for event in events]
 
 
 def _began(event: Event) -> float:
