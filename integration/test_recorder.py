@@ -74,7 +74,7 @@ def told(lab: MakeLab) -> Lab:
     await_told(pair, pair.sw2, 1)
     pair.sw1.server.start()
     settle(pair, pair.sw1)
-    answer = pair.sw1.ovsha("switchover", "--to", "sw2")
+    answer = pair.sw1.ovsha("switchover", "--to", "sw2", "--reason", "new line card", "--yes")
     assert answer.returncode == 0, answer.stderr
     settle(pair, pair.sw2)
     for switch in pair.switches:
@@ -89,7 +89,7 @@ def test_both_sides_tell_the_same_story_each_with_its_phases(told: Lab) -> None:
         failover, restore, switchover = moves(switch)
         assert [row["term"] for row in (failover, restore, switchover)] == [2, 3, 4]
         assert [row["planned"] for row in (failover, restore, switchover)] == [False, True, True]
-        assert switchover["operator"], switch.node
+        assert (switchover["operator"], switchover["operator_reason"]) == (True, "new line card"), switch.node
         assert not failover["operator"]
         assert all(row["at_risk"]["rows"] == 0 for row in (restore, switchover))
     taken, given = moves(told.sw2)[0], moves(told.sw1)[0]
@@ -102,7 +102,7 @@ def test_both_sides_tell_the_same_story_each_with_its_phases(told: Lab) -> None:
     assert phases(moves(told.sw2)[1]) == ["fence", "barrier", "peer"]
     text = told.sw2.ovsha("history").stdout
     assert "FAILOVER sw1 -> sw2, term 2, automatic\n    because the peer's ovsdb-server cannot serve: down\n" in text
-    assert "SWITCHOVER sw1 -> sw2, term 4, by an operator" in text
+    assert "SWITCHOVER sw1 -> sw2, term 4, by an operator: new line card\n" in text
     assert document(told.sw1, "history", "--peer")["node"] == "sw2"
 
 
