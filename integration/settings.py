@@ -39,6 +39,7 @@ def configuration(node: str, directory: Path, key_file: Path, clagctl: Sequence[
         "clag": {"command": [*clagctl, "-j"], "text_command": list(clagctl), "interval": 0.5},
         "restore": {"mode": "automatic", "delay": 1.0},
         "snapshots": {"directory": str(directory / "state" / "snapshots")},
+        "backup": {"directory": str(directory / "state" / "backups")},
         "state_directory": str(directory / "state"),
         "run_directory": str(directory / "run"),
     }

@@ -34,6 +34,7 @@ from ovsha.passages import Meter
 from ovsha.recorder import Recorder
 from ovsha.standing import Keeper
 from ovsha.switch import Switch, boot_id
+from ovsha.tasks import Tasks
 
 log = logging.getLogger("ovsha")
 
@@ -67,6 +68,7 @@ class Agent:
         self.meter = Meter(self.switch, self.orders, self.recorder, clock)
         self.duel = Duel(config, key, self.switch, self.trace)
         answers.register(self.switch.exchange, config)
+        self.switch.exchange.files.update(Tasks(config).methods)
         self.aftermath = Aftermath(config, lambda: self.switch.snapshots.latest)
         self.systemd = Notifier(os.environ)
         self.view: View | None = None

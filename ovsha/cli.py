@@ -16,7 +16,9 @@ from typing import NoReturn
 from ovsha import __version__
 from ovsha import config as configuration
 from ovsha.commands import (
+    backup,
     check,
+    collect,
     explain,
     failover,
     forensics,
@@ -79,6 +81,8 @@ def parser() -> argparse.ArgumentParser:
     check.add(commands)
     failover.add(commands)
     pause.add(commands)
+    backup.add(commands)
+    collect.add(commands)
     resolve.add(commands)
     forensics.add(commands)
     simulate.add(commands)

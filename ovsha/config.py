@@ -46,7 +46,7 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: cannot be read: {err.strerror}") from err
     except UnicodeDecodeError as err:
         raise ConfigError(f"{path}: byte {err.start} is not UTF-8 text") from err
-    return parse(text, str(path))
+    return replace(parse(text, str(path)), file=path.absolute())
 
 
 def parse(text: str, name: str) -> Config:

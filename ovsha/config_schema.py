@@ -346,10 +346,26 @@ class Control:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Backup:
+    """The backups of ovsha backup, which a timer takes once a day."""
+
+    directory: Path = key("Where the backups are kept.", read.absolute_path, "/var/lib/ovsha/backups")
+    keep: int = key("How many of them are kept.", read.whole(1, 1000), 5)
+    export: tuple[str, ...] = key(
+        "A command that brings a new backup off this switch, called with its path added; null for none.",
+        read.command_or_null,
+        None,
+        ["/usr/local/sbin/ovsha-export"],
+    )
+    export_limit: float = key("How long that may take before it is ended.", read.seconds(1, 86400), 300.0)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """The whole configuration of one agent.
 
-    `peer` is the name of the other switch, `warnings` what is allowed but doubtful: one line each, for the operator.
+    `peer` is the name of the other switch, `file` where all this was read, None when it was not read from a file,
+    `warnings` what is allowed but doubtful: one line each, for the operator.
     After `ovsha.config.parse`, `node` and `vip.interface` are never empty, and `lone_boot` None means wait.
     """
 
@@ -391,6 +407,7 @@ class Config:
     metrics: Metrics = section(Metrics)
     hooks: Hooks = section(Hooks)
     recorder: Recorder = section(Recorder)
+    backup: Backup = section(Backup)
     state_directory: Path = key(
         "Where the agent keeps what must survive a reboot: terms and its journal.",
         read.absolute_path,
@@ -402,4 +419,5 @@ class Config:
         "/var/run/openvswitch",
     )
     peer: str = ""
+    file: Path | None = None
     warnings: tuple[str, ...] = ()

@@ -128,6 +128,11 @@ def command(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def command_or_null(value: object) -> tuple[str, ...]:
+    """Read a command, or null, which becomes one without words."""
+    return () if value is None else command(value)
+
+
 def address(value: object) -> netaddr.IPAddress:
     """Read an IPv4 or IPv6 address that one host can have and another can reach."""
     try:

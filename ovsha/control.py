@@ -17,7 +17,7 @@ import ovs.unixctl
 import ovs.unixctl.server
 from ovs.poller import Poller
 
-from ovsha import __version__, access, control_explain, control_orders, control_peer, move, report
+from ovsha import __version__, access, control_backup, control_explain, control_orders, control_peer, move, report
 from ovsha.config import Config
 from ovsha.core import status, status_text, sync_text
 from ovsha.core.facts import View
@@ -26,10 +26,11 @@ from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
 from ovsha.errors import DriverError
 from ovsha.moves import Moves
+from ovsha.recorder import Recorder
 
 log = logging.getLogger("ovsha")
 
-ACTING = ("switchover", "resolve", "peer-forget", "order")
+ACTING = ("switchover", "resolve", "peer-forget", "order", "backup-note")
 """The commands that change something."""
 
 Act = Callable[[Any, list[str], object], None]
@@ -64,6 +65,10 @@ class Served(Protocol):
     @property
     def trace(self) -> Trace:
         """Its decisions."""
+
+    @property
+    def recorder(self) -> Recorder:
+        """Its flight recorder."""
 
     def refuse_switchover(self, target: str) -> str:
         """Why the service cannot begin to move to `target`, "" when it can."""
@@ -100,6 +105,7 @@ class Control:
             "switchover": ("[NODE [json]]", 0, 2, self._switchover),
             "resolve": ("NODE REASON [WHO]", 2, 3, self._resolve),
             **control_peer.commands(lambda: self._agent),
+            **control_backup.commands(lambda: self._agent),
             **control_explain.commands(lambda: self._agent),
             **control_orders.commands(self._moves),
             "list-commands": ("", 0, 0, self._list_commands),

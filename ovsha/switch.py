@@ -132,7 +132,7 @@ class Switch:
         )
         self.disks = Disks([config.server.file, kept_copies.directory, config.state_directory])
         self.store = Store(config.state_directory / "state.json", kept)
-        files = Files(config.state_directory)
+        files = Files(config.state_directory, {"backups": config.backup.directory})
         self.exchange = Exchange(
             self.own_address, config.exchange.port, key, {}, {"fetch": files.fetch, "list": files.list}
         )

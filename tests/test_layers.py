@@ -17,6 +17,7 @@ TOP = {
     "agent", "bundles", "checks", "cli", "client", "commands", "control", "control_explain", "control_peer", "daemon",
     "duel", "exchange", "explaining", "exposition", "forensics_job", "journald", "logtail", "move", "orders", "page",
     "passages", "preflight", "recorder", "recording", "report", "retelling", "switch", "told", "urls",
+    "control_backup", "task_job", "tasks",
 }  # fmt: skip
 """What drives or is driven by the whole, and so is out of reach for the layers below."""
 
@@ -93,7 +94,9 @@ def within_exactly(module: str, imported: set[str]) -> bool:
     return any(name == module or name.rpartition(".")[0] == module for name in imported)
 
 
-STARTERS = {"bundler", "child", "clag", "content", "forensics_job", "hooks", "programs", "snapshot", "stall"}
+STARTERS = {
+    "bundler", "child", "clag", "content", "forensics_job", "hooks", "programs", "snapshot", "stall", "tasks",
+}  # fmt: skip
 """What starts programs: clagctl, ovsdb-tool, copies of files, hooks, what a check asks, and children of our own."""
 
 

@@ -10,13 +10,14 @@ import base64
 import os
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ovsha.core.exchange import SLICE
 from ovsha.errors import DriverError
 
-KINDS = {"bases": 1, "forensics": 2, "journal": 1, "ledgers": 1}
+KINDS = {"backups": 1, "bases": 1, "collect": 1, "forensics": 2, "journal": 1, "ledgers": 1}
 """The directories, and of how many words a name in each consists: forensics/ID/FILE."""
 
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+@-]{0,127}")
@@ -25,16 +26,16 @@ _UNFINISHED = ".part"
 
 
 class Files:
-    """What of the files below `directory` the peer may have."""
+    """What of the files below `directory` the peer may have; `elsewhere` names kinds that are in other directories."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, elsewhere: Mapping[str, Path] | None = None) -> None:
+        self._places = {kind: directory / kind for kind in KINDS} | dict(elsewhere or {})
 
     def fetch(self, params: Any) -> dict[str, Any]:
         """Return `size` bytes of the file `name` of `kind` from `offset` on, as base64, and the file's `total` size."""
         kind, name = text(params, "kind"), text(params, "name")
         offset, size = whole(params, "offset"), min(whole(params, "size"), SLICE)
-        path = self._directory.joinpath(kind, *_words(kind, name))
+        path = self._place(kind).joinpath(*_words(kind, name))
         try:
             # Not to follow a link out of the directory, nor to wait for a FIFO.
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -52,10 +53,10 @@ class Files:
     def list(self, params: Any) -> list[dict[str, Any]]:
         """Return name, size and time of change (seconds since 1970) of the files of `kind`, by their names."""
         kind = text(params, "kind")
-        depth = _depth(kind)
+        depth, place = _depth(kind), self._place(kind)
         entries = []
-        for path in sorted((self._directory / kind).glob("/".join(["*"] * depth))):
-            words = path.relative_to(self._directory / kind).parts
+        for path in sorted(place.glob("/".join(["*"] * depth))):
+            words = path.relative_to(place).parts
             if not all(map(_WORD.fullmatch, words)) or any(word.endswith(_UNFINISHED) for word in words):
                 continue
             try:
@@ -65,6 +66,10 @@ class Files:
             if stat.S_ISREG(found.st_mode):
                 entries.append({"name": "/".join(words), "size": found.st_size, "mtime": found.st_mtime})
         return entries[-_MOST:]
+
+    def _place(self, kind: str) -> Path:
+        _depth(kind)
+        return self._places[kind]
 
 
 def text(params: Any, name: str) -> str:

@@ -63,6 +63,20 @@ def tool(limit: float, command: str, *words: str) -> str:
     return done.stdout
 
 
+def save(target: Path, limit: float, *command: str) -> None:
+    """Write what a program prints into `target`, a new file.  Raises DriverError in one line when it fails, OSError."""
+    with target.open("xb") as file:
+        try:
+            done = subprocess.run(command, stdout=file, stderr=subprocess.PIPE, timeout=limit, check=False)
+        except subprocess.TimeoutExpired:
+            raise DriverError(f"{command[0]}: has not ended after {limit:g} s") from None
+        except FileNotFoundError:
+            raise DriverError(f"{command[0]} cannot be run; install openvswitch-common") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
+        raise DriverError(f"{command[0]}: {said[-1].rpartition('|')[2]}")
+
+
 def selects(columns: Columns) -> Iterator[dict[str, Any]]:
     """Yield the operations that read whole tables; `read` takes their answer."""
     for table, names in columns.items():
