@@ -46,11 +46,11 @@ _ovsha() {
             continue
         fi
         case $word in
-            --at|--config|--for|--keep|--last|--reason|--since|--target|--to) skip=1 ;;
+            --at|--config|--for|--keep|--last|--output|--reason|--since|--target|--to) skip=1 ;;
             -*) ;;
             *)
                 case "$path $word" in
-                    " agent"|" cancel"|" check"|" config"|" config check"|" counters"|" explain"|" failover"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" pause"|" peer"|" peer forget"|" peer show"|" preflight"|" resolve"|" restore-primary"|" resume"|" simulate"|" status"|" switchover"|" sync-status"|" verify") path="$path $word" ;;
+                    " agent"|" backup"|" backup create"|" backup list"|" backup prune"|" backup restore"|" backup show"|" backup verify"|" cancel"|" check"|" collect"|" config"|" config check"|" counters"|" explain"|" failover"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" pause"|" peer"|" peer forget"|" peer show"|" preflight"|" resolve"|" restore-primary"|" resume"|" simulate"|" status"|" switchover"|" sync-status"|" verify") path="$path $word" ;;
                     *) place=$((place + 1)) ;;
                 esac
                 ;;
@@ -61,8 +61,10 @@ _ovsha() {
         *" --at") :; return ;;
         *" --config") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         *" --for") :; return ;;
-        *" --keep") mapfile -t COMPREPLY < <(compgen -W "self peer" -- "$current"); return ;;
+        " backup prune --keep") :; return ;;
+        " resolve --keep") mapfile -t COMPREPLY < <(compgen -W "self peer" -- "$current"); return ;;
         *" --last") :; return ;;
+        *" --output") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         *" --reason") :; return ;;
         *" --since") :; return ;;
         *" --target") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -74,8 +76,16 @@ _ovsha() {
             case $path in
                 "") mapfile -t COMPREPLY < <(compgen -W "--config --help --target --version" -- "$current") ;;
                 " agent") mapfile -t COMPREPLY < <(compgen -W "--config --help" -- "$current") ;;
+                " backup") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
+                " backup create") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
+                " backup list") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
+                " backup prune") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --keep --target --yes" -- "$current") ;;
+                " backup restore") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --offline --online --target --yes" -- "$current") ;;
+                " backup show") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
+                " backup verify") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
                 " cancel") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target --yes" -- "$current") ;;
                 " check") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
+                " collect") mapfile -t COMPREPLY < <(compgen -W "--config --database --help --no-peer --output" -- "$current") ;;
                 " config") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
                 " config check") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
                 " counters") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
@@ -109,7 +119,11 @@ _ovsha() {
             ;;
     esac
     case "$path $place" in
-        " 0") mapfile -t COMPREPLY < <(compgen -W "agent cancel check config counters explain failover forensics history ledger pause peer preflight resolve restore-primary resume simulate status switchover sync-status verify" -- "$current") ;;
+        " 0") mapfile -t COMPREPLY < <(compgen -W "agent backup cancel check collect config counters explain failover forensics history ledger pause peer preflight resolve restore-primary resume simulate status switchover sync-status verify" -- "$current") ;;
+        " backup 0") mapfile -t COMPREPLY < <(compgen -W "create list prune restore show verify" -- "$current") ;;
+        " backup restore 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        " backup show 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        " backup verify 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
         " check "*) mapfile -t COMPREPLY < <(compgen -W "mlag server replication controller vip peer certs bfd disk all" -- "$current") ;;
         " config 0") mapfile -t COMPREPLY < <(compgen -W "check" -- "$current") ;;
         " config check 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;

@@ -155,13 +155,14 @@ def _offline(options: argparse.Namespace, config: Config, opened: Opened) -> int
         raise DriverError(f"{error.filename or file}: {error.strerror}; the old file is still in its place") from None
     left = list(compare.difference(restore.rows_of_file(file, database), opened.rows))
     left = [entry for entry in left if entry.table != "Global"] if not opened.rows.get("Global") else left
+    following = f"start ovsdb-server here, then ovsha here, then ovsha on {config.peer}"
     lines = [
         f"restored into {file} as term {stamp.term}: {sum(opened.counts.values()):,} rows, {len(left)} of them differ",
         f"the old file is kept: {old}" if old else "there was no file before",
-        f"now start ovsdb-server here, then ovsha here, then ovsha on {config.peer}",
+        f"now {following}",
     ]
-    before = str(old) if old else None
-    return _tell(options, opened, entries, "\n".join(lines), len(left), term=stamp.term, before=before)
+    more = {"term": stamp.term, "before": str(old) if old else None, "next": following}
+    return _tell(options, opened, entries, "\n".join(lines), len(left), **more)
 
 
 def _need_stopped(options: argparse.Namespace, config: Config) -> None:
