@@ -14,7 +14,7 @@ from ovsha.core import heartbeat, metrics
 from ovsha.core.collisions import Collision, Kind
 from ovsha.core.facts import Ask, Grant, MlagRole, Presence
 from ovsha.core.facts import Kind as Wish
-from ovsha.core.outside import Divergence, ServiceMove
+from ovsha.core.outside import Divergence, ServiceMove, Stands
 
 GRANTED = replace(
     SERVING, record=replace(SERVING.record, grant=Grant("sw2-boot-0", Wish.RESTORE, (7, 40), drained=True))
@@ -25,6 +25,8 @@ EVERYTHING = document(
         OUTSIDE,
         collisions=(Collision(Kind.VIP, "00:16:3e:00:00:01", "peerlink.4094", "", 61.5, 2.25, 3),),
         collisions_missed=4,
+        pause=Stands("2026-01-02T03:04:05+00:00", 600.0, "root (uid 0)", "change 4711"),
+        plan=Stands("2026-01-02T04:04:05+00:00", 4200.0, to="sw1", saved=False),
         service=ServiceMove(3.5, "failover", "sw1", "sw2", "because"),
         divergences=(Divergence("20261121T072714Z", 3, True, "s"),),
         failing={"stamp the term into the database": "no"},

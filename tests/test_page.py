@@ -120,6 +120,13 @@ def test_problems_that_have_broken_nothing_are_listed() -> None:
     assert "What is wrong, and what to do disk: the disk is full" in said
 
 
+def test_a_side_that_an_operator_has_paused_is_marked() -> None:
+    told = document()
+    told["sides"]["sw1"]["mode"] = "paused"
+    assert "PAUSED" in shown(told).said
+    assert "PAUSED" not in shown(document()).said
+
+
 def test_a_stuck_loop_is_said_above_all() -> None:
     said = shown(document(), stuck_for=12.0).said
     assert said.index("has not turned for 12 s") < said.index("In sync")

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any
 
 from ovsha.core import diagnosis, heartbeat
-from ovsha.core.facts import Life, MlagRole, Presence, Role, State
+from ovsha.core.facts import Life, MlagRole, Mode, Presence, Role, State
 from ovsha.core.path import PathState
 
 Document = Mapping[str, Any]
@@ -275,6 +275,13 @@ METRICS: tuple[Metric, ...] = (
         "ovsha_handover_drained", "Whether the serving side has drained for the handover; absent when there is none.",
         _at("handover", "drained"),
     ),
+    Metric("ovsha_pause_left_seconds", "When the pause of this side ends by itself; absent when it is not paused.",
+           _at("pause", "left")),
+    Metric("ovsha_pause_saved", "1 when that pause would survive the agent.", _at("pause", "saved")),
+    Metric("ovsha_planned_switchover_left_seconds", "When the planned switchover begins; absent when none is planned.",
+           _at("planned_switchover", "left")),
+    Metric("ovsha_planned_switchover_saved", "1 when that plan would survive the agent.",
+           _at("planned_switchover", "saved")),
     Metric("ovsha_preferred_chosen", "1 when an operator chose the preferred side.", _at("preferred", "chosen")),
     Metric(
         "ovsha_presence", "What is known of the peer: 1 for the word that holds.",
@@ -286,6 +293,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("ovsha_side_current", "1 when the last word of that side is younger than the dead interval.",
            _side("current")),
     Metric("ovsha_side_state", "The side's state: 1 for the word that holds.", _side_is("state", "state", State)),
+    Metric("ovsha_side_mode", "Whether the side acts, or an operator has it only watch: 1 for the word that holds.",
+           _side_is("mode", "mode", Mode)),
+    Metric("ovsha_side_mode_left_seconds", "When a pause ends by itself; absent when there is none.",
+           _side("mode_left")),
     Metric("ovsha_side_serving", "1 when the side holds the VIP, its listener or the managers' remote.",
            _side("serving")),
     Metric("ovsha_side_preferred", "1 for the side that should serve when both can.", _side_preferred),

@@ -77,14 +77,14 @@ td.bad { color: var(--bad); font-weight: 600; } td.gone { color: var(--soft); }
 .problems .degraded b { color: var(--warn); } .problems span { color: var(--soft); font-size: 14px; }
 .strip { display: block; width: 100%; height: 26px; border-radius: 6px; background: var(--idleback); }
 .span.active { fill: var(--active); } .span.backup { fill: var(--backup); } .span.bad { fill: var(--bad); }
-.span.order { fill: var(--warn); } .span.idle { fill: var(--idle); }
+.span.idle { fill: var(--idle); }
 .tick { stroke: var(--card); stroke-width: 1; opacity: .55; }
 .hours { display: flex; justify-content: space-between; color: var(--soft); font-size: 12px; margin: 3px 0 10px; }
 .keys { display: flex; flex-wrap: wrap; gap: 4px 14px; margin: 0 0 12px; color: var(--soft); font-size: 12px; }
 .key { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 5px;
   background: var(--idle); }
 .key.active { background: var(--active); } .key.backup { background: var(--backup); }
-.key.order { background: var(--warn); } .key.bad { background: var(--bad); }
+.key.bad { background: var(--bad); }
 .key.none { background: var(--idleback); border: 1px solid var(--line); }
 .events { list-style: none; margin: 0; padding: 0; }
 .events li { display: grid; grid-template-columns: 86px 10px minmax(0, 1fr); gap: 8px; padding: 6px 0;

@@ -53,9 +53,7 @@ def role_word(side: dict[str, Any] | None, own: bool) -> str:
 
 def _kind(word: str) -> str:
     """Return the style for a side."""
-    return {"active": "active", "backup": "backup", "waits": "idle", "serves in part": "warn", "paused": "warn"}.get(
-        word, "bad"
-    )
+    return {"active": "active", "backup": "backup", "waits": "idle", "serves in part": "warn"}.get(word, "bad")
 
 
 def _text(x: float, y: float, words: str, class_: str, anchor: str = "start") -> Markup:
@@ -81,12 +79,19 @@ def _card(document: Document, node: str, x: int) -> Markup:
     word = role_word(side, own)
     kind = _kind(word)
     pill = 16 + 7.8 * len(word)
+    mode = "" if side is None or side["mode"] == "active" or word == "lost" else str(side["mode"])
     parts = [
         _rect(x, _TOP, _CARD, _BOTTOM - _TOP, f"card {kind}" + (" lost" if word in ("lost", "never heard") else "")),
         _text(x + 12, _TOP + 25, node if len(node) <= _LONGEST_NAME else f"{node[: _LONGEST_NAME - 1]}…", "name"),
         _rect(x + 12, _TOP + 36, pill, 19, f"pill {kind}", 9.5),
         _text(x + 12 + pill / 2, _TOP + 49.2, word.upper(), "pilltext", "middle"),
     ]
+    if mode:
+        width = 14 + 7.6 * len(mode)
+        parts += [
+            _rect(x + _CARD - 8 - width, _TOP - 10, width, 19, "pill warn", 9.5),
+            _text(x + _CARD - 8 - width / 2, _TOP + 3.2, mode.upper(), "pilltext", "middle"),
+        ]
     for at, words in enumerate(_facts(side, own)):
         parts.append(_text(x + 12, _TOP + 78 + 20 * at, words, "fact"))
     if side is not None and word != "lost":

@@ -26,14 +26,7 @@ _KINDS = {
     "move": "move", "service": "move", "alarm": "alarm", "incident": "alarm", "collision": "alarm", "order": "order",
     "pause": "order", "backup": "quiet", "start": "quiet", "stop": "quiet",
 }  # fmt: skip
-_STYLES = {
-    "active": "active",
-    "backup": "backup",
-    "init": "idle",
-    "fault": "bad",
-    "needs-decision": "bad",
-    "paused": "order",
-}
+_STYLES = {"active": "active", "backup": "backup", "init": "idle", "fault": "bad", "needs-decision": "bad"}
 
 
 def moves(events: Sequence[Event]) -> Iterator[Event]:
@@ -169,7 +162,6 @@ def _strip(events: Sequence[Event], node: str, state: str, now: float) -> Markup
         ("active", "active"),
         ("backup", "backup"),
         ("bad", "fault"),
-        ("order", "paused"),
         ("idle", "between"),
         ("none", "not known"),
     )
