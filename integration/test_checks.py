@@ -99,6 +99,18 @@ def test_a_vip_that_is_gone_and_a_server_that_is_frozen_are_named_without_the_ag
     assert "; do: " in said
 
 
+def test_a_paused_side_is_a_warning_on_both_and_the_remedy_for_what_it_leaves_undone_is_to_resume(lab: MakeLab) -> None:
+    pair = healthy(lab)
+    assert pair.sw1.ovsha("pause", "--for", "10m", "--yes").returncode == 0
+    await_line(pair, pair.sw1, "server", "WARNING", "is paused, and carries out nothing; do: ovsha resume")
+    await_line(pair, pair.sw2, "peer", "WARNING", "sw1 is heard, but its agent carries out nothing (mode paused)")
+    pair.sw1.run("ip", "address", "delete", "169.254.0.11/32", "dev", "peerlink.4094")
+    await_line(pair, pair.sw1, "vip", "CRITICAL", "is missing here", "do: the agent is paused: ovsha resume")
+    assert pair.sw1.ovsha("resume", "--yes").returncode == 0
+    for what in ("server", "vip"):
+        await_line(pair, pair.sw1, what, "OK")
+
+
 def test_a_backup_that_died_is_missed_by_its_active_side_although_its_agent_still_looks_in(lab: MakeLab) -> None:
     pair = healthy(lab)
     pair.sw2.server.kill()

@@ -14,7 +14,7 @@ from ovsha.core.words import span
 from ovsha.errors import DriverError
 
 _SETTLING = 15.0
-"""Seconds that a controller is given to be connected to a side that has become active: its own back-off is 8 s."""
+"""Seconds that a controller is given to be connected (again): ovsdb-server's back-off is 8 s."""
 
 
 def check(look: Look) -> Outcome:
@@ -68,6 +68,10 @@ def _active(look: Look, rows: list[targets.Manager], connected: list[targets.Man
             f"look again in {span(_SETTLING - since)}",
             **facts,
         )
+    lost = [int(word) for row in rows if (word := row.status.get("sec_since_disconnect", "")).isdecimal()]
+    if lost and min(lost) < _SETTLING:
+        what = f"the session with the last controller ended {span(min(lost))} ago: {_reasons(rows)}"
+        return warning(what, f"look again in {span(_SETTLING - min(lost))}; ovsdb-server tries again", **facts)
     return critical(f"this side serves, but no controller is connected: {_reasons(rows)}", _try(look, rows), **facts)
 
 

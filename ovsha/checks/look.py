@@ -44,6 +44,12 @@ class Look:
         return self.other is not None and bool(self.other["current"])
 
     @property
+    def idle(self) -> str:
+        """Why the agent of this side carries out nothing just now: "paused", "advises", or "" when it acts."""
+        mode = self.own["mode"] if self.own else "active"
+        return {"active": "", "paused": "is paused", "advise": "only advises"}.get(mode, mode)
+
+    @property
     def serves(self) -> bool | None:
         """Whether this side is to serve: as the agent says, or else by the server's role; None when nobody knows."""
         if self.own is not None:

@@ -29,6 +29,9 @@ def check(look: Look) -> Outcome:
         do = f"see that {peer} has power and runs ovsha, and that its links are up; on {peer}: ovsha check all"
         return critical(f"{peer} is {presence}: last heard {heard}", do, **facts)
     found = [each for name, path in document["paths"].items() for each in _path(peer, name, path)]
+    if document["sides"][peer]["mode"] != "active":
+        what = f"{peer} is heard, but its agent carries out nothing (mode {document['sides'][peer]['mode']})"
+        found.append(warning(what, f"on {peer}: ovsha resume, or set mode: active in its configuration"))
     if "backup-path" not in document["paths"]:
         do = "set backup_path of both nodes in the configuration to their clagd-backup-ip addresses"
         text = "there is no backup path: a cut peer link cannot be told from a dead peer"

@@ -53,14 +53,14 @@ def _ordered(look: Look) -> str:
 
 def _role(look: Look, role: str) -> list[Outcome]:
     wanted = _ROLES.get(look.own["state"]) if look.own else None
-    if wanted in (None, role):
-        return []
-    return [
-        critical(
-            f"ovsdb-server is {role}, but the agent has ordered {wanted}",
-            "the agent puts it right; if this stays, see ovsha status and the agent's log",
-        )
-    ]
+    found = []
+    if look.idle:
+        do = "ovsha resume, when the work is done" if "paused" in look.idle else "set mode: active in the configuration"
+        found.append(warning(f"the agent of this side {look.idle}, and carries out nothing", do))
+    if wanted not in (None, role):
+        do = "the agent puts it right; if this stays, see ovsha status and the agent's log"
+        found.append(critical(f"ovsdb-server is {role}, but the agent has ordered {wanted}", do))
+    return found
 
 
 def _start(look: Look) -> list[Outcome]:

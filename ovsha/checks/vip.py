@@ -11,6 +11,7 @@ from ovsha.checks.outcome import Outcome, critical, joined, ok, unknown, warning
 from ovsha.errors import DriverError
 
 _CONNECT_LIMIT = 2.0
+_START = "start the agent, which puts it there: systemctl start ovsha"
 
 
 def check(look: Look) -> Outcome:
@@ -46,7 +47,8 @@ def _place(look: Look, on: list[str], serves: bool) -> list[Outcome]:
     by_agent = "" if look.document else "; start ovsha, which moves it"
     if serves and not on:
         do = "the agent puts it back within a second; if this stays, see ovsha status and the agent's log"
-        return [critical(f"{vip.address} is missing here, although this side serves", do if look.document else START_)]
+        do = f"the agent {look.idle}: ovsha resume" if look.idle else do if look.document else _START
+        return [critical(f"{vip.address} is missing here, although this side serves", do)]
     if on and not serves:
         do = f"ip address delete {vip.address}/32 dev {on[0]}{by_agent}"
         return [critical(f"{vip.address} is on {on[0]}, although this side does not serve", do)]
@@ -55,9 +57,6 @@ def _place(look: Look, on: list[str], serves: bool) -> list[Outcome]:
         do = f"ip address delete {vip.address} dev {astray[0]}, and take it out of /etc/network/interfaces"
         return [warning(f"{vip.address} is on {', '.join(astray)} and not on {vip.interface} alone", do)]
     return []
-
-
-START_ = "start the agent, which puts it there: systemctl start ovsha"
 
 
 def _elsewhere(look: Look, here: bool) -> list[Outcome]:
