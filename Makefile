@@ -93,7 +93,8 @@ install:
 	install -Dm644 -t "$(DESTDIR)/usr/share/man/man5" man/ovsha.yaml.5
 	install -Dm644 etc/completion/ovsha.bash "$(DESTDIR)/usr/share/bash-completion/completions/ovsha"
 	install -Dm644 -t "$(DESTDIR)/usr/share/zsh/vendor-completions" etc/completion/_ovsha
-	install -Dm644 systemd/ovsha.service "$(DESTDIR)/lib/systemd/system/ovsha.service"
+	install -Dm644 -t "$(DESTDIR)/lib/systemd/system" systemd/ovsha.service systemd/ovsha-backup.service \
+	    systemd/ovsha-backup.timer
 
 clean:
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
