@@ -43,6 +43,10 @@ def synced(pair: Lab) -> Lab:
     return pair
 
 
+def await_silence(pair: Lab, switch: Switch) -> None:
+    pair.wait_until(lambda: status(switch)["presence"] == "silent", LIMIT, f"{switch.node} hears its peer no more")
+
+
 def done(switch: Switch, *command: str) -> str:
     """Run a command that must succeed; return what it printed."""
     ran = switch.ovsha(*command, limit=60.0)
@@ -98,7 +102,7 @@ def test_the_original_primary_gets_the_service_back_on_command_although_an_opera
 def test_an_unhealthy_pair_is_not_moved_and_it_is_said_what_is_wrong(pair: Lab) -> None:
     with undisturbed(pair):
         pair.sw2.agent.kill()
-        await_word(pair, pair.sw1, "the peer is silent")
+        await_silence(pair, pair.sw1)
         assert "the agent on sw2 is not heard" in refused(pair.sw1, "switchover", "--yes")
         assert "the agent on sw2 is not heard" in refused(pair.sw1, "switchover", "--yes", "--to", "sw2")
 
@@ -169,7 +173,7 @@ def test_an_agent_in_mode_advise_says_once_what_it_would_do_and_does_nothing(lab
     pair = lab(overrides={"mode": "advise"})
     pair.start()
     await_problem(pair, pair.sw1, "sw1 only advises")
-    await_word(pair, pair.sw1, "advise: would ")
+    await_word(pair, pair.sw1, "advise: would ask for the service (start), because nobody serves")
     pair.wait_until(lambda: status(pair.sw1)["sides"]["sw2"] is not None, LIMIT, "sw2 is heard")
     said = [line for line in log(pair.sw1).splitlines() if "advise: would " in line]
     assert len(said) == len(set(said)) < 10
@@ -182,7 +186,7 @@ def test_a_side_is_forced_to_serve_while_the_agent_of_the_other_is_dead(pair: La
     assert "use `ovsha switchover`, which loses nothing" in refused(pair.sw2, *FORCE)
     assert pair.sw2.ovsha("failover", "--force", "--reason", "x", "--yes").returncode == 2
     pair.sw1.agent.kill()
-    await_word(pair, pair.sw2, "the peer is silent")
+    await_silence(pair, pair.sw2)
     text = done(pair.sw2, *FORCE)
     assert "the agent on sw1 was last heard" in text
     assert "the copy on sw2 is of term 1 and ends at token 1." in text

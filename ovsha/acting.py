@@ -73,7 +73,10 @@ def look(agent: Ordered) -> None:
 def advise(agent: Ordered, decision: Decision) -> None:
     """Tell what would be done if this side were to act."""
     mode, steps = agent.standing.mode.value, [step.value for step in decision.would]
-    text = f"{mode}: would {decision.rule.goal.value} ({', '.join(steps)}), because {decision.why}"
+    would = f"{decision.rule.goal.value} ({', '.join(steps)})" if steps else "do nothing"
+    if decision.would_ask is not None:
+        would = f"ask for the service ({decision.would_ask.value})"
+    text = f"{mode}: would {would}, because {decision.why}"
     agent.recorder.event("pause", text, mode=mode, goal=decision.rule.goal.value, rule=decision.rule.name, would=steps)
 
 

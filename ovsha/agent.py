@@ -222,7 +222,8 @@ class Agent:
             self.systemd.status(f"{decision.state.value}: {decision.why}")
         elif last.rule is not decision.rule and not decision.would:
             log.info("%s, because %s", decision.rule.goal.value, decision.why)
-        if decision.would and (last is None or last.would != decision.would or last.rule is not decision.rule):
+        advice = (decision.would, decision.would_ask)
+        if any(advice) and (last is None or advice != (last.would, last.would_ask)):
             acting.advise(self, decision)
         if last is None or last.presence is not decision.presence:
             log.info("the peer is %s", decision.presence.value)

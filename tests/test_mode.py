@@ -120,3 +120,10 @@ def test_an_order_to_restore_is_forgotten_with_its_time() -> None:
     late = backup_case(memory={"wanted": "order-1", "wanted_until": NOW - 1, "restore": True})
     then = side.turn(late.view, late.memory).memory
     assert (then.wanted, then.restore) == (None, False)
+
+
+def test_an_advising_side_says_that_it_would_ask_for_the_service() -> None:
+    idle = {"server": a_copy(source=PARKED), "record": an_idle_peer(token=(3, 9)), "mode": Mode.ADVISE}
+    case = backup_case(idle)
+    decision = side.turn(case.view, case.memory)
+    assert (decision.would_ask, decision.record.ask) == (Kind.START, None)

@@ -84,9 +84,12 @@ PLANNED = (Kind.SWITCHOVER, Kind.RESTORE)
 
 def wish(c: Case) -> Kind | None:
     """Return why this side should ask for the service now, or None when it should not."""
+    return None if c.idle or (c.peer_idle and c.peer.serving) else reason_to_ask(c)
+
+
+def reason_to_ask(c: Case) -> Kind | None:
+    """Return why this side would ask for the service if both sides carried out what they decide, None for no reason."""
     if not c.alive or c.serving or c.view.server.life is not Life.UP or not c.view.server.loaded:
-        return None
-    if c.idle or (c.peer_idle and c.peer.serving):
         return None
     if c.memory.ordered is Role.ACTIVE:
         return None  # it has begun to take over

@@ -22,7 +22,8 @@ class Decision:
     """What one turn came to: what to remember, the rule that decided, the next step, what to tell the peer.
 
     `opening`: the stamp for `Step.STAMP`.  `barrier`: the token for `Step.COMMIT_TOKEN`, None when there is none to
-    commit.  `would`: the steps that are left and that this side does not take because its mode is not active.
+    commit.  `would`: the steps that are left and that this side does not take because its mode is not active, and
+    `would_ask`: why it would ask for the service.
     """
 
     memory: Memory
@@ -35,6 +36,7 @@ class Decision:
     opening: Stamp
     barrier: Token | None
     would: tuple[Step, ...] = ()
+    would_ask: Kind | None = None
 
 
 def turn(view: View, memory: Memory) -> Decision:
@@ -55,6 +57,7 @@ def turn(view: View, memory: Memory) -> Decision:
         opening=Stamp(transition.opening_term(case), view.settings.node, _chosen_by_operator(case)),
         barrier=case.memory.grant.barrier if case.memory.grant else None,
         would=transition.steps_left(rule.goal, case) if case.idle else (),
+        would_ask=handover.reason_to_ask(case) if case.idle else None,
     )
 
 
