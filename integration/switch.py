@@ -147,7 +147,7 @@ class Switch:
             timeout=limit,
             check=False,
             cwd=HERE.parent,
-            env=self._environment(),
+            env=self.environment,
         )
 
     def clagctl(self, *args: str, limit: float = 5.0) -> subprocess.CompletedProcess[str]:
@@ -221,11 +221,18 @@ class Switch:
             f"{name} of {self.node}",
             lambda: (*self._network.entering(self.node), *command()),
             self.directory / f"{name}.log",
-            self._environment(),
+            self.environment,
             ready,
         )
 
-    def _environment(self) -> dict[str, str]:
+    @property
+    def entering(self) -> tuple[str, ...]:
+        """What stands before a command that is run on this switch."""
+        return tuple(self._network.entering(self.node))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its programs get beside the environment of the lab."""
         directories = {f"OVS_{kind}DIR": str(self.run_directory) for kind in ("RUN", "DB")}
         return directories | {"OVS_LOGDIR": str(self.directory), "PYTHONPATH": f"{HERE.parent}:{HERE}"}
 

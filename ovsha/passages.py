@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ovs.poller import Poller
 
 from ovsha.core.facts import View
+from ovsha.core.history import WHY
 from ovsha.core.outside import ServiceMove
 from ovsha.core.passage import Passage, Passages
 from ovsha.core.side import Decision
@@ -55,7 +56,7 @@ class Meter:
         if self._last is None:
             return None
         began, seen = self._last
-        return ServiceMove(now - began, seen.kind, seen.source, seen.target, seen.reason, seen.said)
+        return ServiceMove(now - began, seen.kind, seen.source, seen.target, WHY.get(seen.kind, seen.reason), seen.said)
 
     def close(self) -> None:
         """Record what is under way."""

@@ -1,4 +1,4 @@
-"""Make the tables of README.rst and docs/monitoring.rst from the code, and put them where their markers are.
+"""Make the tables of README.rst, docs/deciding.rst and docs/monitoring.rst from the code, between their markers.
 
 Run `python3 tests/tables.py` to rewrite them; tests/test_readme.py holds that nothing would change.
 """
@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+import tree  # noqa: E402
 
 from ovsha.core.election import RULES  # noqa: E402
 from ovsha.core.metrics import METRICS  # noqa: E402
@@ -18,7 +20,7 @@ from ovsha.core.transition import PLANS  # noqa: E402
 from ovsha.core.verdict import CRITERIA  # noqa: E402
 
 README = ROOT / "README.rst"
-MONITORING = ROOT / "docs" / "monitoring.rst"
+PAGES = (README, ROOT / "docs" / "deciding.rst", ROOT / "docs" / "monitoring.rst")
 MARKED = re.compile(r"(\.\. begin (\w+), made by tests/tables\.py\n\n).*?(\n\.\. end \2\n)", re.DOTALL)
 
 
@@ -43,10 +45,28 @@ def tables() -> dict[str, str]:
     verdict = [(str(number), criterion.why) for number, criterion in enumerate(CRITERIA, 1)]
     return {
         "metrics": table(("metric".ljust(46), "what it is"), metrics),
+        "commands": table(("command", "what it does"), _commands()),
         "rules": table(("rule", "goal", "because"), rules),
         "plans": table(("goal", "step", "what is done"), plans),
         "verdict": table(("order", "the side goes on of which it is true that"), verdict),
     }
+
+
+def _commands() -> list[tuple[str, ...]]:
+    """Return the commands that are not within another one, and what their help says."""
+    found = {each.path: each for each in tree.commands()}
+    top = [each for path, each in found.items() if len(path) == 1]
+    single = {each.path: found[*each.path, *each.actions] for each in top if len(each.actions) == 1}
+    return [
+        (f"``ovsha {' '.join([*each.path, *(['|'.join(each.actions)] if each.actions else [])])}``",
+         _short(single.get(each.path, each).about))
+        for each in top
+    ]  # fmt: skip
+
+
+def _short(sentence: str) -> str:
+    """Return a help text without its exit status, as the cell of a table."""
+    return sentence[:1].lower() + sentence[1:].partition("; exit status")[0].rstrip(".")
 
 
 def rewritten(text: str) -> str:
@@ -60,5 +80,5 @@ def _line(cells: tuple[str, ...], widths: list[int]) -> str:
 
 
 if __name__ == "__main__":
-    for path in (README, MONITORING):
+    for path in PAGES:
         path.write_text(rewritten(path.read_text()))

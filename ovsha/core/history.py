@@ -14,7 +14,7 @@ SCHEMA = 1
 
 _OF_NOTE = ("fault", "needs-decision")
 _TOGETHER = 0.5
-_WHY = {
+WHY = {
     "restore": "the original primary gets the service back: its copy was in sync for restore.delay",
     "switchover": "an operator ordered it",
     "link-cut": "the peer link is cut, and clagd's primary takes the service",
@@ -118,7 +118,7 @@ def _service(event: Event, ask: Ask) -> dict[str, Any]:
         **{key: event.get(key) for key in kept},
         "at": _began(event),
         "kind": "move",
-        "reason": _WHY.get(str(event.get("move")), event.get("reason")),
+        "reason": WHY.get(str(event.get("move")), event.get("reason")),
         "operator": bool(event.get("operator")),
         "operator_reason": event.get("said") or None,
         "at_risk": _at_risk(event, ask),

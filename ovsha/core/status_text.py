@@ -17,6 +17,8 @@ from ovsha.core.status_cells import NONE, Side
 from ovsha.core.words import ago, span, yes
 
 _LABEL = 18
+_USUAL = ("we-serve", "peer-serves")
+"""The rules of a pair at rest: what they say is in the table already."""
 
 
 def status_text(document: dict[str, Any], width: int | None = None) -> str:
@@ -155,7 +157,8 @@ def _between(document: dict[str, Any]) -> Iterator[str]:
 def _here(document: dict[str, Any]) -> Iterator[str]:
     """Yield what this side does and why."""
     now, moved = f"{document['state']}, because {document['why']}", document["moved"]
-    if not moved or not moved["what"].endswith(now) or document["service"]:
+    usual = document["rule"] in _USUAL and document["state"] in ("active", "backup")
+    if not usual and not (moved and moved["what"].endswith(now) and not document["service"]):
         yield _line("this side", now)
     if document["step"]:
         going = " (under way)" if document["under_way"] == document["step"] else ""
