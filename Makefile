@@ -12,9 +12,15 @@
 #   make switchovers   COUNT=100 switchovers under each of two loads, and a check of every write
 #   make man        write the man pages anew from the help texts and the keys of the configuration
 #   make completion write the completions of bash and zsh anew from the command line
+#   make deb        the Debian package, in dist/
+#   make deb-test   that package in a fresh Debian 12: installed, upgraded, removed, purged, its units looked at
+#   make machines-test  two Debian 12 machines under systemd, with nothing but the package, are a pair
 #   make deps       only install what the others need
 #   make install    put it on this machine, below DESTDIR if that is given; keeps a configuration that is there
 #   make clean      remove what they left in this directory
+#
+# OVSHA_MACHINES_CACHE names a directory for the Debian 12 root that deb-test and machines-test start from, kept between
+# runs; by default /var/tmp/ovsha-machines.
 #
 # PYTEST_ARGS goes to each pytest: make unit PYTEST_ARGS='-k config'.  Tests run side by side, for two cores; those of
 # the lab mostly wait.  PYTEST_ARGS='-n 0' runs them one after the other, where a debugger can be used.
@@ -26,7 +32,7 @@ COUNT ?= 100
 MINUTES ?= 10
 SEED ?=
 
-.PHONY: demo test unit unit-debian unit-current mutations lab-test lint ruff mypy explore bench soak switchovers man completion deps deps-apt install clean
+.PHONY: deb deb-test machines-test deps-deb deps-machines install-data demo test unit unit-debian unit-current mutations lab-test lint ruff mypy explore bench soak switchovers man completion deps deps-apt install clean
 
 demo: deps-apt
 	$(PYTHON) integration/demo.py
@@ -79,22 +85,41 @@ deps:
 deps-apt:
 	scripts/install-deps.sh apt
 
-install:
+install: install-data
 	find ovsha -name '*.py' -o -name py.typed | while read -r file; do \
 	    install -Dm644 "$$file" "$(DESTDIR)/usr/lib/python3/dist-packages/$$file" || exit 1; done
 	install -d "$(DESTDIR)/usr/bin"
-	printf '#!/usr/bin/python3\nimport sys\n\nfrom ovsha.cli import main\n\nsys.exit(main())\n' >"$(DESTDIR)/usr/bin/ovsha"
-	chmod 755 "$(DESTDIR)/usr/bin/ovsha"
+	for entry in ovsha:ovsha.cli ovsha-ovsdb-server:ovsha.safe_start; do \
+	    printf '#!/usr/bin/python3\nimport sys\n\nfrom %s import main\n\nsys.exit(main())\n' "$${entry#*:}" \
+	        >"$(DESTDIR)/usr/bin/$${entry%%:*}" && chmod 755 "$(DESTDIR)/usr/bin/$${entry%%:*}" || exit 1; done
 	test -e "$(DESTDIR)/etc/ovsha/ovsha.yaml" || install -Dm644 etc/ovsha.yaml "$(DESTDIR)/etc/ovsha/ovsha.yaml"
+
+# What is neither Python nor the operator's; debian/rules uses it as well.
+install-data:
 	install -d "$(DESTDIR)/etc/ovsha/hooks.d"
+	install -Dm644 -t "$(DESTDIR)/usr/share/ovsha" etc/ovsha.yaml
 	install -Dm644 -t "$(DESTDIR)/usr/share/ovsha/prometheus" etc/prometheus/ovsha.rules.yml
 	install -Dm644 -t "$(DESTDIR)/usr/share/ovsha/grafana" etc/grafana/ovsha.json
-	install -Dm644 -t "$(DESTDIR)/usr/share/man/man8" man/ovsha.8
+	install -Dm644 -t "$(DESTDIR)/usr/share/man/man8" man/ovsha.8 man/ovsha-ovsdb-server.8
 	install -Dm644 -t "$(DESTDIR)/usr/share/man/man5" man/ovsha.yaml.5
 	install -Dm644 etc/completion/ovsha.bash "$(DESTDIR)/usr/share/bash-completion/completions/ovsha"
 	install -Dm644 -t "$(DESTDIR)/usr/share/zsh/vendor-completions" etc/completion/_ovsha
-	install -Dm644 -t "$(DESTDIR)/lib/systemd/system" systemd/ovsha.service systemd/ovsha-backup.service \
-	    systemd/ovsha-backup.timer
+	install -Dm644 -t "$(DESTDIR)/lib/systemd/system" systemd/*.service systemd/*.timer
+
+deb: deps-deb
+	scripts/build-deb.sh
+
+deb-test: deps-deb deps-machines
+	OVSHA_MACHINES=1 $(PYTHON) -m pytest integration/test_package.py $(PYTEST_ARGS)
+
+machines-test: deps-deb deps-machines
+	OVSHA_MACHINES=1 $(PYTHON) -m pytest integration/test_machines.py $(PYTEST_ARGS)
+
+deps-deb:
+	scripts/install-deps.sh apt deb
+
+deps-machines:
+	scripts/install-deps.sh apt machines
 
 clean:
 	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -2,7 +2,7 @@
 # Install what the tests, the lab and the linters need on Debian 12: packages by apt, and in .venv the current
 # releases from PyPI.  Does nothing, and quickly, where all of it is there.
 #
-# usage: scripts/install-deps.sh [apt|venv]...      (default: both)
+# usage: scripts/install-deps.sh [apt|venv|deb|machines]...      (default: both)
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -37,6 +37,22 @@ packages='
     python3-yaml
     zsh
 '
+# What builds the package and looks at it.
+deb_packages='
+    build-essential
+    debhelper
+    dh-python
+    fakeroot
+    lintian
+    pybuild-plugin-pyproject
+    python3-all
+    python3-setuptools
+'
+# What makes and boots the machines that the package is tried on.
+machine_packages='
+    debootstrap
+    systemd-container
+'
 # What these packages would run at once and at each boot; the lab starts its own servers.
 services='openvswitch-switch openvswitch-vtep prometheus'
 policy=/usr/sbin/policy-rc.d
@@ -47,7 +63,7 @@ installed() {
 
 install_packages() {
     missing=
-    for package in $packages; do
+    for package in "$@"; do
         installed "$package" || missing="$missing $package"
     done
     [ -n "$missing" ] || return 0
@@ -85,11 +101,14 @@ install_venv() {
     echo "$stamp" >.venv/stamp
 }
 
+# shellcheck disable=SC2086  # lists of words
 for part in "${@:-apt venv}"; do
     case $part in
-        'apt venv') install_packages; install_venv ;;
-        apt) install_packages ;;
+        'apt venv') install_packages $packages; install_venv ;;
+        apt) install_packages $packages ;;
+        deb) install_packages $deb_packages ;;
+        machines) install_packages $machine_packages ;;
         venv) install_venv ;;
-        *) echo "usage: $0 [apt|venv]..." >&2; exit 2 ;;
+        *) echo "usage: $0 [apt|venv|deb|machines]..." >&2; exit 2 ;;
     esac
 done

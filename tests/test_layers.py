@@ -95,7 +95,8 @@ def within_exactly(module: str, imported: set[str]) -> bool:
 
 
 STARTERS = {
-    "bundler", "child", "clag", "content", "forensics_job", "hooks", "programs", "snapshot", "stall", "tasks",
+    "bundler", "child", "clag", "content", "forensics_job", "hooks", "programs", "safe_start",
+    "snapshot", "stall", "tasks",
 }  # fmt: skip
 """What starts programs: clagctl, ovsdb-tool, copies of files, hooks, what a check asks, and children of our own."""
 

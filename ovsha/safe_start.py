@@ -1,0 +1,139 @@
+"""Start ovsdb-server in the safe way: as a backup of an address that cannot answer, opened to nobody.
+
+Run as ``ovsha-ovsdb-server``, by the unit of the same name.  Where the server listens, its sockets and its database
+come from the agent's own configuration file; what only the server needs, its certificate above all, is taken from the
+environment (``OVSDB_SERVER_OPTIONS``) and must not undo what is said here.  The process becomes the server.
+
+There is no ``--monitor``: a server that comes back by itself in the role it had can meet the one that took over.  The
+service manager brings it back parked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from ovsha import config as configuration
+from ovsha.config import Config
+from ovsha.core.lineage import PARKED
+from ovsha.errors import ConfigError, DriverError
+
+SERVER = "/usr/sbin/ovsdb-server"
+SCHEMAS: Mapping[str, Path] = {"hardware_vtep": Path("/usr/share/openvswitch/vtep.ovsschema")}
+OPTIONS = "OVSDB_SERVER_OPTIONS"
+FORBIDDEN = ("--active", "--config-file", "--monitor", "--pidfile", "--remote", "--sync-from")
+"""What would give the server another role or another listener than the agent reckons with."""
+
+_LIMIT = 60.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Become the server; return 1 or 2 where that cannot be, after one line on the standard error."""
+    what = "Start ovsdb-server in the safe way, as a parked backup."
+    parser = argparse.ArgumentParser(prog="ovsha-ovsdb-server", allow_abbrev=False, description=what)
+    parser.add_argument("--config", metavar="FILE", type=Path, default=Path("/etc/ovsha/ovsha.yaml"))
+    parser.add_argument("--schema", metavar="FILE", type=Path, help="what to make a missing database of")
+    parser.add_argument("--dry-run", action="store_true", help="print the command, and do nothing")
+    options = parser.parse_args(argv)
+    try:
+        config = configuration.load(options.config)
+        line = command(config, os.environ.get(OPTIONS, ""))
+        if options.dry_run:
+            print(shlex.join(line))
+            return 0
+        make_database(config.server.file, options.schema or SCHEMAS.get(config.server.database))
+        _become(config, line)
+    except ConfigError as error:
+        print(f"ovsha-ovsdb-server: {error}", file=sys.stderr)
+        return 2
+    except DriverError as error:
+        print(f"ovsha-ovsdb-server: {error}", file=sys.stderr)
+        return 1
+
+
+def command(config: Config, extra: str) -> list[str]:
+    """Return the command line of the server of this switch; `extra` is written as in a shell.
+
+    Raises ConfigError for an option in `extra` that would undo the safe start.
+    """
+    try:
+        options = shlex.split(extra)
+    except ValueError as error:
+        raise ConfigError(f"{OPTIONS}: {str(error).lower()}: {extra}") from None
+    for option in options:
+        name = option.partition("=")[0]
+        if not option.startswith("-"):
+            raise ConfigError(f"{OPTIONS}: {option}: is no option; the database is server.file of the configuration")
+        if any(name == each or (len(name) > 3 and each.startswith(name)) for each in FORBIDDEN):
+            raise ConfigError(f"{OPTIONS}: {name}: is decided by the agent; take it away")
+    address = config.nodes[config.node].peer_link
+    listener = f"[{address}]" if address.version == 6 else str(address)
+    return [
+        SERVER,
+        "--detach",
+        "--no-chdir",
+        f"--pidfile={config.server.pidfile}",
+        "--log-file=/var/log/openvswitch/ovsdb-server.log",
+        "-vconsole:emer",
+        "-vsyslog:err",
+        "-vfile:info",
+        f"--remote=punix:{config.server.socket}",
+        f"--remote=ptcp:{config.replication.port}:{listener}",
+        f"--sync-from={PARKED}",
+        *options,
+        str(config.server.file),
+    ]
+
+
+def make_database(file: Path, schema: Path | None) -> None:
+    """Make an empty database where there is none; it is whole, or not there, whenever this ends.
+
+    Nothing follows an empty one (its lineage is unknown), so the peer's data comes here and not the other way.
+    """
+    if file.exists():
+        return
+    if schema is None or not schema.exists():
+        known = "its schema is not known" if schema is None else f"{schema} is not there; install openvswitch-vtep"
+        raise DriverError(f"{file}: there is no database, and none can be made: {known}")
+    part = file.with_name(f"{file.name}.ovsha-new")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)
+        done = subprocess.run(
+            ["ovsdb-tool", "create", part, schema],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise DriverError(f"{file}: cannot be made: {' '.join(done.stderr.split())}")
+        part.replace(file)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DriverError(f"{file}: cannot be made: {error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+        part.with_name(f".{part.name}.~lock~").unlink(missing_ok=True)
+    print(f"ovsha-ovsdb-server: {file} was not there; made an empty one of {schema}", file=sys.stderr)
+
+
+def _become(config: Config, line: Sequence[str]) -> NoReturn:
+    places = (config.server.pidfile.parent, config.server.socket.parent, Path("/var/log/openvswitch"))
+    try:
+        for place in places:
+            place.mkdir(parents=True, exist_ok=True)
+        # The control socket goes where the pidfile is, since that is where the agent looks for it.
+        os.execve(line[0], list(line), os.environ | {"OVS_RUNDIR": str(config.server.pidfile.parent)})
+    except OSError as error:
+        raise DriverError(f"{error.filename or line[0]}: {error.strerror}; the server was not started") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Laws of how the server is started."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import tables
+from ovsha import config, safe_start
+from ovsha.core.lineage import PARKED
+from ovsha.errors import ConfigError, DriverError
+
+FILE = """
+node: sw1
+pair: {id: rack7}
+nodes:
+  sw1: {peer_link: ADDRESS1}
+  sw2: {peer_link: ADDRESS2}
+vip: {address: VIP}
+"""
+
+
+def configuration(first: str = "169.254.0.9", second: str = "169.254.0.10", vip: str = "169.254.0.11") -> config.Config:
+    return config.parse(FILE.replace("ADDRESS1", first).replace("ADDRESS2", second).replace("VIP", vip), "a test")
+
+
+def test_server_follows_an_address_that_cannot_answer() -> None:
+    line = safe_start.command(configuration(), "")
+    assert f"--sync-from={PARKED}" in line
+    assert "--active" not in line
+
+
+def test_server_listens_on_its_socket_and_its_replication_address_alone() -> None:
+    remotes = [each for each in safe_start.command(configuration(), "") if each.startswith("--remote")]
+    assert remotes == ["--remote=punix:/var/run/openvswitch/db.sock", "--remote=ptcp:9999:169.254.0.9"]
+
+
+def test_address_of_ipv6_stands_in_brackets() -> None:
+    line = safe_start.command(configuration("fd00::1", "fd00::2", "fd00::3"), "")
+    assert "--remote=ptcp:9999:[fd00::1]" in line
+
+
+def test_options_of_the_operator_come_before_the_database() -> None:
+    line = safe_start.command(configuration(), "--private-key='/home/a b/key.pem'  --certificate=/c.pem")
+    assert line[-3:] == ["--private-key=/home/a b/key.pem", "--certificate=/c.pem", "/var/lib/openvswitch/conf.db"]
+
+
+@pytest.mark.parametrize(
+    "extra", ["--active", "--remote=db:hardware_vtep,Global,managers", "--sync=tcp:10.0.0.1:9", "--mon", "x.db", "'"]
+)
+def test_option_that_would_undo_the_safe_start_is_refused(extra: str) -> None:
+    with pytest.raises(ConfigError, match=safe_start.OPTIONS):
+        safe_start.command(configuration(), extra)
+
+
+def test_command_in_the_readme_does_what_the_unit_does() -> None:
+    shown = re.search(r"^    (ovsdb-server (?:.*\\\n)*.*)$", tables.README.read_text(), re.MULTILINE)
+    assert shown is not None
+    words = shlex.split(shown[1].replace("\\\n", ""))
+    done = safe_start.command(configuration(), "")
+    assert set(words[1:]) <= set(done)
+
+
+def test_database_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "conf.db"
+    file.write_text("data")
+    safe_start.make_database(file, None)
+    assert file.read_text() == "data"
+
+
+def test_no_database_and_no_schema_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DriverError, match=r"conf\.db: there is no database.*vtep.ovsschema is not there") as refused:
+        safe_start.make_database(tmp_path / "conf.db", tmp_path / "vtep.ovsschema")
+    assert "\n" not in str(refused.value)
+
+
+def test_schema_that_is_none_leaves_nothing(tmp_path: Path) -> None:
+    schema = tmp_path / "vtep.ovsschema"
+    schema.write_text("{}")
+    with pytest.raises(DriverError, match=r"conf\.db: cannot be made: ovsdb-tool: "):
+        safe_start.make_database(tmp_path / "conf.db", schema)
+    assert list(tmp_path.iterdir()) == [schema]
+
+
+def test_wrong_configuration_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert safe_start.main(["--config", str(tmp_path / "none.yaml"), "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("ovsha-ovsdb-server: ")
+    assert said.count("\n") == 1
