@@ -118,11 +118,17 @@ def _service(event: Event, ask: Ask) -> dict[str, Any]:
         **{key: event.get(key) for key in kept},
         "at": _began(event),
         "kind": "move",
-        "reason": WHY.get(str(event.get("move")), event.get("reason")),
+        "reason": _why(event),
         "operator": bool(event.get("operator")),
         "operator_reason": event.get("said") or None,
         "at_risk": _at_risk(event, ask),
     }
+
+
+def _why(event: Event) -> Any:
+    if event.get("move") == "restore" and event.get("operator"):
+        return WHY["switchover"]
+    return WHY.get(str(event.get("move")), event.get("reason"))
 
 
 def _at_risk(event: Event, ask: Ask) -> dict[str, Any]:

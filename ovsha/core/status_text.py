@@ -173,6 +173,11 @@ def _here(document: dict[str, Any]) -> Iterator[str]:
     elif moved:
         yield _line("last move", f"{ago(moved['age'])}: {moved['what']}")
     yield from _restore(document)
+    plan = document.get("planned_switchover")
+    if plan:
+        by = f", by {plan['who']}" if plan["who"] else ""
+        why = f": {plan['reason']}" if plan["reason"] else ""
+        yield _line("planned", f"switchover to {plan['to']} at {plan['at']}, in {span(max(0, plan['left']))}{by}{why}")
     yield _line("agent", f"ovsha {document['version']}, node {document['node']} of pair {document['pair']}")
 
 
@@ -189,7 +194,7 @@ def _restore(document: dict[str, Any]) -> Iterator[str]:
     manual = preferred["restore"] == "manual"
     delay = span(document["settings"]["restore_delay"])
     itself = f"to {preferred['node']} by itself, once it has been in sync for {delay}"
-    yield _line("restore", f"by hand, with `ovsha switchover --to {preferred['node']}`" if manual else itself)
+    yield _line("restore", "by hand, with `ovsha restore-primary`" if manual else itself)
 
 
 def _line(label: str, text: str) -> str:
