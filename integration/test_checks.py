@@ -10,6 +10,7 @@ from typing import Any
 
 import disk
 import pki
+import rpc
 from lab import Lab
 from story import LIMIT, MANAGERS, MakeLab, await_pair, begin, in_sync
 from switch import Switch
@@ -30,10 +31,16 @@ def line(switch: Switch, what: str) -> str:
     return check(switch, what)[1][what]
 
 
-def await_line(pair: Lab, switch: Switch, what: str, *words: str) -> str:
+def await_line(pair: Lab, switch: Switch, what: str, *words: str, limit: float = LIMIT) -> str:
     """Wait until the check says these words, and return the line."""
-    pair.wait_until(lambda: all(word in line(switch, what) for word in words), LIMIT, f"check {what} says {words}")
-    return line(switch, what)
+    said = [""]
+
+    def says() -> bool:
+        said[0] = line(switch, what)
+        return all(word in said[0] for word in words)
+
+    pair.wait_until(says, limit, f"check {what} says {words}")
+    return said[0]
 
 
 def document(switch: Switch, what: str) -> dict[str, Any]:
@@ -61,6 +68,19 @@ def test_a_healthy_pair_is_well_on_both_sides_in_each_respect(lab: MakeLab) -> N
     assert "connected to 1 of 1 controllers: 192.168.100.10:6640" in line(pair.sw1, "controller")
     assert "as it should be on the side that does not serve" in line(pair.sw2, "controller")
     assert document(pair.sw1, "vip")["facts"]["on"] == ["peerlink.4094"]
+
+
+def test_one_of_two_controllers_is_enough_and_none_is_an_outage(lab: MakeLab) -> None:
+    pair = healthy(lab)
+    manager = {"op": "insert", "table": "Manager", "uuid-name": "m", "row": {"target": "tcp:192.168.100.10:6641"}}
+    known = ["managers", "insert", ["set", [["named-uuid", "m"]]]]
+    rpc.transact(pair.sw1.socket, manager, {"op": "mutate", "table": "Global", "where": [], "mutations": [known]})
+    await_line(pair, pair.sw1, "controller", "OK", "connected to 1 of 2 controllers: 192.168.100.10:6640")
+    await_line(pair, pair.sw2, "controller", "OK", "no session with any of 2 controllers")
+    pair.controller.kill()
+    said = await_line(pair, pair.sw1, "controller", "CRITICAL", "no controller is connected", limit=40.0)
+    assert "192.168.100.10:6640 (" in said, "and the server's own words"
+    assert "; do: see the route and the firewall to it (ovsha preflight)" in said
 
 
 def test_a_backup_that_talks_to_the_controller_is_found_by_its_session_and_the_remedy_ends_it(lab: MakeLab) -> None:
