@@ -208,3 +208,15 @@ def test_a_moment_is_written_in_local_time_or_as_so_long_ago() -> None:
     assert moment.past(moment.local(midday + 0.123), NOW) == pytest.approx(midday + 0.123)
     with pytest.raises(ConfigError, match="is no time; write 2026"):
         moment.past("tomorrow", NOW)
+
+
+def test_that_a_decision_is_needed_is_told_once_by_its_alarm() -> None:
+    alarm = event("alarm", 7.2, "alarm: sw2 needs a decision", problem="needs-decision", over=False, do="resolve")
+    states = [state(7.0, "init", "needs-decision"), state(9.0, "needs-decision", "init")]
+    assert text(states[0], alarm, states[1]) == ["t=7.2  alarm: sw2 needs a decision", "    do: resolve"]
+
+
+def test_a_split_brain_tells_when_this_side_served_no_more() -> None:
+    lines = text(moved(1.0, move="split-brain", side="given", serving=0.012, sign=""))
+    assert lines[0].endswith("SPLIT-BRAIN sw1 -> sw2, term 4, automatic")
+    assert lines[2] == "    sw1 served no more after 12 ms"

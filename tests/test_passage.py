@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from ovsha.core.facts import Mode
 from ovsha.core.passage import PATIENCE, Passage, Passages
 from ovsha.core.side import Decision
 from ovsha.core.transition import Step
@@ -222,3 +223,33 @@ def test_what_is_logged_is_one_line_in_the_words_of_the_field(pair: Watched) -> 
     assert text.startswith("failover: sw1 -> sw2 in term 2, because the peer's ovsdb-server cannot serve: down; served")
     assert ", first controller after " in text
     assert "\n" not in text
+
+
+def test_the_side_that_gives_way_in_a_split_brain_tells_it_as_that(pair: Watched) -> None:
+    for path in ("peer-link", "backup-path"):
+        pair.cut(path)
+    pair.run(2 * SECOND)
+    assert one(pair.seen["sw2"], "taken").kind == "failover"
+    for path in ("peer-link", "backup-path"):
+        pair.heal(path)
+    wait_for(pair, lambda: sum(map(serves, pair.hosts.values())) == 1, 10.0)
+    pair.run(SECOND)
+    (given,) = (move for moves in pair.seen.values() for move in moves if move.side == "given")
+    assert given.kind == "split-brain"
+    assert {given.source, given.target} == set(NODES)
+
+
+def test_a_paused_side_has_not_begun_to_take_what_it_would(pair: Watched) -> None:
+    host = pair.hosts["sw2"]
+    assert host.agent is not None
+    observe = host.agent.observe
+    host.agent.observe = lambda now, woke: replace(observe(now, woke), mode=Mode.PAUSED)  # type: ignore[method-assign]
+    pair.server_kill("sw1")
+    pair.run(5 * SECOND)
+    assert pair.seen["sw2"] == []
+    host.agent.observe = observe  # type: ignore[method-assign]
+    pair.until_served_by("sw2")
+    taken = one(pair.seen["sw2"], "taken")
+    assert_without_gaps(taken)
+    decide = next(phase for phase in taken.phases if phase.name == "decide")
+    assert decide.took >= 4.5, "the pause is what the outage was spent on"

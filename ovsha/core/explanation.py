@@ -13,7 +13,7 @@ from typing import Any
 
 from ovsha.core import election, side, trace, whatif
 from ovsha.core.case import Case
-from ovsha.core.facts import Grant, Presence, Record, Role, Stamp, Token
+from ovsha.core.facts import Grant, Mode, Presence, Record, Role, Stamp, Token
 from ovsha.core.lineage import PARKED
 from ovsha.core.plain import to_plain
 from ovsha.core.trace import Entry
@@ -35,6 +35,8 @@ def explain(entry: Entry) -> dict[str, Any]:
         "rule": decision.rule.name,
         "why": decision.why,
         "step": decision.step.value if decision.step else None,
+        "mode": entry.view.mode.value,
+        "would": [step.value for step in decision.would],
         "state": decision.state.value,
         "presence": decision.presence.value,
         "same": trace.holds(entry),
@@ -61,10 +63,16 @@ def rules(c: Case) -> list[dict[str, Any]]:
 
 def facts(c: Case) -> Iterator[tuple[str, str]]:
     """Yield what was known, in words."""
+    if c.view.mode is not Mode.ACTIVE:
+        left = "" if c.view.mode_left is None else f", for {span(c.view.mode_left)} yet"
+        yield "this side carries out nothing", f"it is {_MODES[c.view.mode]}{left}"
     yield from _own(c)
     yield from _peer(c)
     yield from _between(c)
     yield from _remembered(c)
+
+
+_MODES = {Mode.PAUSED: "paused by an operator", Mode.ADVISE: "in mode advise"}
 
 
 def _own(c: Case) -> Iterator[tuple[str, str]]:
@@ -93,6 +101,8 @@ def _peer(c: Case) -> Iterator[tuple[str, str]]:
         yield "its ovsdb-server", _server(peer.life.value, peer.role, peer.source) + said
         yield "its database", _data(peer.stamp, peer.token, peer.empty) + said
         yield "it serves", yes(peer.serving) + said
+        if peer.mode is not Mode.ACTIVE:
+            yield "it carries out nothing", f"it is {_MODES[peer.mode]}{said}"
         yield from _conversation(peer)
     if view.estranged is not None:
         yield "a stranger", f"has its name and key, and {'serves' if view.estranged.serving else 'does not serve'}"

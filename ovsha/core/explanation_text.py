@@ -15,7 +15,7 @@ def text(document: Mapping[str, Any], when: When) -> str:
     lines = [
         f"{document['node']} at {when(document['at'])}: {document['goal']}, because {document['why']}",
         f"rule {document['rule']}, state {document['state']}, peer {document['presence']}, "
-        f"next step: {document['step'] or 'none, it is there'}",
+        f"next step: {_next(document)}",
         *(f"note: {note}" for note in document["notes"]),
         *_other_release(document),
         "",
@@ -30,6 +30,13 @@ def text(document: Mapping[str, Any], when: When) -> str:
         *exposure.text(document["timers"]),
     ]
     return "\n".join(lines)
+
+
+def _next(document: Mapping[str, Any]) -> str:
+    if document["step"] is not None:
+        return str(document["step"])
+    would = ", ".join(document["would"])
+    return f"none, for it is {document['mode']}; it would {would}" if would else "none, it is there"
 
 
 def _other_release(document: Mapping[str, Any]) -> list[str]:

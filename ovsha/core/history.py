@@ -12,8 +12,9 @@ from typing import Any
 
 SCHEMA = 1
 
-_OF_NOTE = ("fault", "needs-decision")
-_TOGETHER = 0.5
+_DECISION = "needs-decision"
+_OF_NOTE = ("fault", _DECISION)
+_TOGETHER = 1.0
 WHY = {
     "restore": "the original primary gets the service back: its copy was in sync for restore.delay",
     "switchover": "an operator ordered it",
@@ -59,10 +60,11 @@ def chosen(events: Sequence[Event], everything: bool) -> list[Event]:
     An alarm and its end are one, with `ended`.  `everything`: also changes between init and backup.
     """
     given = [_began(event) for event in events if event["kind"] == "service" and event.get("side") == "given"]
+    asked = [float(event["at"]) for event in events if event.get("problem") == _DECISION]
     found: list[Event] = []
     standing: dict[object, dict[str, Any]] = {}
     for event in events:
-        if not everything and (not _is_of_note(event) or _told_by_a_move(event, given)):
+        if not everything and (not _is_of_note(event) or _told_by_another(event, given, asked)):
             continue
         if event["kind"] == "alarm" and event.get("problem") is not None:
             began = standing.pop(event["problem"], None)
@@ -84,10 +86,14 @@ def _began(event: Event) -> float:
     return float(event["at"]) - float(event.get("age") or 0.0)
 
 
-def _told_by_a_move(event: Event, given: Sequence[float]) -> bool:
-    """Tell whether this change of state is how a service was lost, of which its move tells more."""
-    away = event["kind"] == "move" and event.get("from") == "active"
-    return away and any(abs(began - float(event["at"])) < _TOGETHER for began in given)
+def _told_by_another(event: Event, given: Sequence[float], asked: Sequence[float]) -> bool:
+    """Tell whether a move of the service, or the alarm that a decision is needed, tells of this change of state."""
+    if event["kind"] != "move":
+        return False
+    at = float(event["at"])
+    if _DECISION in (event.get("from"), event.get("to")):
+        return any(began - _TOGETHER < at for began in asked)
+    return event.get("from") == "active" and any(abs(began - at) < _TOGETHER for began in given)
 
 
 def _is_of_note(event: Event) -> bool:

@@ -79,6 +79,8 @@ def _move(row: Row) -> list[str]:
 def _times(row: Row) -> str:
     if row["serving"] is None:
         return ""
+    if row["move"] == "split-brain":
+        return f"{row['from']} served no more after {milliseconds(row['serving'])}"
     if row["side"] == "given":
         return f"{row['to']} was heard to serve after {milliseconds(row['serving'])}"
     connected = row["controller"]

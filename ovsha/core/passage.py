@@ -30,7 +30,7 @@ from typing import Any
 
 from ovsha.core.case import Case
 from ovsha.core.election import Goal
-from ovsha.core.facts import Kind, Life, State, View
+from ovsha.core.facts import Kind, Life, Mode, State, View
 from ovsha.core.handover import PLANNED
 from ovsha.core.lineage import term_of
 from ovsha.core.side import Decision
@@ -63,10 +63,11 @@ class Phase:
 class Passage:
     """One move of the service, `source` -> `target`, as this side saw it.
 
-    `kind`: that of the handover (switchover, restore, link-cut, start, resolve), or failover, or resume when the same
-    side serves again, or missed.  `side`: taken, given or missed.  `said`: the reason an operator gave.
-    `serving`: seconds until clients were accepted, `controller`: until the first one was connected, None when that
-    was not seen.  `age`: how long ago it began.  `failed`: why it did not come to its end, "" when it did.
+    `kind`: that of the handover (switchover, restore, link-cut, start, resolve), or failover, or split-brain on the
+    side that gives way, or resume when the same side serves again, or missed.  `side`: taken, given or missed.
+    `said`: the reason an operator gave.  `serving`: seconds until clients were accepted, `controller`: until the first
+    one was connected, None when that was not seen.  `age`: how long ago it began.  `failed`: why it did not come to
+    its end, "" when it did.
     """
 
     kind: str
@@ -155,7 +156,8 @@ class Passages:
         self._watch_peer(case, now)
         self._watch_ask(case, now)
         goal, serving = decision.rule.goal, decision.record.serving
-        if goal is Goal.SERVE and not serving and self._taking is None:
+        acts = view.mode is Mode.ACTIVE
+        if goal is Goal.SERVE and acts and not serving and self._taking is None:
             self._taking, self._giving = self._begin_taking(case, decision), None
         elif self._serving and goal not in (Goal.SERVE, Goal.KEEP) and self._giving is None:
             yield from self._end_taking(now, decision, decision.why)
@@ -220,10 +222,11 @@ class Passages:
         kind = ask.kind.value if ask else {None: "start", settings.node: "resume"}.get(holder, "failover")
         if decision.rule.name == "resolved":
             kind = Kind.RESOLVE.value
+        here = memory.wanted is not None or decision.rule.name in _BY_ORDER
         head = {
             "kind": kind, "side": "taken", "source": holder, "target": settings.node,
             "term": decision.opening.term, "reason": decision.why, "rule": decision.rule.name,
-            "planned": ask is not None and ask.kind in PLANNED, **_who(c, kind, memory.wanted is not None),
+            "planned": ask is not None and ask.kind in PLANNED, **_who(c, kind, here, decision.rule.name),
         }  # fmt: skip
         if ask is not None:
             return self._begin_planned(head, now)
@@ -272,12 +275,13 @@ class Passages:
 
     def _begin_giving(self, c: Case, decision: Decision) -> _Open:
         grant, settings = decision.memory.grant, c.view.settings
-        kind = grant.kind.value if grant is not None else "failover"
+        kind = "split-brain" if decision.rule.name == "split-lost" else "failover"
+        kind = grant.kind.value if grant is not None else kind
         head = {
             "kind": kind, "side": "given", "source": settings.node, "target": settings.peer,
             "term": term_of(c.view.server.stamp), "reason": decision.why, "rule": decision.rule.name,
             "planned": grant is not None and grant.kind in PLANNED,
-            **_who(c, kind, decision.memory.offer is not None),
+            **_who(c, kind, decision.memory.offer is not None, decision.rule.name),
         }  # fmt: skip
         return _Open(head, c.view.now, c.view.now)
 
@@ -309,6 +313,8 @@ class Passages:
 
 
 _SILENT = "its heartbeats stopped"
+_BY_ORDER = ("forced", "resolved")
+"""The rules by which a side serves because its operator says so."""
 
 
 def _sign(c: Case) -> str:
@@ -322,9 +328,9 @@ def _sign(c: Case) -> str:
     return "its agent said that it does not serve"
 
 
-def _who(c: Case, kind: str, here: bool) -> dict[str, Any]:
+def _who(c: Case, kind: str, here: bool, rule: str) -> dict[str, Any]:
     """Say whether an operator wanted the move, and the reason he gave `here` or on the other side."""
-    ordered = kind in (Kind.SWITCHOVER.value, Kind.RESOLVE.value) or c.memory.forced
+    ordered = kind in (Kind.SWITCHOVER.value, Kind.RESOLVE.value) or rule in _BY_ORDER
     ordered = ordered or (kind == Kind.RESTORE.value and c.restore_ordered)
     said = (c.memory.reason if here else c.peer.reason) or c.memory.reason if ordered else ""
     return {"operator": ordered, "said": said}
