@@ -29,6 +29,7 @@ from ovsha.core.facts import (
     Kind,
     Life,
     Memory,
+    Mode,
     Server,
     Source,
     Stamp,
@@ -36,7 +37,7 @@ from ovsha.core.facts import (
     View,
 )
 from ovsha.core.lineage import PARKED, WITHOUT
-from ovsha.core.outside import Divergence, Manager, PathReport, ServiceMove
+from ovsha.core.outside import Divergence, Manager, PathReport, ServiceMove, Stands
 from ovsha.core.path import Path, PathState
 from ovsha.core.words import ago, span, yes
 
@@ -511,3 +512,15 @@ def test_a_span_has_at_most_two_units(seconds: float, text: str) -> None:
 
 def test_what_is_not_known_has_its_own_word() -> None:
     assert (ago(None), ago(2.0), yes(None), yes(True), yes(False)) == ("never", "2.00 s ago", "unknown", "yes", "no")
+
+
+def test_a_side_that_is_paused_and_a_planned_move_have_their_lines() -> None:
+    paused = replace(FOLLOWING, record=replace(ACTIVE_PEER, mode=Mode.PAUSED, mode_left=1740.0))
+    plan = Stands("2026-11-21T22:00:00+00:00", 7200.0, "alice", "change 4711", "sw2")
+    text = status_text.status_text(document(paused, replace(OUTSIDE, plan=plan)))
+    assert re.search(r"\nmode +paused for another 29 min +active\n", text)
+    assert (
+        "\nplanned           switchover to sw2 at 2026-11-21T22:00:00+00:00, in 2 h, ordered by alice: change 4711\n"
+        in text
+    )
+    assert "\nmode " not in status_text.status_text(document())

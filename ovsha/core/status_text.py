@@ -77,8 +77,15 @@ _ROWS: tuple[Row, ...] = (
 )
 """What is shown of both sides beside each other, whatever it is."""
 
+
+def _mode(side: Side) -> str:
+    left = side["mode_left"]
+    return str(side["mode"]) + ("" if left is None else f" for another {span(left)}")
+
+
 _LINK = {True: "up", False: "no carrier"}
 _ODD: tuple[tuple[str, Callable[[Side], str], Callable[[Side], bool]], ...] = (
+    ("mode", _mode, lambda s: s["mode"] not in ("active", None)),
     ("VIP listener", lambda s: yes(s["listener"]), lambda s: s["listener"] is not s["vip"]),
     ("managers' remote", lambda s: yes(s["managers"]), lambda s: s["managers"] is not s["vip"]),
     ("peer link", lambda s: _LINK.get(s["link_up"], "unknown"), lambda s: s["link_up"] is not True),
@@ -172,6 +179,11 @@ def _here(document: dict[str, Any]) -> Iterator[str]:
             yield _line("reason given", service["operator_reason"])
     elif moved:
         yield _line("last move", f"{ago(moved['age'])}: {moved['what']}")
+    plan = document["planned_switchover"]
+    if plan:
+        by = f", ordered by {plan['who']}" if plan["who"] else ""
+        why = f": {plan['reason']}" if plan["reason"] else ""
+        yield _line("planned", f"switchover to {plan['to']} at {plan['at']}, in {span(plan['left'])}{by}{why}")
     yield from _restore(document)
     plan = document.get("planned_switchover")
     if plan:
