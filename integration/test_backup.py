@@ -107,7 +107,7 @@ def test_a_backup_is_restored_into_the_running_server_and_rows_keep_their_uuids(
     await_pair(pair, pair.sw1)
     pair.wait_until(lambda: in_sync(pair), LIMIT, "both are in sync afterwards")
     for switch in pair.switches:
-        assert {each["name"] for each in status(switch)["problems"]} <= {"controller"}, "the test has stopped it"
+        assert {each["name"] for each in status(switch)["problems"]} <= {"no-controller"}, "the test has stopped it"
 
     # What was there before was kept, and comes back the same way.
     undo = kept(pair.sw1)[-1].name

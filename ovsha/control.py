@@ -30,7 +30,7 @@ from ovsha.recorder import Recorder
 
 log = logging.getLogger("ovsha")
 
-ACTING = ("switchover", "resolve", "peer-forget", "order", "backup-note")
+ACTING = ("switchover", "resolve", "peer-forget", "order", control_backup.NAME)
 """The commands that change something."""
 
 Act = Callable[[Any, list[str], object], None]
@@ -229,7 +229,8 @@ class Control:
                 log.warning("%s was refused to %s", name, who)
                 conn.reply_error(refused)
             else:
-                log.info("%s is ordered by %s", name, who)
+                if name != control_backup.NAME:  # which is no order, and has a line of its own
+                    log.info("%s is ordered by %s", name, who)
                 command(conn, argv, aux)
 
         return guarded

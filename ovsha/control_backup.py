@@ -10,6 +10,7 @@ from ovsha.recorder import Recorder
 
 Command = tuple[str, int, int, Callable[[Any, list[str], object], None]]
 
+NAME = "backup-note"
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING}
 _LONGEST = 500
 
@@ -32,4 +33,4 @@ def commands(agent: Callable[[], Recording]) -> dict[str, Command]:
         agent().recorder.event("backup", " ".join(argv[1].split())[:_LONGEST], _LEVELS[argv[0]])
         conn.reply("noted\n")
 
-    return {"backup-note": ("LEVEL TEXT", 2, 2, note)}
+    return {NAME: ("LEVEL TEXT", 2, 2, note)}
