@@ -32,6 +32,11 @@ class Caller:
     groups: frozenset[int]
     login: int | None = None
 
+    def __str__(self) -> str:
+        """Return it for the log."""
+        login = "" if self.login in (None, self.uid) else f", logged in as uid {self.login}"
+        return f"uid {self.uid}{login} (pid {self.pid})"
+
 
 def group_id(name: str) -> int | None:
     """Return the number of the group, None when there is no such group."""

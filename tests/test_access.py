@@ -40,3 +40,8 @@ def test_the_agents_own_user_and_members_of_the_group_may_give_orders_and_others
 def test_a_group_that_is_not_there_has_no_number() -> None:
     assert access.group_id("no-such-group-anywhere") is None
     assert access.group_id("root") == 0
+
+
+def test_the_log_names_the_user_and_who_logged_in() -> None:
+    assert str(Caller(7, 0, frozenset(), 1000)) == "uid 0, logged in as uid 1000 (pid 7)"
+    assert str(Caller(7, 0, frozenset())) == "uid 0 (pid 7)"

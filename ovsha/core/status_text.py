@@ -185,11 +185,6 @@ def _here(document: dict[str, Any]) -> Iterator[str]:
         why = f": {plan['reason']}" if plan["reason"] else ""
         yield _line("planned", f"switchover to {plan['to']} at {plan['at']}, in {span(plan['left'])}{by}{why}")
     yield from _restore(document)
-    plan = document.get("planned_switchover")
-    if plan:
-        by = f", by {plan['who']}" if plan["who"] else ""
-        why = f": {plan['reason']}" if plan["reason"] else ""
-        yield _line("planned", f"switchover to {plan['to']} at {plan['at']}, in {span(max(0, plan['left']))}{by}{why}")
     yield _line("agent", f"ovsha {document['version']}, node {document['node']} of pair {document['pair']}")
 
 
