@@ -2,7 +2,7 @@
 #
 #   make demo       a lab of two switches: crash, silent death, return and restore, with a timeline
 #   make test       all tests: unit (twice) and lab
-#   make unit       unit tests, with Debian's packages and then with the current ones of PyPI
+#   make unit       unit tests, with Debian's packages and then with the current ones of PyPI (these without the laws)
 #   make mutations  break the core on purpose, one law at a time, and see that the tests notice; takes minutes
 #   make lab-test   tests on real servers in network namespaces
 #   make lint       ruff and mypy
@@ -26,6 +26,9 @@
 # the lab mostly wait.  PYTEST_ARGS='-n 0' runs them one after the other, where a debugger can be used.
 
 PYTHON := /usr/bin/python3
+
+# Tests of the core alone, which uses no package: they need not be run a second time for other packages.
+LAWS := exploration mutations pair scenarios stories strangers traps
 PYTEST_ARGS ?=
 EXPLORE_ARGS ?= --faults 2 --late 0 --states 1000000
 COUNT ?= 100
@@ -63,10 +66,10 @@ unit-debian: deps-apt
 	$(PYTHON) -m pytest tests -n 2 $(PYTEST_ARGS)
 
 unit-current: deps
-	.venv/bin/python -m pytest tests -n 2 $(PYTEST_ARGS)
+	.venv/bin/python -m pytest tests -n 2 $(LAWS:%=--ignore=tests/test_%.py) $(PYTEST_ARGS)
 
 mutations: deps-apt
-	OVSHA_MUTATIONS=1 $(PYTHON) -m pytest tests/test_mutations.py -n 2 $(PYTEST_ARGS)
+	$(PYTHON) -m pytest tests/test_mutations.py -n 2 $(PYTEST_ARGS)
 
 lab-test: deps-apt
 	$(PYTHON) -m pytest integration -n 3 $(PYTEST_ARGS)
