@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ovsha.core import handover, resolve, side
-from ovsha.core.facts import Ask, Kind, Presence, Role, Source, Stamp
+from ovsha.core.facts import Ask, Grant, Kind, Life, Presence, Role, Source, Stamp, State
 from ovsha.core.lineage import PARKED
 from views import BACKUP_VIEW, MEMORY, NODE, NOW, PEER, a_copy, a_peer, active_case, an_idle_peer, backup_case
 
@@ -80,3 +80,16 @@ def test_a_server_that_is_found_serving_without_an_order_has_lapsed() -> None:
     begun = replace(case.memory, ordered=Role.ACTIVE)
     assert not side.turn(case.view, begun).memory.lapsed
     assert side.turn(case.view, begun).presence is Presence.ALIVE
+
+
+def test_a_copy_that_missed_much_serves_when_the_operator_no_longer_waits_for_the_other_server() -> None:
+    behind = {"record": an_idle_peer(life=Life.DOWN, token=(3, 99))}
+    waiting = side.turn(backup_case(behind).view, backup_case(behind).memory)
+    assert (waiting.rule.name, waiting.state is State.NEEDS_DECISION) == ("copy-behind", False)
+    stuck = side.turn(replace(backup_case(behind).view, now=NOW + 10), waiting.memory)
+    assert (stuck.rule.name, stuck.state) == ("copy-behind", State.NEEDS_DECISION)
+    asking = side.turn(backup_case(behind).view, replace(waiting.memory, keep=NODE, keep_until=NOW + 60))
+    assert asking.record.ask is not None
+    assert asking.record.ask.kind is Kind.RESOLVE
+    given = an_idle_peer(life=Life.DOWN, token=(3, 99), grant=Grant(asking.record.ask.ident, Kind.RESOLVE, None, True))
+    assert side.turn(replace(backup_case(behind).view, record=given), asking.memory).rule.name == "granted"

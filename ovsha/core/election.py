@@ -194,7 +194,7 @@ RULES = (
     Rule("copy-outdated", lambda c: bool(c.outdated), Goal.PARK, "only the peer has the newest data",
          lambda c: c.outdated, asks=10.0),
     Rule("copy-behind", lambda c: c.alive and bool(c.missed), Goal.PARK, "only the peer has the newest data",
-         lambda c: c.missed),
+         lambda c: c.missed, asks=10.0),
     Rule("peer-cannot", _peer_cannot, Goal.SERVE, "the peer's ovsdb-server cannot serve",
          lambda c: c.peer.life.value),
     Rule("peer-barred", _peer_barred, Goal.SERVE, "the peer knows this switch by another identity and has older data"),
