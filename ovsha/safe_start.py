@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(shlex.join(line))
             return 0
         make_database(config.server.file, options.schema or SCHEMAS.get(config.server.database))
+        check_database(config.server.file, config.server.database)
         _become(config, line)
     except ConfigError as error:
         print(f"ovsha-ovsdb-server: {error}", file=sys.stderr)
@@ -105,23 +106,44 @@ def make_database(file: Path, schema: Path | None) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
+        _ovsdb_tool("create", part, schema)
+        part.replace(file)
+    except (OSError, DriverError) as error:
+        raise DriverError(f"{file}: cannot be made: {error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+        part.with_name(f".{part.name}.~lock~").unlink(missing_ok=True)
+    print(f"ovsha-ovsdb-server: {file} was not there; made an empty one of {schema}", file=sys.stderr)
+
+
+def check_database(file: Path, name: str) -> None:
+    """Raise ConfigError when the file holds another database than `name`, DriverError when it holds none."""
+    try:
+        found = _ovsdb_tool("db-name", file).strip()
+    except (OSError, DriverError) as error:
+        raise DriverError(f"{file}: is no database that can be served: {error}") from None
+    if found != name:
+        raise ConfigError(
+            f"{file}: holds the database {found} and not {name}; name another file by server.file of the configuration"
+        )
+
+
+def _ovsdb_tool(*arguments: str | Path) -> str:
+    """Return what ovsdb-tool(1) prints.  Raises DriverError with its own words, OSError where there is none."""
+    try:
         done = subprocess.run(
-            ["ovsdb-tool", "create", part, schema],
+            ["ovsdb-tool", *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=_LIMIT,
             check=False,
         )
-        if done.returncode != 0:
-            raise DriverError(f"{file}: cannot be made: {' '.join(done.stderr.split())}")
-        part.replace(file)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DriverError(f"{file}: cannot be made: {error}") from None
-    finally:
-        part.unlink(missing_ok=True)
-        part.with_name(f".{part.name}.~lock~").unlink(missing_ok=True)
-    print(f"ovsha-ovsdb-server: {file} was not there; made an empty one of {schema}", file=sys.stderr)
+    except subprocess.TimeoutExpired:
+        raise DriverError(f"ovsdb-tool did not end within {_LIMIT:g} s") from None
+    if done.returncode != 0:
+        raise DriverError(" ".join(done.stderr.split()))
+    return done.stdout
 
 
 def _become(config: Config, line: Sequence[str]) -> NoReturn:

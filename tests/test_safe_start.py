@@ -60,7 +60,10 @@ def test_command_in_the_readme_does_what_the_unit_does() -> None:
     shown = re.search(r"^    (ovsdb-server (?:.*\\\n)*.*)$", tables.README.read_text(), re.MULTILINE)
     assert shown is not None
     words = shlex.split(shown[1].replace("\\\n", ""))
-    done = safe_start.command(configuration(), "")
+    example = re.search(r"\.\. code-block:: yaml\n\n((?:    .*\n|\n)+)", tables.README.read_text())
+    assert example is not None
+    configured = config.parse(re.sub(r"^ {4}", "", example[1], flags=re.MULTILINE), "README.rst")
+    done = safe_start.command(configured, "")
     assert set(words[1:]) <= set(done)
 
 
@@ -83,6 +86,24 @@ def test_schema_that_is_none_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DriverError, match=r"conf\.db: cannot be made: ovsdb-tool: "):
         safe_start.make_database(tmp_path / "conf.db", schema)
     assert list(tmp_path.iterdir()) == [schema]
+
+
+def test_file_with_another_database_is_refused_by_both_names(tmp_path: Path) -> None:
+    schema, file = tmp_path / "schema", tmp_path / "conf.db"
+    schema.write_text('{"name": "Open_vSwitch", "version": "8.3.0", "tables": {}}')
+    safe_start.make_database(file, schema)
+    safe_start.check_database(file, "Open_vSwitch")
+    with pytest.raises(ConfigError, match=r"conf\.db: holds the database Open_vSwitch and not hardware_vtep"):
+        safe_start.check_database(file, "hardware_vtep")
+    assert sorted(tmp_path.iterdir()) == [file, schema], "nothing is left of its making"
+
+
+def test_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "conf.db"
+    file.write_text("rubbish")
+    with pytest.raises(DriverError, match=r"conf\.db: is no database that can be served: ovsdb-tool: ") as refused:
+        safe_start.check_database(file, "hardware_vtep")
+    assert "\n" not in str(refused.value)
 
 
 def test_wrong_configuration_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
