@@ -6,9 +6,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
+import packaged
 from lab import Lab
 
 PROGRAMS = ("ip", "ss", "nft", "ovsdb-server", "ovsdb-tool", "ovs-pki")
@@ -27,6 +29,22 @@ def lab(needs_lab: None) -> Iterator[Callable[..., Lab]]:
     """Make labs, by the arguments of `Lab`; all are removed when the test ends."""
     with ExitStack() as stack:
         yield lambda **wishes: stack.enter_context(Lab(**wishes))
+
+
+@pytest.fixture(scope="session")
+def needs_machines() -> None:
+    """Skip where no machines are asked for; make deb-test and make machines-test do."""
+    if "OVSHA_MACHINES" not in os.environ:
+        pytest.skip("machines are booted where OVSHA_MACHINES is set")
+    missing = [program for program in ("debootstrap", "systemd-nspawn", "lintian") if shutil.which(program) is None]
+    assert not missing, f"machines need {', '.join(missing)}"
+    assert os.geteuid() == 0, "machines need root"
+
+
+@pytest.fixture(scope="session")
+def deb(needs_machines: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the package, built of the sources as they are."""
+    return packaged.build(tmp_path_factory.mktemp("deb"))
 
 
 @pytest.fixture

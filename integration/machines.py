@@ -1,15 +1,16 @@
-"""Boot Debian 12 machines under their own systemd, and join them by links, to try the package as on switches.
+"""Boot Debian 12 machines under their own systemd, to try the package on them as on switches.
 
 A machine is a root of its own, laid over the one that `machine_root` keeps, and booted by systemd-nspawn(1) with a
 network of its own.  It needs root, overlayfs and cgroups that can be written to, and no systemd outside.
 
-What a machine has outside its own processes is a directory, a mount and a cgroup, named after the process that made it
-(pid and start time), so that several tests can have machines at the same time, and what a killed one has left behind is
-removed by the next.  The processes themselves die with the thread that booted the machine.
+What a machine has outside its own processes is a directory, two mounts and a cgroup, named after the process that made
+it (pid and start time), so that several tests can have machines at the same time, and what a killed one has left behind
+is removed by the next.  The processes themselves end with the thread that booted the machine.
 """
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 import time
@@ -40,15 +41,19 @@ class Machine:
         self._place = machine_root.CACHE / "run" / self._id
         self.root = self._place / "root"
         """The machine's files, as seen from here, whether it runs or not."""
-        self._nspawn: subprocess.Popen[bytes] | None = None
-        self._leader = 0
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self.leader = 0
+        """The pid of its first process, as counted here; 0 when it is off."""
 
     def __enter__(self) -> Machine:
         remove_orphans()
         base = machine_root.root()
         upper, work = self._place / "upper", self._place / "work"
+        # In memory: dpkg waits for the disk after every file.
+        self._place.mkdir(parents=True)
+        _run("mount", "-t", "tmpfs", self._id, str(self._place))
         for each in (upper, work, self.root):
-            each.mkdir(parents=True)
+            each.mkdir()
         layers = f"lowerdir={base},upperdir={upper},workdir={work}"
         _run("mount", "-t", "overlay", self._id, "-o", layers, str(self.root))
         (self.root / "etc/machine-id").write_text(f"{uuid.uuid4().hex}\n")
@@ -63,7 +68,7 @@ class Machine:
     @property
     def running(self) -> bool:
         """Whether the machine is on."""
-        return self._nspawn is not None and self._nspawn.poll() is None
+        return self._keeper is not None and self._keeper.poll() is None
 
     def boot(self) -> None:
         """Switch it on, and return when systemd has done all its jobs; Failed when a unit has failed."""
@@ -73,16 +78,24 @@ class Machine:
         groups = _cgroups(self._id)
         for group in groups:
             group.mkdir(exist_ok=True)
-        join = "".join(f"echo $$ >'{group}/cgroup.procs'; " for group in groups)
-        start = [
-            *("exec", "setpriv", "--pdeathsig", "KILL"),
+        nspawn = [
             *("systemd-nspawn", "-D", str(self.root), f"--machine={self._id}", "--register=no", "--keep-unit"),
             *(f"--hostname={self.name}", "--private-network", "-b", "--console=passive"),
             *("--resolv-conf=off", "--timezone=off", "--quiet"),
         ]
+        # nspawn's machine outlives it, so a shell stays by, which ends all of it when it is left alone.
+        script = f"""
+            for group in {shlex.join(map(str, groups))}; do echo $$ >$group/cgroup.procs; done
+            trap 'echo 1 >{groups[-1]}/cgroup.kill' TERM
+            {shlex.join(nspawn)} &
+            wait $!
+        """
         with (self._place / "console").open("ab") as console:
-            self._nspawn = subprocess.Popen(
-                ["sh", "-c", join + " ".join(start)], stdin=subprocess.DEVNULL, stdout=console, stderr=console
+            self._keeper = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "TERM", "sh", "-c", script],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
             )
         self.until(self._has_leader, f"{self.name} has started its systemd")
         self.until(lambda: self.sh("systemctl is-system-running --wait || true").strip() != "", "systemd answers")
@@ -100,15 +113,15 @@ class Machine:
 
     def cut_power(self) -> None:
         """Kill all of it at once; what it has written to its disk stays.  Nothing happens when it is off."""
-        if self._nspawn is not None:
-            self._nspawn.kill()
-            self._nspawn.wait()
+        if self._keeper is not None:
+            _kill(self._id)
+            self._keeper.wait()
         self._off()
 
     def sh(self, script: str, limit: float = _LIMIT) -> str:
         """Run a shell script in it as root, and return what it printed; Failed for another exit status than 0."""
         done = subprocess.run(
-            ["nsenter", "-t", str(self._leader), "-a", "--wd=/", "/bin/sh", "-ec", script],
+            ["nsenter", "-t", str(self.leader), "-a", "--wdns=/", "/bin/sh", "-ec", script],
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -162,37 +175,17 @@ class Machine:
             time.sleep(0.05)
         return time.monotonic() - began
 
-    def join(self, other: Machine, interface: str, here: str, there: str) -> None:
-        """Lay a cable between two running machines: an interface of that name on both, up, with these addresses.
-
-        It is gone when either of the two is switched off.
-        """
-        _run(
-            *("ip", "link", "add", interface, "netns", str(self._leader), "type", "veth"),
-            *("peer", "name", interface, "netns", str(other._leader)),
-        )
-        for machine, address in ((self, here), (other, there)):
-            machine.sh(f"ip address add {address} dev {interface} && ip link set {interface} up")
-
     def _has_leader(self) -> bool:
-        """Find the machine's first process: the child of nspawn that is 1 to itself."""
-        assert self._nspawn is not None
-        if self._nspawn.poll() is not None:
+        """Find the machine's first process, and say whether it is systemd and takes questions."""
+        if not self.running:
             raise Failed(f"{self.name} did not start: {self.console()}")
-        children = Path(f"/proc/{self._nspawn.pid}/task/{self._nspawn.pid}/children").read_text().split()
-        for child in children:
-            try:
-                status = Path(f"/proc/{child}/status").read_text()
-                ready = Path(f"/proc/{child}/comm").read_text().strip() == "systemd"
-            except OSError:
-                continue
-            if ready and any(line.split()[1:] == [child, "1"] for line in status.splitlines() if line[:6] == "NSpid:"):
-                self._leader = int(child)
-                return (self.root / "run").exists() and _answers(self._leader)
-        return False
+        with suppress(OSError):
+            first, *_ = (_cgroups(self._id)[-1] / "payload/init.scope/cgroup.procs").read_text().split() or ["0"]
+            self.leader = int(first)
+        return self.leader != 0 and _answers(self.leader)
 
     def _off(self) -> None:
-        self._nspawn, self._leader = None, 0
+        self._keeper, self.leader = None, 0
         _remove_cgroups(self._id)
 
 
@@ -207,12 +200,20 @@ def remove_orphans() -> None:
 
 def _remove(identity: str) -> None:
     place = machine_root.CACHE / "run" / identity
-    if (place / "root").is_mount():
-        _run("umount", "--lazy", str(place / "root"))
+    _kill(identity)
+    for mounted in (place / "root", place):
+        if mounted.is_mount():
+            _run("umount", "--lazy", str(mounted))
     _remove_cgroups(identity)
     shutil.rmtree(place)
     with suppress(OSError):
         Path("/run/systemd/nspawn/propagate", identity).rmdir()
+
+
+def _kill(identity: str) -> None:
+    """Kill all processes of a machine, whether it has any or not."""
+    with suppress(FileNotFoundError):
+        (_cgroups(identity)[-1] / "cgroup.kill").write_text("1")
 
 
 def _cgroups(identity: str) -> list[Path]:
@@ -240,7 +241,7 @@ def _remove_cgroups(identity: str) -> None:
 
 def _answers(leader: int) -> bool:
     """Say whether systemd of that machine takes questions already."""
-    probe = ["nsenter", "-t", str(leader), "-a", "--wd=/", "systemctl", "is-system-running"]
+    probe = ["nsenter", "-t", str(leader), "-a", "--wdns=/", "systemctl", "is-system-running"]
     said = subprocess.run(probe, capture_output=True, text=True, check=False).stdout.strip()
     return said in ("starting", "running", "degraded")
 
