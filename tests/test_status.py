@@ -139,7 +139,8 @@ term: unknown
 last token: unknown
 divergence: none known
 
-verdict: ovsdb-server on sw2 is not running; start it, blank if its file is damaged; the agent on sw2 does the rest
+verdict: ovsdb-server on sw2 is not running; on sw2: `systemctl start ovsha-ovsdb-server`, \
+blank if its file is damaged; the agent there does the rest
 """
     )
 
@@ -233,7 +234,9 @@ def test_a_silent_agent_is_not_told_thrice_by_the_paths_it_is_not_heard_on() -> 
     outside = replace(OUTSIDE, paths={"peer-link": PathReport(down), "backup-path": PathReport(down)})
     told = document(replace(SERVING, heard_age=4.5, link_silent_for=4.5), outside)
     assert [each["name"] for each in told["problems"]] == ["peer-lost"]
-    assert "\npath peer-link    down, heard 4.50 s ago\n" in status_text.status_text(told), "an old round trip is none"
+    text = status_text.status_text(told)
+    assert "\npath peer-link    no heartbeats, heard 4.50 s ago\n" in text, "an old round trip is none"
+    assert told["paths"]["peer-link"]["state"] == "down"
 
 
 def test_a_peer_that_was_never_heard_has_an_empty_column() -> None:

@@ -9,6 +9,8 @@ from ovsha.checks.outcome import Outcome, critical, joined, ok, warning
 from ovsha.core.words import ago, span
 
 _NAMES = {"peer-link": "the peer link", "backup-path": "the backup path"}
+_RECENT = 60.0
+"""Seconds for which heartbeats that were sealed with another key tell why the peer is not heard."""
 
 
 def check(look: Look) -> Outcome:
@@ -26,6 +28,12 @@ def check(look: Look) -> Outcome:
     if presence != "alive":
         said = document["sides"][peer]
         heard = ago(said["age"]) if said else "never"
+        if _other_key(look, document):
+            text = f"{peer} is {presence}, last heard {heard}: its heartbeats are sealed with another key"
+            return critical(text, "copy pair.key_file from one switch to the other, and restart ovsha there", **facts)
+        if presence == "silent":
+            text = f"the agent on {peer} is silent, last heard {heard}, but the switch is not dead"
+            return critical(text, f"start or restart ovsha on {peer}; on {peer}: ovsha check all", **facts)
         do = f"see that {peer} has power and runs ovsha, and that its links are up; on {peer}: ovsha check all"
         return critical(f"{peer} is {presence}: last heard {heard}", do, **facts)
     found = [each for name, path in document["paths"].items() for each in _path(peer, name, path)]
@@ -38,6 +46,14 @@ def check(look: Look) -> Outcome:
         found.append(warning(text, do))
     heard = "; ".join(_told(name, path) for name, path in document["paths"].items())
     return joined(found, ok(f"{peer} is alive, heard over {heard}", **facts))
+
+
+def _other_key(look: Look, document: dict[str, Any]) -> bool:
+    """Return whether heartbeats that come from the peer's own address were refused for their key a moment ago."""
+    node = look.config.nodes[look.config.peer]
+    own = (str(node.peer_link), str(node.backup_path))
+    forged = (each for each in document["collisions"]["seen"] if each["kind"] == "forged")
+    return any(each["address"] in own and each["last_age"] < _RECENT for each in forged)
 
 
 def _path(peer: str, name: str, path: dict[str, Any]) -> list[Outcome]:

@@ -7,7 +7,7 @@ from ovsha.checks.outcome import Outcome, critical, joined, ok, warning
 from ovsha.core.lineage import PARKED
 from ovsha.core.words import span
 
-_RESTART = "start it: systemctl restart openvswitch-vtep; its log is /var/log/openvswitch/ovsdb-server.log"
+_RESTART = "start it: systemctl start ovsha-ovsdb-server; its log is /var/log/openvswitch/ovsdb-server.log"
 _ROLES = {"active": "active", "backup": "backup"}
 
 
@@ -41,7 +41,7 @@ def _silent(look: Look, pid: int) -> Outcome:
         )
     return critical(
         f"ovsdb-server (pid {pid}) runs but does not answer: {look.server.trouble}",
-        "look at its log and at top; if it hangs, restart openvswitch-vtep",
+        "look at its log and at top; if it hangs: systemctl restart ovsha-ovsdb-server",
         pid=pid,
     )
 

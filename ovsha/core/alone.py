@@ -144,20 +144,21 @@ def _peer(view: View, around: Around) -> dict[str, Any]:
 
 
 def _problems(view: View, around: Around) -> Iterator[Problem]:
-    """Yield what is wrong; that no agent answers comes first, since nothing else is mended without one."""
+    """Yield what is wrong; after two active sides, that no agent answers, without which nothing is mended."""
     node, peer, server = view.settings.node, view.settings.peer, view.server
+    if server.role is Role.ACTIVE and view.source.role is Role.ACTIVE:
+        do = "start the agents: both come to one verdict, and the other side's data is kept"
+        yield Problem("two-active", Level.BROKEN, f"ovsdb-server is active on {node} and on {peer}", do)
     if around.hangs:
         what, do = f"the agent on {node} hangs", "restart it: `systemctl restart ovsha`; the service stays as it is"
     else:
         what = f"no agent runs on {node}, so it neither takes over nor gives way"
         do = "start it: `systemctl start ovsha`; if it does not stay, see `journalctl -u ovsha`"
     yield Problem("no-agent", Level.BROKEN, what, do)
-    if server.role is Role.ACTIVE and view.source.role is Role.ACTIVE:
-        do = "start the agents: both come to one verdict, and the other side's data is kept"
-        yield Problem("two-active", Level.BROKEN, f"ovsdb-server is active on {node} and on {peer}", do)
     if server.life is Life.DOWN:
         what = f"ovsdb-server on {node} is not running"
-        yield Problem("server-down", Level.BROKEN, what, "start it, blank if its file is damaged, then the agent")
+        do = "`systemctl start ovsha-ovsdb-server`, or start it blank if its file is damaged; then the agent"
+        yield Problem("server-down", Level.BROKEN, what, do)
     elif server.role is None:
         what = f"ovsdb-server on {node} does not answer: {around.server_trouble or 'it may be busy, or hang'}"
         yield Problem("server-hung", Level.BROKEN, what, f"see its log on {node}")

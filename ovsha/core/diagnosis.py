@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from ovsha.core import damping, diagnosis_standing, diagnosis_wire
+from ovsha.core import damping, diagnosis_lost, diagnosis_standing, diagnosis_wire
 from ovsha.core.case import USABLE, Case
 from ovsha.core.collision_words import Names
 from ovsha.core.facts import Kind, Life, Presence, Record, Role, State
@@ -129,7 +129,8 @@ def _moving_kind(m: Moment) -> Kind | None:
 def _server_down(m: Moment) -> Iterator[Finding]:
     for side in m.sides:
         if side.life is Life.DOWN:
-            do = f"start it, blank if its file is damaged; the agent on {side.node} does the rest"
+            do = f"on {side.node}: `systemctl start ovsha-ovsdb-server`, blank if its file is damaged;"
+            do += " the agent there does the rest"
             yield f"ovsdb-server on {side.node} is not running", do
 
 
@@ -150,6 +151,7 @@ def _split(m: Moment) -> Iterator[Finding]:
     if all(side.serving for side in m.sides) and len(m.sides) == 2:
         winner, why = m.case.verdict
         yield f"both sides serve; {winner} goes on, because {why}", "wait; the other side is taken back by itself"
+    yield from diagnosis_lost.both_active(m.case, m.outside)
 
 
 def _decision(m: Moment) -> Iterator[Finding]:
@@ -193,34 +195,11 @@ def _forgotten(m: Moment) -> Iterator[Finding]:
 
 
 def _peer_lost(m: Moment) -> Iterator[Finding]:
-    peer, age = m.case.view.settings.peer, m.case.view.heard_age
-    since = f" for {span(age)}" if age is not None else ""
-    stranger = m.case.view.estranged
-    if stranger is not None and not m.case.alive:
-        what = f"what calls itself {peer} is another switch than the {peer} that was met before, and is not believed"
-        what += ("; it says that it serves" if stranger.serving else "")
-        yield what, f"if {peer} was replaced or lost its state directory, run `ovsha peer forget` on {m.own.node}"
-        return
-    if m.decision.presence is Presence.DEAD:
-        yield f"{peer} is silent on every path{since}", f"see whether {peer} runs and is cabled; it rejoins by itself"
-    if m.decision.presence is Presence.SILENT:
-        yield (
-            f"the agent on {peer} is silent{since}, but the switch is not dead",
-            f"start or restart ovsha on {peer}; the service is not touched by that",
-        )
-    if m.decision.presence is Presence.NEVER:
-        yield f"{peer} was never heard since this switch booted", _why_never_heard(m)
+    yield from diagnosis_lost.lost(m.case, m.outside, m.own.node)
 
 
-def _why_never_heard(m: Moment) -> str:
-    counters, peer = m.outside.counters, m.case.view.settings.peer
-    if counters.get("forged"):
-        return "its heartbeats are sealed with another key: copy pair.key_file from one switch to the other"
-    if counters.get("stranger_pair"):
-        return "its heartbeats name another pair: compare pair.id on both switches"
-    if counters.get("stranger_node") or counters.get("own") or counters.get("stranger_address"):
-        return "heartbeats of another node arrive: compare node and nodes on both switches"
-    return f"start {peer} and ovsha on it; then compare nodes and heartbeat.port on both switches"
+def _other_key(m: Moment) -> Iterator[Finding]:
+    yield from diagnosis_lost.key(m.case, m.outside)
 
 
 def _moving(m: Moment) -> Iterator[Finding]:
@@ -245,6 +224,8 @@ def _why_alone(m: Moment) -> str:
         return f"bring {peer} back, which has the newest data"
     if m.decision.presence is Presence.NEVER:
         return f"bring {peer} up, or set lone_boot to the seconds after which a switch may serve alone"
+    if diagnosis_lost.other_key(m.case, m.outside):
+        return "copy pair.key_file from one switch to the other"
     if m.decision.presence is Presence.SILENT:
         stall = span(m.case.view.settings.stall_interval)
         return f"start ovsha on {peer} if that runs; if not, it counts as dead once its host was silent for {stall}"
@@ -375,6 +356,7 @@ ROWS: tuple[tuple[str, Level, Finder], ...] = (
     ("server-down", Level.BROKEN, _server_down),
     ("server-hung", Level.BROKEN, _server_hung),
     ("server-unknown", Level.BROKEN, _server_unknown),
+    ("peer-lost", Level.BROKEN, _other_key),
     ("needs-decision", Level.BROKEN, _decision),
     ("handover", Level.BROKEN, _moving),
     ("not-served", Level.BROKEN, _nobody),

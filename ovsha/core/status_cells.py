@@ -50,9 +50,10 @@ def session(source: dict[str, Any]) -> str:
     return "alive"
 
 
-def path(report: dict[str, Any]) -> str:
-    """Return how a path of the heartbeats is doing."""
-    text = f"{report['state']}, heard {ago(report['heard_age'])}"
+def path(report: dict[str, Any], presence: str) -> str:
+    """Return how a path of the heartbeats is doing; it need not be cut where only the peer's agent is silent."""
+    state = "no heartbeats" if report["state"] == "down" and presence == "silent" else report["state"]
+    text = f"{state}, heard {ago(report['heard_age'])}"
     if report["round_trip"] is not None and report["state"] not in ("down", "never"):
         text += f", round trip {report['round_trip'] * 1000:.1f} ms"
     return text + (f", {report['trouble']}" if report["trouble"] else "")

@@ -145,7 +145,7 @@ def _administrative(document: dict[str, Any], node: str) -> str:
 def _between(document: dict[str, Any]) -> Iterator[str]:
     """Yield what is between the sides, and around them."""
     for name, path in document["paths"].items():
-        yield _line(f"path {name}", cells.path(path))
+        yield _line(f"path {name}", cells.path(path, document["presence"]))
     source = document["source"]
     yield _line("session to peer", f"{source['address']}: {cells.session(source)}")
     yield _line("clagd", cells.clag(document["clag"]))

@@ -1,0 +1,76 @@
+"""What is told while the peer's agent is not heard: the true cause first, and a remedy that fits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from made_up_pair import ACTIVE_PEER, FOLLOWING, OUTSIDE, SERVING, SOURCE, document, names
+from ovsha.checks import peer, server
+from ovsha.checks.look import Look
+from ovsha.core.collisions import Collision, Kind
+from ovsha.core.facts import Role, View
+
+SILENT = replace(SERVING, heard_age=12.3, link_silent_for=12.3, record=ACTIVE_PEER)
+FORGED = Collision(Kind.FORGED, "169.254.0.9", "peer-link", "", 30.0, 0.2, 99)
+KEY = "copy pair.key_file from one switch to the other"
+
+
+def source(view: View, **changed: Any) -> View:
+    return replace(view, source=replace(view.source, **changed))
+
+
+def look(told: dict[str, Any]) -> Look:
+    node = SimpleNamespace(peer_link="169.254.0.9", backup_path=None)
+    config = SimpleNamespace(peer="sw1", nodes={"sw1": node})
+    return cast("Look", SimpleNamespace(document=told, config=config, trouble=""))
+
+
+@pytest.mark.parametrize("view", [source(SILENT, role=Role.ACTIVE), source(SILENT, role=None)])
+def test_a_silent_peer_that_serves_too_is_told_before_all_else(view: View) -> None:
+    told = document(view)
+    assert names(told)[:2] == ["split-brain", "peer-lost"]
+    assert told["verdict"] == "both sides are active and hold the VIP: the agent on sw1 is silent"
+    assert told["do"] == "start ovsha on sw1; one side gives way on contact, its writes to the ledger"
+    assert not any("not touched" in each["do"] for each in told["problems"])
+
+
+@pytest.mark.parametrize("view", [source(SILENT, role=Role.BACKUP), source(SILENT, role=None, closed=True)])
+def test_a_silent_peer_whose_server_does_not_serve_is_no_split(view: View) -> None:
+    assert "split-brain" not in names(document(view))
+
+
+def test_another_key_comes_first_in_the_status_and_in_the_check_of_the_peer() -> None:
+    assert SOURCE.split(":")[1] == FORGED.address
+    alone = replace(FOLLOWING, record=None, heard_age=None, link_silent_for=None)
+    for view in (alone, replace(FOLLOWING, heard_age=12.3, link_silent_for=12.3)):
+        told = document(view, replace(OUTSIDE, collisions=(FORGED,)))
+        assert told["verdict"] == "sw1 is not heard, because its heartbeats are sealed with another key"
+        assert told["do"].startswith(KEY)
+        assert not any("start ovsha on" in each["do"] for each in told["problems"])
+        found = peer.check(look(told))
+        assert "sealed with another key" in found.text
+        assert found.do.startswith(KEY)
+
+
+@pytest.mark.parametrize("collision", [replace(FORGED, address="10.9.9.9"), replace(FORGED, last_age=200.0)])
+def test_a_strangers_key_is_not_taken_for_the_peers(collision: Collision) -> None:
+    told = document(replace(SERVING, heard_age=12.3, link_silent_for=12.3), replace(OUTSIDE, collisions=(collision,)))
+    assert names(told) == ["peer-lost", "collision"]
+    assert "another key" not in told["verdict"]
+    assert "another key" not in peer.check(look(told)).text
+
+
+def test_nobody_is_sent_to_the_cables_of_a_switch_that_is_not_dead() -> None:
+    found = peer.check(look(document(replace(SERVING, heard_age=12.3, link_silent_for=12.3))))
+    assert "agent on sw1 is silent" in found.text
+    assert "power" not in found.do
+    assert "links" not in found.do
+
+
+def test_a_dead_server_is_started_by_the_unit_that_the_readme_enables() -> None:
+    dead = SimpleNamespace(server=SimpleNamespace(pid=None, trouble="no process"))
+    assert "systemctl start ovsha-ovsdb-server;" in server.check(cast("Look", dead)).do
