@@ -244,7 +244,7 @@ def test_a_side_that_lost_its_state_is_a_stranger_until_told_and_the_service_sta
     pair.wait_until(lambda: identity(pair.sw1)["stranger"], LIMIT, "sw1 is back and meets the stranger again")
     with undisturbed(pair, rows=1000):
         assert "peer-silent" in status(pair.sw1)["rule"] or not status(pair.sw1)["sides"]["sw1"]["serving"]
-    forgotten = pair.sw1.ovsha("peer", "forget")
+    forgotten = pair.sw1.ovsha("peer", "forget", "--yes")
     assert (forgotten.returncode, before in forgotten.stdout) == (0, True)
     await_pair(pair, pair.sw2)
     pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is whole")
@@ -267,5 +267,5 @@ def test_the_active_side_may_lose_its_state_and_serves_on_and_is_replaced_when_i
     await_service(pair, pair.sw2)
     pair.sw1.server.start(wait=False)
     await_pair(pair, pair.sw2)
-    assert pair.sw2.ovsha("peer", "forget").returncode == 0
+    assert pair.sw2.ovsha("peer", "forget", "--yes").returncode == 0
     pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is whole")

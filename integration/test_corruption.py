@@ -163,7 +163,7 @@ def test_nobody_serves_damaged_data_until_an_operator_decides(lab: MakeLab) -> N
     assert str(pair.sw2.directory / "state" / "snapshots") in problems(pair.sw2)
 
     # The operator keeps one, and the other one becomes its copy.
-    resolved = pair.sw1.ovsha("resolve", "--keep", "self", "--reason", "it has more rows")
+    resolved = pair.sw1.ovsha("resolve", "--yes", "--keep", "self", "--reason", "it has more rows")
     assert resolved.returncode == 0, resolved.stderr
     await_pair(pair, pair.sw1)
     assert_kept(pair.sw2, contents[1])
@@ -236,7 +236,7 @@ def test_blank_database_on_an_unwatched_active_side_leaves_the_backup_untouched_
         heard = f"{switch.node} hears the other agent"
         pair.wait_until(lambda switch=switch: status(switch)["presence"] == "alive", LIMIT, heard)  # type: ignore[misc]
     assert rows <= pair.sw1.rows()
-    resolved = pair.sw1.ovsha("resolve", "--keep", "self", "--reason", "the other one was taken back")
+    resolved = pair.sw1.ovsha("resolve", "--yes", "--keep", "self", "--reason", "the other one was taken back")
     assert resolved.returncode == 0, resolved.stderr
     await_pair(pair, pair.sw1)
     assert rows <= pair.sw1.rows()

@@ -51,7 +51,7 @@ def await_decision(pair: Lab, switch: Switch, *words: str) -> None:
 
 def resolve(switch: Switch, keep: str) -> str:
     """Settle it; return what the command printed."""
-    ran = switch.ovsha("resolve", "--keep", keep, "--reason", REASON, limit=90.0)
+    ran = switch.ovsha("resolve", "--yes", "--keep", keep, "--reason", REASON, limit=90.0)
     assert (ran.returncode, ran.stderr) == (0, ""), ran.stdout + ran.stderr
     assert REASON in log(switch)
     return ran.stdout
@@ -110,7 +110,7 @@ def test_old_data_alone_does_not_serve_until_an_operator_says_so(lab: MakeLab) -
     pair.sw1.server.start()
     await_decision(pair, pair.sw1, "only the peer has the newest data", "bring sw2 back")
     written = len(acks(pair))
-    refused = pair.sw1.ovsha("resolve", "--keep", "peer", "--reason", REASON)
+    refused = pair.sw1.ovsha("resolve", "--yes", "--keep", "peer", "--reason", REASON)
     assert (refused.returncode, "bring it up first" in refused.stderr) == (1, True)
     assert len(acks(pair)) == written
     assert "sw1 is active" in resolve(pair.sw1, "self")

@@ -163,7 +163,7 @@ def test_a_ledger_can_be_dismissed_with_a_reason(lab: MakeLab) -> None:
     loser = other(pair, await_winner(pair))
     head = await_ledger(pair, loser)
     assert head["exact"]
-    dismissed = loser.ovsha("ledger", "dismiss", head["id"], "--reason", "made up by a test")
+    dismissed = loser.ovsha("ledger", "dismiss", head["id"], "--yes", "--reason", "made up by a test")
     assert dismissed.returncode == 0, dismissed.stderr
     assert "made up by a test" in loser.ovsha("ledger", "list").stdout
     assert loser.ovsha("ledger", "list").returncode == 0

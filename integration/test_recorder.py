@@ -143,7 +143,7 @@ def test_a_full_disk_costs_the_recorder_some_lines_and_the_pair_nothing(lab: Mak
     settle(pair, pair.sw1)
     disks["sw2"].fill()
     with undisturbed(pair):
-        answer = pair.sw2.ovsha("peer", "forget")
+        answer = pair.sw2.ovsha("peer", "forget", "--yes")
         assert answer.returncode == 0
         await_problem(pair, pair.sw2, "recorder: ", "state/journal", "cannot be written: No space left on device")
     pair.sw1.server.kill()

@@ -101,7 +101,7 @@ def test_copy_that_fails_again_and_again_is_given_up_and_costs_no_snapshot(lab: 
     assert held <= good(snapshots(pair.sw2))
     assert len(snapshots(pair.sw2)) - len(good(snapshots(pair.sw2))) == 1, "of what the failed copies left one is kept"
     replace_database(pair.sw2, seed.SCHEMA)
-    resolved = pair.sw2.ovsha("resolve", "--keep", "peer", "--reason", "the schema is mended")
+    resolved = pair.sw2.ovsha("resolve", "--yes", "--keep", "peer", "--reason", "the schema is mended")
     assert resolved.returncode == 0, resolved.stderr
     await_pair(pair, pair.sw1)
 
@@ -117,7 +117,7 @@ def test_copy_that_fails_again_and_again_is_given_up_and_costs_no_snapshot(lab: 
     assert seen.opened == set()
     assert is_read_only(pair.sw2)
     assert rows <= pair.sw2.rows()
-    refused = pair.sw2.ovsha("resolve", "--keep", "peer", "--reason", "impatience")
+    refused = pair.sw2.ovsha("resolve", "--yes", "--keep", "peer", "--reason", "impatience")
     assert (refused.returncode, "convert the database on sw2 first" in refused.stderr) == (1, True)
     pair.sw2.server.stop()
     subprocess.run(["ovsdb-tool", "convert", str(pair.sw2.database), str(newer)], check=True)

@@ -115,7 +115,7 @@ def test_what_the_agent_answers_has_the_keys_that_are_described(agent: Any) -> N
     assert set(keys(agent("status"))) <= words("ovsha status")
     assert agent("sync-status").keys() == words("ovsha sync-status")
     assert set(keys(agent("counters"))) == words("ovsha counters")
-    shown, forgotten = agent("peer", "show"), agent("peer", "forget")
+    shown, forgotten = agent("peer", "show"), agent("peer", "forget", "--yes")
     assert set(keys(shown)) | set(keys(forgotten)) <= words("ovsha peer")
     assert first_words("ovsha peer") <= shown.keys() | forgotten.keys()
     moved = agent("switchover", "--to", "sw2", *(["--yes"] if "--yes" in options("switchover") else []))
@@ -143,7 +143,7 @@ def test_ledgers_have_the_keys_that_are_described(tmp_path: Path) -> None:
     shelf.add(switch.ledgers, HEAD, ENTRIES)
     shown = [
         json.loads(switch(*command, "--json").stdout)
-        for command in (("list",), ("show", HEAD.id), ("dismiss", HEAD.id, "--reason", "no need"))
+        for command in (("list",), ("show", HEAD.id), ("dismiss", HEAD.id, "--yes", "--reason", "no need"))
     ]
     told = {key for each in shown for key in keys(each)} - {"schema"}
     assert told - words("ovsha ledger") == set()

@@ -87,12 +87,12 @@ def test_every_row_is_shown_with_what_was_done_to_it(kept: Switch) -> None:
 
 def test_a_ledger_is_dismissed_once_and_with_a_reason(kept: Switch) -> None:
     assert kept("dismiss", HEAD.id).returncode == 2
-    assert "say why" in kept.fails("dismiss", HEAD.id, "--reason", " ")
-    assert kept("dismiss", HEAD.id, "--reason", "not wanted").returncode == 0
+    assert "say why" in kept.fails("dismiss", HEAD.id, "--yes", "--reason", " ")
+    assert kept("dismiss", HEAD.id, "--yes", "--reason", "not wanted").returncode == 0
     listed = kept("list")
     assert listed.returncode == 0
     assert "not wanted" in listed.stdout
-    assert "settled" in kept.fails("dismiss", HEAD.id, "--reason", "again")
+    assert "settled" in kept.fails("dismiss", HEAD.id, "--yes", "--reason", "again")
     assert "add --again" in kept.fails("replay", HEAD.id, "--yes")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ovsha.commands import resolve as command
 from ovsha.core import handover, resolve, side
 from ovsha.core.facts import Ask, Grant, Kind, Life, Presence, Role, Source, Stamp, State
 from ovsha.core.lineage import PARKED
@@ -93,3 +94,10 @@ def test_a_copy_that_missed_much_serves_when_the_operator_no_longer_waits_for_th
     assert asking.record.ask.kind is Kind.RESOLVE
     given = an_idle_peer(life=Life.DOWN, token=(3, 99), grant=Grant(asking.record.ask.ident, Kind.RESOLVE, None, True))
     assert side.turn(replace(backup_case(behind).view, record=given), asking.memory).rule.name == "granted"
+
+
+def test_the_command_says_what_becomes_of_both_sides_before_it_asks() -> None:
+    sides = {NODE: {"stamp": {"term": 3}, "cells": 1177}, PEER: {"stamp": None, "cells": 213126}}
+    intent = command._intent({"node": NODE, "peer": PEER, "sides": sides}, NODE)
+    assert f"the data of {NODE} is kept (term 3, 1177 cells, rows times columns)" in intent
+    assert f"the data of {PEER} is overwritten (term unknown, 213126 cells" in intent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ovsha.commands import consent
 from ovsha.commands.common import Run, group, question
 
 
@@ -23,6 +24,7 @@ def add(commands: Any) -> None:
     again.add_argument("--yes", action="store_true", help="do not ask")
     again.add_argument("--again", action="store_true", help="even if the ledger is settled")
     dismiss.add_argument("--reason", metavar="TEXT", required=True, help="why its rows are not needed")
+    consent.add(dismiss)
 
 
 def _run(action: str) -> Run:

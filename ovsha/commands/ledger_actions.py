@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ovsha import client
 from ovsha import config as configuration
+from ovsha.commands import consent
 from ovsha.commands.common import find
 from ovsha.config import Config
 from ovsha.core.status import SCHEMA
@@ -109,6 +110,7 @@ def dismiss(options: argparse.Namespace) -> int:
         raise DriverError(f"ledger {head.id} is settled: {_state(head)}")
     if not options.reason.strip():
         raise DriverError("--reason: say why the rows are not needed")
+    consent.ask(options, f"ledger {head.id} is settled, and its rows are not brought back: they stay in it")
     _settle(config, replace(head, dismissed={"when": _now(), "reason": options.reason.strip()}))
     print(json.dumps({"schema": SCHEMA, "ledger": head.id}) if options.json else f"ledger {head.id} is dismissed")
     return 0

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from ovsha import client
+from ovsha.commands import consent
 from ovsha.commands.common import find, group, question, show
 from ovsha.core.identity_text import forget_text, peer_text
 from ovsha.core.status import SCHEMA
@@ -15,7 +16,9 @@ def add(commands: Any) -> None:
     """Add `peer show` and `peer forget`."""
     actions = group(commands, "peer", "look at the switch that was learned as the peer")
     question(actions, "show", _show, "show by which identities the two know each other; exit status 1 if they do not")
-    question(actions, "forget", _forget, "learn the peer anew, when it was replaced or lost its state directory")
+    consent.add(
+        question(actions, "forget", _forget, "learn the peer anew, when it was replaced or lost its state directory")
+    )
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -26,6 +29,8 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _forget(options: argparse.Namespace) -> int:
+    what = "the identity of the peer is forgotten; the next switch that is heard with its name and our key is the peer"
+    consent.ask(options, what)
     document = client.ask_json(find(options), "peer-forget", "json", schema=SCHEMA)
     show(options, document, forget_text)
     return 0

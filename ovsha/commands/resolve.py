@@ -9,7 +9,7 @@ from typing import Any
 import tenacity
 
 from ovsha import client
-from ovsha.commands import operator
+from ovsha.commands import consent, operator
 from ovsha.commands.common import find, question
 from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
@@ -25,6 +25,7 @@ def add(commands: Any) -> None:
         help="the data of this switch or of the other one; the other side's is erased, a snapshot of it is kept",
     )  # fmt: skip
     command.add_argument("--reason", metavar="TEXT", required=True, help="why, for the log")
+    consent.add(command)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -34,6 +35,7 @@ def _run(options: argparse.Namespace) -> int:
     reason = " ".join(options.reason.split())
     if not reason:
         raise DriverError("--reason is empty: say why, for those who read the log afterwards")
+    consent.ask(options, _intent(before, keep))
     client.ask(agent, "resolve", keep, reason, operator.who())
     if not options.json:
         print(f"the data of {keep} is kept; waiting until it is served", flush=True)
@@ -46,6 +48,23 @@ def _run(options: argparse.Namespace) -> int:
         still = "; ".join(word for word in (after["verdict"], after["do"]) if word)
         print(f"{keep} is active in term {told['term']}; {still}")
     return 0
+
+
+def _intent(document: dict[str, Any], keep: str) -> str:
+    """Return what will become of both sides' data."""
+    given_up = document["peer"] if keep == document["node"] else document["node"]
+    return (
+        f"the data of {keep} is kept{_size(document, keep)}: {keep} serves it in a new term\n"
+        f"the data of {given_up} is overwritten{_size(document, given_up)}, once a snapshot of it is on its disk;"
+        f" `ovsha ledger list` there names what it alone had acknowledged"
+    )
+
+
+def _size(document: dict[str, Any], node: str) -> str:
+    side = document["sides"][node]
+    if side is None or side["cells"] is None:
+        return ""
+    return f" (term {side['stamp']['term'] if side['stamp'] else 'unknown'}, {side['cells']} cells, rows times columns)"
 
 
 def _await(agent: client.Find, keep: str) -> dict[str, Any]:
