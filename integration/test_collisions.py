@@ -109,6 +109,7 @@ def test_a_flood_under_ever_new_addresses_fills_neither_the_list_nor_the_log_and
     forger, third = agent(pair, SW2, SW1, key=b"k" * 32), agent(pair, "sw3", SW1)
     with wire(pair, CTL, SW1) as mouth, undisturbed(pair):
         mouth.setblocking(True)
+        began = time.monotonic()
         for number in range(2000):
             mouth.send(datagram(forger, f"10.{number // 250}.{number % 250}.1", LIE))
         mouth.send(datagram(third, "192.168.100.3", LIE))
@@ -117,7 +118,8 @@ def test_a_flood_under_ever_new_addresses_fills_neither_the_list_nor_the_log_and
         assert len(document["collisions"]["seen"]) == 8
         assert document["collisions"]["missed"] > 100
         assert "more sightings" in pair.sw1.ovsha("status").stdout
-        assert len(lines(pair.sw1)) <= 9
+        # What was forgotten meanwhile is told once more when it is seen again.
+        assert len(lines(pair.sw1)) <= 9 * (1 + (time.monotonic() - began) // 5)
         pair.wait_until(lambda: not collisions(pair.sw1), LIMIT, "all are forgotten in time")
         assert status(pair.sw1)["collisions"]["missed"] == 0
 
