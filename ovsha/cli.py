@@ -48,9 +48,9 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status; SystemExit for --help, --version and wrong usage."""
-    options = parser().parse_args(argv)
-    run: Callable[[argparse.Namespace], int] = options.run
     try:
+        options = _parse(argv)
+        run: Callable[[argparse.Namespace], int] = options.run
         code = run(options)
         sys.stdout.flush()
     except (ConfigError, UsageError) as error:
@@ -67,6 +67,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_stdout()
         return _fail(f"standard output: {error.strerror}", 1)
     return code
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    try:
+        return parser().parse_args(argv)
+    except SystemExit:
+        # What --help and --version have printed is still to be written.
+        sys.stdout.flush()
+        raise
 
 
 def parser() -> argparse.ArgumentParser:
@@ -95,8 +104,8 @@ def parser() -> argparse.ArgumentParser:
     verify.add(commands)
     actions = group(commands, "config", "look at a configuration file")
     valid = command(actions, "check", _config_check, "say whether a configuration file can be used")
-    about = f"the file; default: {DEFAULT_CONFIG}"
-    valid.add_argument("file", metavar="FILE", type=Path, nargs="?", default=DEFAULT_CONFIG, help=about)
+    valid.add_argument("file", metavar="FILE", type=Path, nargs="?", help="the file; default: that of --config")
+    add_config(valid, argparse.SUPPRESS)
     return made
 
 
@@ -108,16 +117,17 @@ def _agent(options: argparse.Namespace) -> int:
 
 
 def _config_check(options: argparse.Namespace) -> int:
-    config = configuration.load(options.file)
+    file: Path = options.file or options.config
+    config = configuration.load(file)
     warnings = list(config.warnings)
     try:
         configuration.read_key(config.pair.key_file)
     except ConfigError as error:
         # A file is often checked on another machine than it is for, so this does not make it invalid.
-        warnings.append(f"{options.file}: pair.key_file: {error}")
+        warnings.append(f"{file}: pair.key_file: {error}")
     for warning in warnings:
         print(f"ovsha: warning: {warning}", file=sys.stderr)
-    print(f"{options.file}: is valid")
+    print(f"{file}: is valid")
     return 0
 
 

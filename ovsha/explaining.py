@@ -72,10 +72,13 @@ def _then(config: Config, at: str, kept: Recording, decided: Sequence[Decided]) 
     event = _named(kept.events, at)
     if event is not None:
         return _behind(event, decided)
-    when = moment.past(at, time.time())
+    now = time.time()
+    when = moment.past(at, now)
     near = [each for each in kept.events if abs(_began(each) - when) < _NEAR]
     if near:
         return _behind(near[-1], decided)
+    if when > now:
+        raise ConfigError(f"--at {at}: lies in the future; without --at the present is explained")
     before = [each.entry for each in decided if each.entry.at <= when]
     if not before:
         raise DriverError(f"--at {at}: the first decision that is recorded is of {moment.local(decided[0].entry.at)}")

@@ -32,7 +32,7 @@ def _ovsha() -> Iterator[str]:
     yield f".B ovsha\n{_usage(found[0])}\n.I COMMAND\n.RI [ ARGUMENT \\&...]"
     yield from _prose("DESCRIPTION", manual.DESCRIPTION)
     yield ".SH OPTIONS"
-    yield "They may stand before and after a command."
+    yield r"\-\-config and \-\-target may stand before a command as well as after it, \-\-json after it only."
     seen: set[str] = set()
     for each in (argument for command in found for argument in command.options):
         name = each.option_strings[0]

@@ -54,7 +54,8 @@ def value(argument: argparse.Action) -> str:
 
 def _walk(one: argparse.ArgumentParser, path: tuple[str, ...]) -> Iterator[Command]:
     below = [each for each in one._actions if isinstance(each, argparse._SubParsersAction)]
-    arguments = tuple(each for each in one._actions if each not in below and not isinstance(each, argparse._HelpAction))
+    hidden = [each for each in one._actions if each.help == argparse.SUPPRESS or isinstance(each, argparse._HelpAction)]
+    arguments = tuple(each for each in one._actions if each not in below and each not in hidden)
     names = sorted({name for each in below for name in each.choices})
     yield Command(path, one.description or "", arguments, tuple(names))
     for each in below:

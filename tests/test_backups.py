@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 
 from ovsha import collection, programs
 from ovsha.backups import shelf
+from ovsha.commands.backup_actions import written
 from ovsha.errors import DriverError
+from ovsha.ledger.compare import Entry, Kind
 from ovsha.tasks import Tasks
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -66,6 +68,16 @@ def test_a_backup_is_picked_by_its_beginning_its_path_or_as_the_newest(tmp_path:
     for wrong in ("2026", "1999", "", str(tmp_path / "nowhere.db.gz")):
         with pytest.raises(DriverError):
             shelf.pick(tmp_path, wrong)
+
+
+def test_without_a_backup_there_is_no_newest(tmp_path: Path) -> None:
+    with pytest.raises(DriverError, match="there is no backup in "):
+        shelf.pick(tmp_path, "newest")
+
+
+def test_what_was_restored_is_told_by_kind() -> None:
+    entries = [Entry("T", "u1", Kind.INSERTED, {}, None), *[Entry("T", "u2", Kind.DELETED, None, {})] * 2]
+    assert written(entries) == "1 rows inserted, 0 changed and 2 deleted"
 
 
 def test_the_fingerprint_is_that_of_the_rows_in_whatever_order() -> None:

@@ -280,6 +280,13 @@ def test_a_full_disk_is_one_line(file: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_a_full_disk_under_the_help_is_one_line(option: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = ovsha(option, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert (result.returncode, result.stderr) == (1, "ovsha: standard output: No space left on device\n")
+
+
 @pytest.mark.parametrize("command", ["sync-status", "status", "switchover", "agent"])
 def test_a_missing_configuration_is_the_operators_mistake(command: str) -> None:
     expected = "ovsha: /nowhere/ovsha.yaml: cannot be read: No such file or directory"
@@ -311,7 +318,7 @@ def test_an_agent_that_cannot_start_is_one_line(tmp_path: Path) -> None:
         (["status", "--jsn"], "ovsha: unrecognized arguments: --jsn; see ovsha --help"),
         (["status", "--js"], "ovsha: unrecognized arguments: --js; see ovsha --help"),
         (["switchover", "--to"], "ovsha: argument --to: expected one argument; see ovsha switchover --help"),
-        (["config"], "ovsha: the following arguments are required: ACTION; see ovsha config --help"),
+        (["config"], "ovsha: config needs an ACTION, one of check; see ovsha config --help"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(args: list[str], said: str) -> None:
@@ -322,6 +329,19 @@ def test_a_wrong_command_line_is_one_line(args: list[str], said: str) -> None:
 def test_a_file_that_can_be_used_is_valid() -> None:
     result = ovsha("config", "check", ROOT / "etc" / "ovsha.yaml")
     assert (result.returncode, result.stdout) == (0, f"{ROOT}/etc/ovsha.yaml: is valid\n")
+
+
+def test_the_file_that_is_checked_is_the_one_that_was_named() -> None:
+    named = ("--config", "/nowhere/a")
+    for words in ((*named, "config", "check"), ("config", *named, "check"), ("config", "check", *named)):
+        assert told(ovsha(*words)) == (2, "ovsha: /nowhere/a: cannot be read: No such file or directory")
+    assert told(ovsha(*named, "config", "check", "/nowhere/b"))[1].startswith("ovsha: /nowhere/b: ")
+
+
+def test_a_group_without_an_action_names_its_actions() -> None:
+    said = "ovsha: ledger needs an ACTION, one of dismiss, list, replay, show; see ovsha ledger --help"
+    for words in (("ledger",), ("ledger", "--config", "/nowhere/a"), ("--target", "/nowhere/a", "ledger")):
+        assert told(ovsha(*words)) == (2, said)
 
 
 def test_what_is_doubtful_in_a_file_is_a_warning(file: Path, tmp_path: Path) -> None:

@@ -191,7 +191,7 @@ def test_without_an_agent_the_last_decision_recorded_is_explained_and_that_is_sa
 @pytest.mark.parametrize(
     ("at", "status", "words"),
     [("earthquake", 2, "no such event is recorded (recorded are: failover, start)"), ("3d", 1, "the first decision"),
-     ("25:99", 2, "is no time")],
+     ("25:99", 2, "is no time"), ("2999-01-01T00:00:00", 2, "lies in the future")],
 )  # fmt: skip
 def test_what_was_not_recorded_is_one_line(
     place: Path, at: str, status: int, words: str, capsys: pytest.CaptureFixture[str]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
 import pytest
 
-from ovsha.ledger import verify
+from ovsha.errors import DriverError
+from ovsha.ledger import session, verify
 from ovsha.ledger.session import Session
 
 SCHEMA: dict[str, Any] = {
@@ -69,3 +72,14 @@ def test_what_only_one_schema_has_is_named() -> None:
     columns = {"MAC": {"type": "string"}, "ipaddr": {"type": "string"}}
     newer = {"name": "hardware_vtep", "tables": {"Macs": {"columns": columns}, "ACL": {"columns": {}}}}
     assert compare(Side({ONE: "a"}), Side({ONE: "a"}, schema=newer)).skipped == ("ACL", "Macs.ipaddr")
+
+
+def test_a_server_out_of_reach_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "CONNECT_LIMIT", 0.5)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port, began = full.getsockname()[1], time.monotonic()
+        # The queue of the listener is full, so that what comes next is dropped.
+        with socket.create_connection(("127.0.0.1", port)), pytest.raises(DriverError) as told:
+            Session(f"tcp:127.0.0.1:{port}", "hardware_vtep", 60.0, "sw2")
+    assert str(told.value).startswith(f"sw2's ovsdb-server at tcp:127.0.0.1:{port} cannot be reached: ")
+    assert time.monotonic() - began < 10.0

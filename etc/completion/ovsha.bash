@@ -87,7 +87,7 @@ _ovsha() {
                 " check") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
                 " collect") mapfile -t COMPREPLY < <(compgen -W "--config --database --help --no-peer --output" -- "$current") ;;
                 " config") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
-                " config check") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
+                " config check") mapfile -t COMPREPLY < <(compgen -W "--config --help" -- "$current") ;;
                 " counters") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --target" -- "$current") ;;
                 " explain") mapfile -t COMPREPLY < <(compgen -W "--at --config --help --json" -- "$current") ;;
                 " failover") mapfile -t COMPREPLY < <(compgen -W "--accept-data-loss --config --force --help --json --reason --target --yes" -- "$current") ;;

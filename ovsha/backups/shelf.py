@@ -86,7 +86,9 @@ def pick(directory: Path, wanted: str) -> Path:
             raise DriverError(f"{wanted}: there is no such file")
         return path
     known = find(directory)
-    if wanted == "newest" and known:
+    if wanted == "newest":
+        if not known:
+            raise DriverError(f"there is no backup in {directory}; ovsha backup create takes one")
         return known[-1].path
     these = [each.path for each in known if each.path.name.startswith(wanted)]
     if len(these) != 1 or not wanted:

@@ -245,6 +245,12 @@ def summary(entries: list[Entry]) -> str:
     return "restoring it now would leave " + ", ".join(f"{number:,} rows {kind}" for kind, number in counts.items())
 
 
+def written(entries: list[Entry]) -> str:
+    """Return what restoring has done."""
+    counts = kinds(entries)
+    return f"{counts['inserted']:,} rows inserted, {counts['changed']:,} changed and {counts['deleted']:,} deleted"
+
+
 def size(count: int) -> str:
     """Return a number of bytes for humans."""
     return f"{count} B" if count < 1000 else f"{count / 1000:.1f} kB" if count < 10**6 else f"{count / 10**6:.1f} MB"

@@ -16,7 +16,7 @@ from ovsha.backups import check, restore, shelf, take
 from ovsha.backups.check import Opened
 from ovsha.client import NotRunning
 from ovsha.commands import consent, on_peer
-from ovsha.commands.backup_actions import SCHEMA, about, kinds, note, size, table_lines
+from ovsha.commands.backup_actions import SCHEMA, about, kinds, note, size, table_lines, written
 from ovsha.commands.common import find
 from ovsha.commands.verify import replication_address
 from ovsha.config import Config
@@ -62,9 +62,9 @@ def _online(options: argparse.Namespace, config: Config, opened: Opened) -> int:
     # What clients have written since then is none of ours.
     since = f"; {left - failed} other rows were written by clients since" if left > failed else ""
     copied = _await_copy(config, entries, columns)
-    note(options, "warning", f"backup {opened.path.name} was restored: {len(entries)} rows written")
+    note(options, "warning", f"backup {opened.path.name} was restored: {written(entries)}")
     lines = [
-        f"restored: {len(entries):,} rows written, {failed} of them differ{since}",
+        f"restored: {written(entries)}; {failed} of them differ{since}",
         f"what was there before: {before.path.name}, to be restored in the same way",
         f"{config.peer} has them too" if copied else f"{config.peer} has not copied them yet; see ovsha status",
     ]

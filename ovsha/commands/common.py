@@ -10,6 +10,7 @@ from typing import Any
 
 from ovsha import client
 from ovsha import config as configuration
+from ovsha.errors import UsageError
 
 DEFAULT_CONFIG = Path("/etc/ovsha/ovsha.yaml")
 
@@ -39,7 +40,17 @@ def question(commands: Any, name: str, run: Run, help: str) -> Any:
 def group(commands: Any, name: str, help: str) -> Any:
     """Add command `name`, which only holds others; they are added to what is returned."""
     added = commands.add_parser(name, help=help, description=_sentence(help), allow_abbrev=False)
-    return added.add_subparsers(metavar="ACTION", required=True)
+    for option in ("--config", "--target"):
+        # Its actions tell of them; here, so that they may stand before an action as well.
+        added.add_argument(option, type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    actions = added.add_subparsers(metavar="ACTION", required=False)
+
+    def without(options: argparse.Namespace) -> int:
+        known = ", ".join(sorted(actions.choices))
+        raise UsageError(f"{name} needs an ACTION, one of {known}; see ovsha {name} --help")
+
+    added.set_defaults(run=without)
+    return actions
 
 
 def add_common(parser: argparse.ArgumentParser, config: object, target: object) -> None:

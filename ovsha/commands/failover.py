@@ -40,7 +40,8 @@ def _run(options: argparse.Namespace) -> int:
     order(agent, "failover", reason=reason)
     side = _await(options, agent, node)
     told = {"schema": SCHEMA, "forced": node, "term": side["stamp"]["term"], "exposure": checked["exposure"]}
-    text = f"{node} is active in term {told['term']}; `ovsha ledger` lists what only the other side has once it is back"
+    later = "`ovsha ledger list` tells what only the other side has once it is back"
+    text = f"{node} is active in term {told['term']}; {later}"
     print(json.dumps(told, indent=2) if options.json else text)
     return 0
 

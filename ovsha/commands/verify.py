@@ -41,7 +41,7 @@ def _run(options: argparse.Namespace) -> int:
     database = config.server.database
     with (
         Session(f"unix:{config.server.socket}", database, _LIMIT) as own,
-        Session(replication_address(config), database, _LIMIT) as peer,
+        Session(replication_address(config), database, _LIMIT, config.peer) as peer,
         bar(options, "comparing") as progress,
     ):
         found = verify.compare(own, peer, progress)

@@ -14,6 +14,9 @@ from ovs.stream import Stream
 
 from ovsha.errors import DriverError
 
+CONNECT_LIMIT = 5.0
+"""Seconds for the connection: where packets are dropped, nothing ever refuses it."""
+
 
 class Refused(DriverError):
     """The server took the transaction and refused it: nothing was changed."""
@@ -22,14 +25,16 @@ class Refused(DriverError):
 class Session:
     """A connection to database `name` at `target`, such as "unix:/run/db.sock"; each answer may take `limit` seconds.
 
+    `whose` is the node of that server, to be told in an error.
     Raises DriverError when it cannot be made, as everything here does for what the server and the network do.
     """
 
-    def __init__(self, target: str, name: str, limit: float) -> None:
+    def __init__(self, target: str, name: str, limit: float, whose: str = "") -> None:
         self.target, self._name, self._limit = target, name, limit
-        error, stream = Stream.open_block(Stream.open(target), round(limit * 1000))
+        error, stream = Stream.open_block(Stream.open(target), round(min(limit, CONNECT_LIMIT) * 1000))
         if error:
-            raise DriverError(f"ovsdb-server at {target} cannot be reached: {os.strerror(error)}")
+            of = f"{whose}'s " if whose else ""
+            raise DriverError(f"{of}ovsdb-server at {target} cannot be reached: {os.strerror(error)}")
         self._connection = Connection(stream)
 
     def schema(self) -> dict[str, Any]:
