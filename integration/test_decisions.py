@@ -62,6 +62,7 @@ def let_rows_collapse(pair: Lab) -> frozenset[str]:
     pair.wait_until(lambda: pair.sw1.rows() <= pair.sw2.rows(), LIMIT, "sw2 has what sw1 has")
     without_memory(pair.sw2)
     rpc.transact(pair.sw1.socket, {"op": "delete", "table": "Ucast_Macs_Remote", "where": []})
+    pair.wait_until(lambda: status(pair.sw1)["sides"]["sw1"]["cells"] < 1000, LIMIT, "sw1 has counted what is left")
     up_again(pair.sw2)
     await_decision(pair, pair.sw2, "has shrunk to", "`ovsha resolve --keep peer")
     return pair.sw2.rows()
