@@ -108,6 +108,8 @@ def pause(agent: Ordered, seconds: float | None, reason: str, who: str) -> str:
     refused = pause_refusal(agent, seconds)
     if not refused:
         wall, length = time.time(), agent.config.pause.limit if seconds is None else seconds
+        before = agent.standing.now.pause
+        reason = reason or (before.reason if before is not None else "")
         agent.standing.now = replace(agent.standing.now, pause=Pause(wall, wall + length, who, reason), forgotten=None)
         text = f"{who or 'an operator'} pauses {agent.config.node} for {span(length)}: {reason or 'he gave no reason'}"
         facts = {"order": "pause", "who": who, "reason": reason}

@@ -81,7 +81,7 @@ def _plan(moves: Moves, wanted: Order) -> Order:
         _refuse(acting.plan_refusal(moves.agent, target, at))
     else:
         _refuse(acting.plan(moves.agent, target, at, wanted["reason"], wanted["who"]))
-    return {"to": target, "at": at}
+    return {"to": target, "at": at, "objection": moves.objection(target)}
 
 
 def _cancel(moves: Moves, wanted: Order) -> Order:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ovsha import acting, move
+from ovsha.core import switchover
 from ovsha.core.case import Case
 from ovsha.core.facts import Presence
 from ovsha.core.lineage import term_of
@@ -78,10 +79,22 @@ class Moves:
         """Raise DriverError with what is against a move to `target` now."""
         self.refuse_second()
         refused = self.agent.refuse_switchover(target)
-        # What the core says first is nearer to the matter than the gravest problem.
-        found = [] if refused else self._broken()
-        if refused or found:
-            raise DriverError(refused or f"the pair is not healthy: {found[0]}")
+        # What the core says first is nearer to the matter than the gravest problem, but for a copy
+        # that is not in sync: why it is not is what the operator must know.
+        found = self._broken() if refused in ("", switchover.unsynced(target)) else []
+        if found:
+            raise DriverError(f"the pair is not healthy: {found[0]}")
+        if refused:
+            raise DriverError(refused)
+
+    def objection(self, target: str) -> str:
+        """Say why a move to `target` would be refused now, "" when it would not be."""
+        try:
+            if not self.there(target):
+                self.check(target)
+        except DriverError as error:
+            return str(error)
+        return ""
 
     def begin(self, target: str, reason: str, who: str, restore: bool, over: Over | None = None) -> None:
         """Begin to move the service to `target`; raise DriverError when that cannot begin."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ovs.poller import Poller
 
 from ovsha.core.facts import View
-from ovsha.core.history import WHY
+from ovsha.core.history import why
 from ovsha.core.outside import ServiceMove
 from ovsha.core.passage import Passage, Passages
 from ovsha.core.side import Decision
@@ -56,7 +56,8 @@ class Meter:
         if self._last is None:
             return None
         began, seen = self._last
-        return ServiceMove(now - began, seen.kind, seen.source, seen.target, WHY.get(seen.kind, seen.reason), seen.said)
+        reason = why(seen.kind, seen.operator, seen.reason)
+        return ServiceMove(now - began, seen.kind, seen.source, seen.target, reason, seen.said)
 
     def close(self) -> None:
         """Record what is under way."""

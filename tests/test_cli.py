@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -19,6 +20,7 @@ import pytest
 
 from made_up_pair import ACTIVE_PEER, FOLLOWING
 from ovsha import __version__
+from ovsha.commands import pause
 from ovsha.core.facts import Copy, View
 from small_agent import CONFIG, MOVE_HERE, Running, SmallAgent, settings
 
@@ -136,9 +138,55 @@ def test_switchover_as_json_tells_a_move_from_none(agent: Any) -> None:
 
 def test_a_refused_switchover_is_one_line(agent: Any) -> None:
     here = agent()
-    here.running.agent.refusal = "node sw3 is not of this pair: it has sw2 and sw1"
+    here.running.agent.refusal = "sw1 is paused: run `ovsha resume` on sw1 first"
+    line = "ovsha: sw1 is paused: run `ovsha resume` on sw1 first"
+    assert told(here("switchover", "--yes")) == (1, line)
+
+
+@pytest.mark.parametrize("more", [(), ("--at", "+1m")])
+def test_a_node_of_another_pair_is_wrong_usage(agent: Any, more: tuple[str, ...]) -> None:
     line = "ovsha: node sw3 is not of this pair: it has sw2 and sw1"
-    assert told(here("switchover", "--yes", "--to", "sw3")) == (1, line)
+    assert told(agent()("switchover", "--yes", "--to", "sw3", *more)) == (2, line)
+
+
+def test_a_copy_that_is_not_in_sync_is_refused_with_what_is_broken_and_a_plan_says_so(agent: Any) -> None:
+    here = agent(replace(FOLLOWING, copy=Copy()))
+    here.running.agent.refusal = "the copy on sw2 is not in sync"
+    code, line = told(here("switchover", "--yes"))
+    assert (code, line[:38]) == (1, "ovsha: the pair is not healthy: sw2 is")
+    planned = here("switchover", "--at", "+1m", "--yes")
+    assert planned.stdout.endswith(f"\n  note: it would be refused now: {line.removeprefix('ovsha: ')}\n")
+    assert here.running.agent.standing.now.plan.to == "sw2", "it is accepted all the same"
+
+
+def test_a_plan_for_a_healthy_pair_has_no_note(agent: Any) -> None:
+    assert "refused" not in agent()("switchover", "--at", "+1m", "--yes").stdout
+
+
+def test_a_pause_that_is_longer_than_the_configuration_allows_is_wrong_usage(agent: Any) -> None:
+    code, line = told(agent()("pause", "--for", "99d", "--yes"))
+    assert (code, line.startswith("ovsha: pause.limit of the configuration is ")) == (2, True)
+
+
+def test_a_second_pause_keeps_the_reason_of_the_first(agent: Any) -> None:
+    here = agent()
+    here("pause", "--for", "10m", "--reason", "cabling", "--yes")
+    here("pause", "--for", "20m", "--yes")
+    stands = here.running.agent.standing.now.pause
+    assert (stands.reason, round(stands.until - stands.began)) == ("cabling", 1200)
+
+
+@pytest.mark.parametrize(("before", "words"), [({"at": "10:00"}, "; it was paused until 10:00"), (None, "")])
+def test_a_second_pause_tells_the_end_of_the_first(
+    before: Any, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = {"peer": "sw1", "sides": {"sw2": {"serving": False}}, "pause": before}
+    monkeypatch.setattr(pause, "find", lambda options: None)
+    monkeypatch.setattr(pause, "order", lambda *args, **facts: {"node": "sw2", "for": 3600.0})
+    monkeypatch.setattr(pause.client, "ask_json", lambda *args, **facts: status)
+    monkeypatch.setattr(pause, "saved", lambda *args: {"at": "11:00", "saved": True})
+    assert pause._pause(argparse.Namespace(span=None, reason="", yes=True, json=False)) == 0
+    assert f"\nsw2 is paused until 11:00{words}; `ovsha resume` ends it\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["status", "sync-status"])

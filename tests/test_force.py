@@ -10,7 +10,7 @@ from ovsha.core import force, side
 from ovsha.core.facts import Life, Mode, Source, Stamp
 from ovsha.core.lineage import PARKED
 from test_election import GONE
-from views import NOW, PEER, a_copy, a_peer, active_case, backup_case
+from views import NODE, NOW, PEER, a_copy, a_peer, active_case, backup_case
 
 SILENT = {"heard_age": 12.0}
 """The agent of the peer is gone and its server answers."""
@@ -44,6 +44,17 @@ def test_a_side_whose_peers_agent_is_silent_is_made_to_serve() -> None:
     assert side.turn(case.view, case.memory).rule.name == "peer-silent"
     forced = side.turn(case.view, force.ordered(case))
     assert (forced.rule.name, forced.step is not None) == ("forced", True)
+
+
+def test_the_service_stays_where_it_was_forced_to() -> None:
+    """No restore takes back what an operator forced away from the original primary."""
+    case = backup_case(SILENT)
+    for preferred, chosen in ((PEER, True), (NODE, False)):
+        settings = replace(case.view.settings, preferred=preferred)
+        there = replace(case, view=replace(case.view, settings=settings))
+        opening = side.turn(there.view, force.ordered(there)).opening
+        assert (opening.node, opening.chosen) == (NODE, chosen)
+        assert ("until it is moved again" in "".join(force.exposure(there))) is chosen
 
 
 def test_a_copy_that_is_too_old_is_served_all_the_same() -> None:

@@ -83,6 +83,12 @@ def test_a_switchover_names_the_operators_reason_and_no_other() -> None:
     assert lines[-1] == "    writes at risk: none, planned: the last write had arrived before the other side opened"
 
 
+def test_a_restore_that_an_operator_ordered_is_no_automatic_one() -> None:
+    assert history.why("restore", True, "") == "an operator ordered it"
+    assert "restore.delay" in history.why("restore", False, "")
+    assert history.why("failover", False, "the peer is dead") == "the peer is dead"
+
+
 def test_the_price_of_a_failover_is_what_the_losers_ledger_lists() -> None:
     follows = [state(5.0, "init", "backup")]
     ledger = Ledger("L1", 3, 4, 3, "open")

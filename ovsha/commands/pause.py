@@ -13,7 +13,7 @@ from ovsha.commands.operator import order
 from ovsha.commands.switchover import saved, unsaved
 from ovsha.core.status import SCHEMA
 from ovsha.core.words import span
-from ovsha.errors import DriverError
+from ovsha.errors import DriverError, UsageError
 
 
 def add(commands: Any) -> None:
@@ -28,14 +28,17 @@ def add(commands: Any) -> None:
 def _pause(options: argparse.Namespace) -> int:
     agent = find(options)
     length = None if options.span is None else moments.seconds(options.span)
-    checked = order(agent, "pause", **{"for": length}, check=True)
-    node = checked["node"]
+    checked = order(agent, "pause", check=True)
+    node, limit = checked["node"], checked["for"]
+    if length is not None and length > limit:
+        raise UsageError(f"pause.limit of the configuration is {span(limit)}: pause for less, and again before it ends")
     before = client.ask_json(agent, "status", "json", schema=SCHEMA)
-    consent.ask(options, _intent(before, node, checked["for"]))
+    consent.ask(options, _intent(before, node, length or limit))
     order(agent, "pause", **{"for": length}, reason=options.reason)
     stands = saved(agent, "pause")
     told = {"schema": SCHEMA, "paused": node, "until": stands["at"], "saved": stands["saved"]}
-    text = f"{node} is paused until {stands['at']}; `ovsha resume` ends it{'' if stands['saved'] else unsaved()}"
+    was = f"; it was paused until {before['pause']['at']}" if before["pause"] else ""
+    text = f"{node} is paused until {stands['at']}{was}; `ovsha resume` ends it{'' if stands['saved'] else unsaved()}"
     print(json.dumps(told, indent=2) if options.json else text)
     return 0
 

@@ -54,6 +54,7 @@ def _restore(options: argparse.Namespace) -> int:
 def _move(options: argparse.Namespace, what: str, wanted: str) -> int:
     agent = find(options)
     before = client.ask_json(agent, "status", "json", schema=SCHEMA)
+    _of_this_pair(before, wanted)
     checked = order(agent, what, to=wanted, check=True)
     target = checked["to"]
     if checked["there"]:
@@ -68,6 +69,13 @@ def _move(options: argparse.Namespace, what: str, wanted: str) -> int:
     else:
         print("\n".join(_proof(result)))
     return 0
+
+
+def _of_this_pair(before: dict[str, Any], wanted: str) -> None:
+    """Raise UsageError for a node that is not of this pair; "" is whichever does not serve."""
+    nodes = before["node"], before["peer"]
+    if wanted and wanted not in nodes:
+        raise UsageError(f"node {wanted} is not of this pair: it has {' and '.join(nodes)}")
 
 
 def _intent(before: dict[str, Any], target: str, what: str) -> str:
@@ -142,13 +150,15 @@ def _proof(result: dict[str, Any]) -> Iterator[str]:
 def _plan(options: argparse.Namespace) -> int:
     agent = find(options)
     at = moments.moment(options.at, datetime.now().astimezone())
+    _of_this_pair(client.ask_json(agent, "status", "json", schema=SCHEMA), options.to)
     checked = order(agent, "plan", to=options.to, at=at.timestamp(), check=True)
     target, when = checked["to"], at.isoformat(timespec="seconds")
     left = span(at.timestamp() - time.time())
+    objection = f"\n  note: it would be refused now: {checked['objection']}" if checked["objection"] else ""
     consent.ask(
         options,
         f"the service moves to {target} at {when}, in {left}, if both sides are healthy then; if not, it stays"
-        " where it is and an alarm is raised",
+        f" where it is and an alarm is raised{objection}",
     )
     order(agent, "plan", to=target, at=at.timestamp(), reason=options.reason)
     stands = saved(agent, "planned_switchover")

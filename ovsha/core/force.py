@@ -50,7 +50,7 @@ def ordered(c: Case) -> Memory:
 
 def exposure(c: Case) -> tuple[str, ...]:
     """Return what an operator must know before he forces it: what may be lost, and what may go on over there."""
-    return tuple(line for line in (_last_heard(c), _copy(c), _behind(c), _over_there(c)) if line)
+    return tuple(line for line in (_last_heard(c), _copy(c), _behind(c), _over_there(c), _stays(c)) if line)
 
 
 def _last_heard(c: Case) -> str:
@@ -90,6 +90,13 @@ def _over_there(c: Case) -> str:
             f" on {peer}, unless you stop ovsdb-server there first; of what each acknowledges one half will be lost"
         )
     return f"the switch {peer} still answers: if it serves, both sides will, and one half of what they write is lost"
+
+
+def _stays(c: Case) -> str:
+    node = c.view.settings.node
+    if c.configured == node:
+        return ""
+    return f"the service stays at {node} until it is moved again: `ovsha restore-primary` gives it back"
 
 
 def _text(token: Token | None) -> str:

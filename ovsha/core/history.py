@@ -124,17 +124,18 @@ def _service(event: Event, ask: Ask) -> dict[str, Any]:
         **{key: event.get(key) for key in kept},
         "at": _began(event),
         "kind": "move",
-        "reason": _why(event),
+        "reason": why(str(event.get("move")), bool(event.get("operator")), event.get("reason")),
         "operator": bool(event.get("operator")),
         "operator_reason": event.get("said") or None,
         "at_risk": _at_risk(event, ask),
     }
 
 
-def _why(event: Event) -> Any:
-    if event.get("move") == "restore" and event.get("operator"):
+def why(kind: str, operator: bool, otherwise: Any) -> Any:
+    """Return why the service moved; `operator`: one ordered it, `otherwise`: what is said of no kind of handover."""
+    if kind == "restore" and operator:
         return WHY["switchover"]
-    return WHY.get(str(event.get("move")), event.get("reason"))
+    return WHY.get(kind, otherwise)
 
 
 def _at_risk(event: Event, ask: Ask) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def turn(view: View, memory: Memory) -> Decision:
         state=state,
         presence=case.presence,
         record=_record(case, state, why),
-        opening=Stamp(transition.opening_term(case), view.settings.node, _chosen_by_operator(case)),
+        opening=Stamp(transition.opening_term(case), view.settings.node, _chosen_by_operator(case, rule)),
         barrier=case.memory.grant.barrier if case.memory.grant else None,
         would=transition.steps_left(rule.goal, case) if case.idle else (),
         would_ask=handover.reason_to_ask(case) if case.idle else None,
@@ -152,10 +152,11 @@ def _state(c: Case, rule: Rule) -> State:
     return State.BACKUP if c.following else State.INIT
 
 
-def _chosen_by_operator(c: Case) -> bool:
+def _chosen_by_operator(c: Case, rule: Rule) -> bool:
     """Tell whether the service comes to this side because an operator wants it here."""
     ask = c.memory.ask
-    return ask is not None and ask.kind is Kind.SWITCHOVER and c.configured != c.view.settings.node
+    ordered = rule.name == "forced" or (ask is not None and ask.kind is Kind.SWITCHOVER)
+    return ordered and c.configured != c.view.settings.node
 
 
 def _record(c: Case, state: State, why: str) -> Record:

@@ -28,8 +28,13 @@ def refusal(c: Case, decision: Decision, target: str) -> str:
     if not (c.peer.serving if ours else decision.record.serving):
         return "the other side does not serve now" if ours else "this side does not serve now"
     if (decision.record.in_sync_for if ours else c.peer.in_sync_for) is None:
-        return f"the copy on {target} is not in sync"
+        return unsynced(target)
     return ""
+
+
+def unsynced(target: str) -> str:
+    """Return the refusal of a copy that lacks something, which does not say why it does."""
+    return f"the copy on {target} is not in sync"
 
 
 def ordered(c: Case, target: str, ident: str, reason: str, restore: bool) -> Memory:
