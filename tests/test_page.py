@@ -91,7 +91,7 @@ def test_a_pair_in_sync_is_said_to_be() -> None:
 
 def test_after_a_failover_it_says_what_is_wrong_and_what_to_do() -> None:
     said = shown(document(FALLEN)).said
-    assert "ovsdb-server on sw1 is not running start it" in said
+    assert "ovsdb-server on sw1 is not running on sw1: `systemctl start ovsha-ovsdb-server`" in said
     for words in ("sw1 FAULT", "sw2 ACTIVE", "replication none", "server down"):
         assert words in said
 
