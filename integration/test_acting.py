@@ -54,10 +54,10 @@ def done(switch: Switch, *command: str) -> str:
     return ran.stdout
 
 
-def refused(switch: Switch, *command: str) -> str:
-    """Run a command that must be refused in one line; return the line."""
+def refused(switch: Switch, *command: str, status: int = 1) -> str:
+    """Run a command that must be refused in one line, 2 for wrong usage; return the line."""
     ran = switch.ovsha(*command, limit=60.0)
-    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (1, "", 1), ran.stdout + ran.stderr
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (status, "", 1), ran.stdout + ran.stderr
     return ran.stderr
 
 
@@ -150,7 +150,7 @@ def test_a_paused_active_side_whose_server_dies_is_left_alone_by_both_until_it_i
 
 def test_a_paused_backup_takes_nothing_over_and_a_pause_that_is_forgotten_ends_with_an_alarm(lab: MakeLab) -> None:
     pair = synced(begin(lab, overrides={**MANUAL, "pause": {"limit": 6.0}}))
-    assert "pause.limit" in refused(pair.sw2, "pause", "--yes", "--for", "1m")
+    assert "pause.limit" in refused(pair.sw2, "pause", "--yes", "--for", "1m", status=2)
     done(pair.sw2, "pause", "--yes")
     pair.sw1.power_off("kill")
     await_word(pair, pair.sw2, "paused: would serve (")
