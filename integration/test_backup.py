@@ -60,6 +60,7 @@ def spoil(switch: Switch) -> None:
 def test_a_backup_is_taken_on_the_backup_side_and_kept_on_both_and_not_written_again(lab: MakeLab) -> None:
     pair = begin(lab, rows=200)
     await_rows(pair, 20)
+    pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
     taken = told(pair.sw1, "create")
     assert taken["node"] == "sw2", "while a controller writes, the active side is spared"
     assert not taken["unchanged"]
