@@ -32,6 +32,9 @@ FETCHED = (
     "python3-tenacity",
     "python3-yaml",
 )
+ALSO = ("frr", "ifupdown2", "openssh-client", "openssh-server", "openssl")
+"""What some test puts on a machine besides; it lies in apt's cache as well, and nobody gets it who does not ask."""
+
 SOURCES = f"""deb {MIRROR} bookworm main
 deb {MIRROR} bookworm-updates main
 deb {SECURITY} bookworm-security main
@@ -44,7 +47,7 @@ def root() -> Path:
 
     Raises subprocess.CalledProcessError where debootstrap or apt fail; their output is in root.log beside it.
     """
-    stamp = hashlib.sha256(repr((WITHIN, FETCHED, SOURCES)).encode()).hexdigest()[:12]
+    stamp = hashlib.sha256(repr((WITHIN, FETCHED, ALSO, SOURCES)).encode()).hexdigest()[:12]
     whole = CACHE / f"root-{stamp}"
     CACHE.mkdir(parents=True, exist_ok=True)
     with locked(CACHE / "lock"):
@@ -70,7 +73,7 @@ def _make(part: Path) -> None:
     forbid = part / "usr/sbin/policy-rc.d"
     forbid.write_text("#!/bin/sh\nexit 101\n")
     forbid.chmod(0o755)
-    for arguments in (["update"], ["-y", "dist-upgrade"], ["-y", "--download-only", "install", *FETCHED]):
+    for arguments in (["update"], ["-y", "dist-upgrade"], ["-y", "--download-only", "install", *FETCHED, *ALSO]):
         _run("chroot", str(part), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", *arguments)
     forbid.unlink()
     # Each machine gets its own.
