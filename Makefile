@@ -11,6 +11,7 @@
 #   make soak       random faults on real servers under load, and a check of every write: MINUTES=10 SEED=a new one
 #   make switchovers   COUNT=100 switchovers under each of two loads, and a check of every write
 #   make man        write the man pages anew from the help texts and the keys of the configuration
+#   make docs     the pages of docs/ by Sphinx, in build/docs; a warning is an error
 #   make completion write the completions of bash and zsh anew from the command line
 #   make deb        the Debian package, in dist/
 #   make deb-test   that package in a fresh Debian 12: installed, upgraded, removed, purged, its units looked at
@@ -35,13 +36,16 @@ COUNT ?= 100
 MINUTES ?= 10
 SEED ?=
 
-.PHONY: deb deb-test machines-test deps-deb deps-machines install-data demo test unit unit-debian unit-current mutations lab-test lint ruff mypy explore bench soak switchovers man completion deps deps-apt install clean
+.PHONY: deb deb-test machines-test deps-deb deps-machines install-data demo test unit unit-debian unit-current mutations lab-test lint ruff mypy explore bench soak switchovers man completion docs deps deps-apt install clean
 
 demo: deps-apt
 	$(PYTHON) integration/demo.py
 
 man: deps-apt
 	$(PYTHON) scripts/man.py
+
+docs: deps-apt
+	$(PYTHON) -m sphinx -W --keep-going -q -b html docs build/docs
 
 completion: deps-apt
 	$(PYTHON) scripts/completion.py

@@ -35,12 +35,7 @@ _LIMIT = 60.0
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Become the server; return 1 or 2 where that cannot be, after one line on the standard error."""
-    what = "Start ovsdb-server in the safe way, as a parked backup."
-    parser = argparse.ArgumentParser(prog="ovsha-ovsdb-server", allow_abbrev=False, description=what)
-    parser.add_argument("--config", metavar="FILE", type=Path, default=Path("/etc/ovsha/ovsha.yaml"))
-    parser.add_argument("--schema", metavar="FILE", type=Path, help="what to make a missing database of")
-    parser.add_argument("--dry-run", action="store_true", help="print the command, and do nothing")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     try:
         config = configuration.load(options.config)
         line = command(config, os.environ.get(OPTIONS, ""))
@@ -56,6 +51,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DriverError as error:
         print(f"ovsha-ovsdb-server: {error}", file=sys.stderr)
         return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    what = "Start ovsdb-server in the safe way, as a parked backup."
+    parser = argparse.ArgumentParser(prog="ovsha-ovsdb-server", allow_abbrev=False, description=what)
+    parser.add_argument("--config", metavar="FILE", type=Path, default=Path("/etc/ovsha/ovsha.yaml"))
+    parser.add_argument("--schema", metavar="FILE", type=Path, help="what to make a missing database of")
+    parser.add_argument("--dry-run", action="store_true", help="print the command, and do nothing")
+    return parser
 
 
 def command(config: Config, extra: str) -> list[str]:

@@ -30,8 +30,8 @@ packages='
     python3-pytest
     python3-pytest-xdist
     python3-rich
-    python3-rich
     python3-scapy
+    python3-sphinx
     python3-tenacity
     python3-venv
     python3-yaml
