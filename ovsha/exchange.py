@@ -10,7 +10,6 @@ import base64
 import binascii
 import contextlib
 import errno
-import os
 import secrets
 import socket
 import time
@@ -18,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ovsha import durable
 from ovsha.core import exchange as codec
 from ovsha.errors import DriverError
 
@@ -117,22 +117,14 @@ def fetch(address: str, port: int, key: bytes, kind: str, name: str, target: Pat
     The file is there whole or not at all.  `limit`: seconds for all of it.  Raises DriverError as `ask` does, and when
     the disk here does not take it or the file changes meanwhile.
     """
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        with Asker(address, port, key, limit) as asker, part.open("wb") as file:
+        with Asker(address, port, key, limit) as asker, durable.whole(target, mode=None) as file:
             total = 0
             for data in _slices(asker, kind, name):
                 file.write(data)
                 total += len(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-        _sync_directory(target.parent)
     except OSError as error:
         raise DriverError(f"{target}: cannot be written: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
     return total
 
 
@@ -155,11 +147,3 @@ def _slice(found: Any, where: str) -> tuple[bytes, int]:
     if type(total) is not int or total < 0:
         raise DriverError(f"the agent at {where} answers fetch in a form of another release; upgrade both switches")
     return data, total
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

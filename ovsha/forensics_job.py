@@ -23,7 +23,7 @@ from typing import Any
 
 import tenacity
 
-from ovsha import bundles
+from ovsha import bundles, durable
 from ovsha.errors import DriverError
 from ovsha.exchange import Asker
 
@@ -60,11 +60,10 @@ def make(task: dict[str, Any]) -> Path:
     part.mkdir()
     try:
         _fill(part, task)
-        part.rename(place)
+        durable.move(part, place)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    _sync(directory)
     bundles.limit(directory, task["keep"])
     return place
 
@@ -91,7 +90,6 @@ def _fill(part: Path, task: dict[str, Any]) -> None:
         gather(bundles.SHOW_LOG, _last_records(part / bundles.DATABASE))
     manifest = {"schema": bundles.SCHEMA, **task["manifest"], "missing": missing}
     _write(part / bundles.MANIFEST, [json.dumps(manifest, indent=2) + "\n"])
-    _sync(part)
 
 
 def _ask(peer: dict[str, Any], key: bytes) -> Iterable[dict[str, Any]]:
@@ -160,14 +158,13 @@ def _keep(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-    _sync(target)
+    durable.sync(target)
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
+    durable.sync(path)
 
 
 def _remove_stale(directory: Path) -> None:
@@ -184,14 +181,6 @@ def _free(directory: Path, ident: str) -> Path:
         number += 1
         place = directory / f"{ident}.{number}"
     return place
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 if __name__ == "__main__":

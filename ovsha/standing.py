@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ovsha import durable
 from ovsha.core import plain
 from ovsha.core.facts import Mode, View
 
@@ -140,9 +140,4 @@ class Keeper:
 
 def _write(path: Path, stands: Standing) -> None:
     """Put what stands on disk for good.  Raises OSError."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w") as file:
-        json.dump(plain.to_plain(stands), file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    durable.write(path, json.dumps(plain.to_plain(stands)))

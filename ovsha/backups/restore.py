@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ovsha import durable
 from ovsha.backups import shelf, take
 from ovsha.backups.check import Opened
 from ovsha.core.facts import Stamp
@@ -204,7 +205,7 @@ def offline(file: Path, opened: Opened, stamp: Stamp) -> Path | None:
         if opened.rows.get("Global") and found != opened.fingerprint:
             raise DriverError(f"{part}: has not the contents of {opened.path}; nothing was replaced")
         old = _keep_old(file, part)
-        disk.move(part, file)
+        durable.move(part, file)
     finally:
         for left in (part, part.with_name(f".{part.name}.~lock~")):
             left.unlink(missing_ok=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ovsha import durable
 from ovsha.backups import shelf
 from ovsha.config import Config
 from ovsha.errors import DriverError
@@ -82,13 +83,14 @@ def _keep(config: Config, part: Path) -> Taken:
     target = directory / shelf.name(datetime.now(UTC), lineage[0] if lineage else 0, mark)
     packed = part.with_suffix(".gz")
     descriptor = os.open(packed, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with part.open("rb") as source, os.fdopen(descriptor, "wb") as raw:
-        # Without a time and a name in it, so that equal contents are equal files.
-        with gzip.GzipFile("", "wb", 6, raw, 0) as file:
-            shutil.copyfileobj(source, file)
-        raw.flush()
-        os.fsync(raw.fileno())
-    disk.move(packed, target)
+    # Without a time and a name in it, so that equal contents are equal files.
+    with (
+        part.open("rb") as source,
+        os.fdopen(descriptor, "wb") as raw,
+        gzip.GzipFile("", "wb", 6, raw, 0) as file,
+    ):
+        shutil.copyfileobj(source, file)
+    durable.move(packed, target)
     return Taken(target, mark, count, unchanged=False)
 
 

@@ -1,14 +1,11 @@
 """Keep on disk what must survive: the term, the pair id, and the peer as it was last seen.
 
-The file is replaced whole (write, fsync, rename, fsync of the directory), by a thread, so
-that a slow disk never blocks the loop.
+The file is replaced whole, by a thread, so that a slow disk never blocks the loop.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -17,6 +14,7 @@ from typing import Any
 
 from ovs.poller import POLLIN, Poller
 
+from ovsha import durable
 from ovsha.core.facts import Stamp, Token
 from ovsha.errors import DriverError
 
@@ -99,22 +97,7 @@ def surely_on_disk(held: Token | None, saved: Token | None) -> Token | None:
 
 def save(path: Path, kept: Kept) -> None:
     """Put `kept` on disk for good.  Raises OSError when the disk does not take it."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("w") as file:
-            json.dump(asdict(kept), file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)  # what is left of it would only help to fill the disk
-        raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    durable.write(path, json.dumps(asdict(kept)))
 
 
 class Store:

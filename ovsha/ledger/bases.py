@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ovsha import durable
 from ovsha.errors import DriverError
-from ovsha.ledger import disk
 
 KEEP = 3
 """How many bases with data are kept; of the small files ten times as many."""
@@ -106,7 +106,7 @@ def name(term: int) -> str:
 
 def save(directory: Path, base: Base) -> None:
     """Write the small file, and remove what is too old.  Raises OSError."""
-    disk.write(directory / name(base.term), [json.dumps(asdict(base))])
+    durable.write(directory / name(base.term), f"{json.dumps(asdict(base))}\n")
     prune(directory)
 
 
@@ -148,7 +148,7 @@ def prune(directory: Path) -> None:
     for base in [base for base in kept if base.file][:-KEEP]:
         (directory / str(base.file)).unlink(missing_ok=True)
         text = json.dumps({**asdict(base), "file": None, "why": "it was removed for newer ones"})
-        disk.write(directory / name(base.term), [text])
+        durable.write(directory / name(base.term), f"{text}\n")
     for base in kept[: -10 * KEEP]:
         (directory / name(base.term)).unlink(missing_ok=True)
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ovsha import durable
 from ovsha.errors import DriverError
-from ovsha.ledger import disk
 from ovsha.ledger.compare import Entry, Kind
 
 VERSION = 1
@@ -71,13 +71,11 @@ def add(directory: Path, head: Head, entries: Iterable[Entry]) -> Head:
     """
     counts: Counter[str] = Counter()
 
-    def lines() -> Iterator[str]:
+    rows = _rows(directory, head.id)
+    with durable.whole(rows) as file:
         for entry in entries:
             counts[entry.kind.value] += 1
-            yield json.dumps({**asdict(entry), "kind": entry.kind.value})
-
-    rows = _rows(directory, head.id)
-    disk.write(rows, lines())
+            file.write(f"{json.dumps({**asdict(entry), 'kind': entry.kind.value})}\n".encode())
     head = replace(head, counts={kind.value: counts[kind.value] for kind in Kind})
     if head.rows or head.failed:
         update(directory, head)
@@ -88,7 +86,7 @@ def add(directory: Path, head: Head, entries: Iterable[Entry]) -> Head:
 
 def update(directory: Path, head: Head) -> None:
     """Write what became of a ledger, and remove what is long settled.  Raises OSError."""
-    disk.write(directory / f"{head.id}.json", [json.dumps(asdict(head))])
+    durable.write(directory / f"{head.id}.json", f"{json.dumps(asdict(head))}\n")
     settled = [each for each in heads(directory)[0] if not each.open]
     for each in settled[:-KEEP]:
         (directory / f"{each.id}.json").unlink(missing_ok=True)

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from ovsha import durable
 from ovsha.errors import DriverError
 from ovsha.ledger import bases, content, disk, records
 from ovsha.ledger.bases import Base
@@ -58,7 +59,7 @@ def take(source: Path, directory: Path, term: int, node: str) -> Base:
         content.tool(LIMIT, "compact", str(part))
         origin, token = content.lineage_of_file(part, str(records.schema(part)["name"]), LIMIT)
         name = f"term{term}.db"
-        disk.move(part, directory / name)
+        durable.move(part, directory / name)
     return Base(term, node, origin, token, file=name)
 
 
