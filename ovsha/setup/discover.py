@@ -1,0 +1,125 @@
+"""Find out from clagd and the kernel what a configuration needs: addresses, the peer link, the backup path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from ovsha.checks import mlag_detail, net, programs
+from ovsha.checks.mlag_detail import Detail
+from ovsha.config_schema import Clag
+from ovsha.core.facts import MlagRole
+from ovsha.drivers.clag_parse import parse
+from ovsha.errors import DriverError
+
+_VRF = re.compile(r"backup\s+ip:\s*\S+\s+vrf\s+(\S+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found; "" is not known, and then `trouble` has a line that says why.
+
+    `own` and `peer`: the addresses on the peer link; `own_backup` and `peer_backup`: those of clagd's backup path, in
+    `vrf`, "" for the default one.  `role` and `priority`: clagd's own, None when it does not tell.
+    """
+
+    interface: str = ""
+    own: str = ""
+    peer: str = ""
+    own_backup: str = ""
+    peer_backup: str = ""
+    vrf: str = ""
+    role: MlagRole | None = None
+    priority: int | None = None
+    anycast: str = ""
+    trouble: tuple[str, ...] = ()
+
+
+def look(clag: Clag | None = None, interface: str = "", not_own: str = "") -> Found:
+    """Ask clagd, by the commands of the configuration or their defaults, and the kernel; nothing is raised.
+
+    `interface` is believed above clagd; the address `not_own`, the VIP, is never taken for one of the switch's own.
+    """
+    trouble: list[str] = []
+    detail, role, vrf = Detail(), None, ""
+    try:
+        detail, role, vrf = _ask(clag or Clag())
+    except DriverError as error:
+        trouble.append(str(error))
+    link = interface or detail.peer_interface
+    peer = _address(detail.peer_address)
+    own = ""
+    try:
+        own = own_address(link, peer, not_own) if link else ""
+    except DriverError as error:
+        trouble.append(str(error))
+    backup = _address(detail.backup)
+    own_backup = ""
+    if backup:
+        try:
+            own_backup, vrf = _way(backup, vrf)
+        except DriverError as error:
+            trouble.append(f"clagd's backup IP {backup}: {error}")
+            backup = ""
+    return Found(
+        link, own, peer, own_backup, backup, vrf, role, detail.priority, detail.anycast, tuple(trouble)
+    )  # fmt: skip
+
+
+def own_address(interface: str, peer: str = "", but: str = "") -> str:
+    """Return the address of this switch on an interface, "" when there is none or it cannot be told which.
+
+    It is the one in the subnet of `peer`, or the only one that is not link-local; `but` never is.  Raises DriverError.
+    """
+    here = [each.address for each in net.held() if each.interface == interface and str(each.address.ip) != but]
+    if peer:
+        near = {str(each.ip) for each in here if ip_address(peer) in each.network and each.network.num_addresses > 1}
+        return near.pop() if len(near) == 1 else ""
+    wide = {str(each.ip) for each in here if not (each.version == 6 and each.is_link_local)}
+    return wide.pop() if len(wide) == 1 else ""
+
+
+def interface_of(address: str) -> str:
+    """Return the interface of this switch that has the address, or whose subnet it is in; "" for none.
+
+    Raises DriverError.
+    """
+    wanted = ip_address(address)
+    held = net.held()
+    exact = [each.interface for each in held if each.address.ip == wanted]
+    near = [each.interface for each in held if wanted in each.address.network and each.address.network.prefixlen > 0]
+    return next(iter(exact or near), "")
+
+
+def _ask(clag: Clag) -> tuple[Detail, MlagRole | None, str]:
+    """Return what clagctl tells in both its forms.  Raises DriverError when it tells no role."""
+    texts = [programs.run(command, clag.timeout)[1] for command in (clag.command, clag.text_command) if command]
+    facts = [parse(text) for text in texts]
+    role = next((each.role for each in facts if each.role is not None), None)
+    if role is None:
+        raise DriverError(facts[0].trouble)
+    details = [mlag_detail.from_json(texts[0]), mlag_detail.from_text(texts[-1])]
+    vrf = _VRF.search(texts[-1])
+    return mlag_detail.together(*details), role, vrf[1] if vrf else ""
+
+
+def _address(text: str) -> str:
+    """Return an address that means something on the other switch too; "" for a link-local one or a typing error."""
+    try:
+        found: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return ""
+    return "" if found.version == 6 and found.is_link_local else str(found)
+
+
+def _way(destination: str, vrf: str) -> tuple[str, str]:
+    """Return our source address towards `destination`, and the VRF: the given one, the default, or the only other."""
+    if vrf:
+        return net.way(destination, vrf=vrf).source, vrf
+    try:
+        return net.way(destination).source, ""
+    except DriverError:
+        for other in net.vrfs():
+            return net.way(destination, vrf=other).source, other
+        raise

@@ -1,0 +1,110 @@
+"""Have systemd enable, start and stop services, by systemctl(1)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from ovsha.checks import programs
+from ovsha.errors import DriverError
+
+LIMIT = 360.0
+"""Seconds for a job; making a database and starting the server may take five minutes."""
+
+_BOOTED = Path("/run/systemd/system")
+
+
+class Services:
+    """The services of this switch.  `systemctl` names another program that behaves like systemctl.
+
+    Everything raises DriverError in one line.
+    """
+
+    def __init__(self, systemctl: str = "systemctl") -> None:
+        self._program = systemctl
+
+    def need(self) -> None:
+        """Raise unless there is a systemd that can be asked."""
+        if self._program == "systemctl" and not _BOOTED.is_dir():
+            raise DriverError(
+                "systemd does not run here, so no service can be started: start ovsdb-server and the agent by hand"
+                " (ovsha-ovsdb-server --dry-run shows how)"
+            )
+        if shutil.which(self._program) is None:
+            raise DriverError(f"{self._program} is not installed, so no service can be started")
+
+    def exists(self, unit: str) -> bool:
+        """Say whether systemd knows such a unit."""
+        return self._show(unit, "LoadState") not in ("not-found", "")
+
+    def is_active(self, unit: str) -> bool:
+        """Say whether a unit runs, or is about to."""
+        return self._show(unit, "ActiveState") in ("active", "activating", "reloading")
+
+    def is_enabled(self, unit: str) -> bool:
+        """Say whether a unit is started at boot."""
+        return self._ask("is-enabled", unit)[1].strip().startswith("enabled")
+
+    def enable(self, *units: str) -> None:
+        """Have units started at boot."""
+        self._order("enable", *units)
+
+    def disable(self, *units: str) -> None:
+        """Stop units, and have them not started at boot; those that do not exist are passed over."""
+        there = [unit for unit in units if self.exists(unit)]
+        if there:
+            self._order("disable", "--now", *there)
+
+    def start(self, *units: str) -> None:
+        """Start units that do not run."""
+        self._order("start", *units)
+
+    def stop(self, *units: str) -> None:
+        """Stop units."""
+        self._order("stop", *units)
+
+    def restart(self, *units: str) -> None:
+        """Restart units, or start them."""
+        self._order("restart", *units)
+
+    def reload(self) -> None:
+        """Have systemd read its files anew."""
+        self._order("daemon-reload")
+
+    def trouble(self, unit: str) -> str:
+        """Return the last lines that a unit has logged, on one line; "" where they cannot be had."""
+        try:
+            status, text = programs.run(["journalctl", "-q", "-u", unit, "-n", "3", "-o", "cat"], 10.0)
+        except DriverError:
+            return ""
+        return "; ".join(line.strip() for line in text.splitlines() if line.strip()) if status == 0 else ""
+
+    def _show(self, unit: str, value: str) -> str:
+        status, text = self._ask("show", "-P", value, unit)
+        if status != 0:
+            raise DriverError(f"{self._program} show {unit}: {_line(text)}")
+        return text.strip()
+
+    def _ask(self, *words: str) -> tuple[int, str]:
+        self.need()
+        return programs.run([self._program, *words], 30.0)
+
+    def _order(self, *words: str) -> None:
+        self.need()
+        status, text = programs.run([self._program, *words], LIMIT)
+        if status != 0:
+            told = " ".join(filter(None, (_line(text), *(_told(self.trouble(unit)) for unit in _units(words)))))
+            raise DriverError(f"{self._program} {' '.join(words)}: {told or f'exit status {status}'}")
+
+
+def _units(words: Iterable[str]) -> list[str]:
+    return [word for word in words if not word.startswith("-")][1:]
+
+
+def _told(trouble: str) -> str:
+    return f"[{trouble}]" if trouble else ""
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
