@@ -90,7 +90,7 @@ def test_a_swap_of_the_mlag_roles_moves_nothing_when_a_switch_is_preferred_by_na
 def test_the_service_follows_clagds_primary_after_the_delay_when_clagd_is_to_decide(lab: MakeLab) -> None:
     delay = 1.5
     pair = begin(lab, overrides={**FOLLOW_CLAG, "restore": {"delay": delay}})
-    pair.wait_until(lambda: status(pair.sw2)["sides"][SW2]["in_sync_for"] > 2 * delay, LIMIT, "long in sync")
+    pair.wait_until(lambda: (status(pair.sw2)["sides"][SW2]["in_sync_for"] or 0) > 2 * delay, LIMIT, "long in sync")
     swap(pair)
     await_word(pair, pair.sw2, "restore")
     await_pair(pair, pair.sw2)

@@ -14,6 +14,9 @@ from scapy.packet import Packet
 from lab import Lab
 
 ETH_P_ALL = 0x0003
+SO_RCVBUFFORCE = 33
+_KEPT = 64 << 20
+"""Bytes of frames that wait for a reader: whoever looks for one frame in a while must not have lost it to a copy."""
 
 
 def entered(pair: Lab, node: str, act: Callable[[], object]) -> None:
@@ -35,6 +38,7 @@ def wire(pair: Lab, node: str, interface: str) -> Iterator[socket.socket]:
 
     def bind() -> None:
         opened.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)))
+        opened[0].setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, _KEPT)
         opened[0].bind((interface, ETH_P_ALL))
 
     entered(pair, node, bind)
