@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from ovs.poller import Poller
 
-from ovsha import acting
+from ovsha import acting, joining
 from ovsha.aftermath import Aftermath
 from ovsha.checks import answers
 from ovsha.config import Config, read_key
@@ -58,7 +58,7 @@ class Agent:
         boot = secrets.token_hex(4)
         self.memory = Memory(
             boot=boot, term=kept.term, peer_stamp=kept.peer_stamp, met=kept.met_in == boot_id(), awake=now,
-            held=kept.held,
+            held=kept.held, founding=kept.founding,
         )  # fmt: skip
         self.switch = Switch(config, key, boot, kept, own_identity(config.state_directory / "identity"))
         self.orders = Orders(self.switch)
@@ -69,6 +69,7 @@ class Agent:
         self.duel = Duel(config, key, self.switch, self.trace)
         answers.register(self.switch.exchange, config)
         self.switch.exchange.files.update(Tasks(config).methods)
+        joining.register(self)
         self.aftermath = Aftermath(config, lambda: self.switch.snapshots.latest)
         self.systemd = Notifier(os.environ)
         self.view: View | None = None

@@ -1,8 +1,8 @@
 """Answer the control commands by which operators act: `order JSON`, and `moved`, which tells how a move goes.
 
-An order is an object with `order` (switchover, restore-primary, plan, cancel, failover, pause, resume), `who` gives it,
-his `reason`, what the order needs (`to`, `at`, `for`), and `check`: true where it is only to be said whether it can be
-taken.  The answer is an object too, at once; a move is then followed by `moved`.
+An order is an object with `order` (switchover, restore-primary, plan, cancel, failover, pause, resume, found), `who`
+gives it, his `reason`, what the order needs (`to`, `at`, `for`), and `check`: true where it is only to be said whether
+it can be taken.  The answer is an object too, at once; a move is then followed by `moved`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ovsha import acting
+from ovsha import acting, joining
 from ovsha.core import force
 from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
@@ -121,6 +121,15 @@ def _resume(moves: Moves, wanted: Order) -> Order:
     return {"node": moves.agent.config.node, "would": [step.value for step in decision.would] if decision else []}
 
 
+def _found(moves: Moves, wanted: Order) -> Order:
+    agent = moves.agent
+    if wanted["check"]:
+        _refuse(joining.found_refusal(agent))
+    else:
+        _refuse(joining.found(agent, wanted["reason"], wanted["who"]))
+    return {"node": agent.config.node}
+
+
 def _refuse(why: str) -> None:
     if why:
         raise DriverError(why)
@@ -134,4 +143,5 @@ ORDERS: dict[str, Callable[[Moves, Order], Order]] = {
     "failover": _failover,
     "pause": _pause,
     "resume": _resume,
+    "found": _found,
 }

@@ -228,6 +228,17 @@ class Switch:
         self.peer.discard_queued()
         self.conversation.forget_liveness(now)
 
+    @property
+    def peer_identity(self) -> str:
+        """The identity by which the peer is known, "" when it was never met."""
+        return self.conversation.peer.identity
+
+    def learn_peer(self, identity: str) -> None:
+        """Take the switch with this identity for the peer from now on."""
+        self.collisions.forget(Kind.IDENTITY)
+        self.conversation.peer.forget()
+        self.conversation.peer.identity = identity
+
     def forget_peer(self) -> str:
         """Learn the peer's identity anew; return the one that was known, "" for none."""
         self.collisions.forget(Kind.IDENTITY)
@@ -341,6 +352,7 @@ class Switch:
             held=store.surely_on_disk(memory.held, kept.held),
             met_in=self._boot_id if memory.met else kept.met_in,
             peer_identity=self.conversation.peer.identity,
+            founding=memory.founding,
         )
 
     def _schema_gap(self) -> str:

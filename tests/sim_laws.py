@@ -145,7 +145,7 @@ class Laws:
         reached = pair.reaches(host.server) is server and not server.frozen
         if reached and serves(other) and silent_for < agent.settings.stall_interval:
             self.broken(f"5: {host.node} takes over from a server that serves and can be reached: {decision.why}")
-        if hears(host) and decision.rule.name in ("peer-dead", "lone-boot", "peer-read-only"):
+        if hears(host) and decision.rule.name in ("peer-dead", "lone-boot", "founding", "peer-read-only"):
             self.broken(f"5: {host.node} takes a peer for dead that it hears: {decision.why}")
 
     def surprised(self, node: str) -> None:

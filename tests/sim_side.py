@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovsha.core import handover, resolve, side
+from ovsha.core import founding, handover, resolve, side
 from ovsha.core import record as codec
 from ovsha.core import schema as schemas
 from ovsha.core.case import Case
@@ -53,6 +53,7 @@ class Host:
     identity: str = ""
     peer_identity: str = ""
     held: Token | None = None
+    founding: bool = False
     snapshots: dict[str, deque[Data]] = field(default_factory=dict)
     connect_decided_at: float = 0.0
     by_hand: bool = False  # somebody has used ovs-appctl, and the agent has not put it right yet
@@ -89,7 +90,7 @@ class Agent:
         self.gone = self.frozen = False
         self.memory = Memory(
             boot=boot, term=host.term, peer_stamp=host.peer_stamp, met=host.met_in == host.boots, awake=now,
-            held=host.held,
+            held=host.held, founding=host.founding,
         )  # fmt: skip
         self.reserved = host.reserved
         self.conversation = Conversation(
@@ -175,6 +176,16 @@ class Agent:
             self.memory = resolve.decided(case, keep)
         return refused
 
+    def found(self) -> str:
+        """Do what ovsha.joining.found does; return why it cannot be done, "" when it is begun."""
+        if self.view is None or self.decision is None:
+            return "the agent has only just started"
+        case = Case(self.view, self.memory, self.decision.presence)
+        refused = founding.refusal(case, self.conversation.peer.identity)
+        if not refused:
+            self.memory = founding.ordered(case)
+        return refused
+
     def add_vip(self, now: float) -> None:
         self.host.vip = self.stale = True
 
@@ -241,9 +252,11 @@ class Agent:
         met_in = host.boots if memory.met else host.met_in
         wanted = (
             memory.term, reserved, memory.peer_stamp, met_in, surely_on_disk(memory.held, host.held),
-            self.conversation.peer.identity,
+            self.conversation.peer.identity, memory.founding,
         )  # fmt: skip
-        kept = (host.term, host.reserved, host.peer_stamp, host.met_in, host.held, host.peer_identity)
+        kept = (
+            host.term, host.reserved, host.peer_stamp, host.met_in, host.held, host.peer_identity, host.founding,
+        )  # fmt: skip
         if self._saving or wanted == kept:
             return
         self._saving, boots = True, host.boots
@@ -252,7 +265,9 @@ class Agent:
             self._saving = False
             if self.gone or host.boots != boots:
                 return
-            host.term, host.reserved, host.peer_stamp, host.met_in, host.held, host.peer_identity = wanted
+            (
+                host.term, host.reserved, host.peer_stamp, host.met_in, host.held, host.peer_identity, host.founding,
+            ) = wanted  # fmt: skip
             self.reserved = reserved
             self.turn()
 

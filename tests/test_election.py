@@ -68,6 +68,7 @@ ONE_CASE_A_RULE = {
     "peer-barred": backup_case({"record": an_idle_peer(estranged=True, stamp=Stamp(2, PEER))}),
     "nobody-serves": backup_case({"record": an_idle_peer()}),
     "peer-read-only": backup_case(READ_ONLY),
+    "founding": backup_case({**GONE, "heard_age": None, "record": None}, {**NOT_MET, "founding": True}),
     "silent-refused": backup_case({"heard_age": 5.0, "source": BLANK, "server": a_copy(source=PARKED)}),
     "peer-silent": backup_case({"heard_age": 5.0}),
     "peer-dead": backup_case(GONE),

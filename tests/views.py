@@ -97,7 +97,7 @@ memories = st.builds(
     copying=st.booleans(), severed=st.booleans(), failed_copies=st.sampled_from([0, 2, 3]),
     stuck_since=st.none() | moments, keep=st.none() | nodes,
     keep_until=st.sampled_from([NOW - 1, NOW + 1]), holder=st.none() | nodes,
-    forced=st.booleans(), restore=st.booleans(), moves=st.sampled_from([(), (NOW - 10,) * 6]),
+    forced=st.booleans(), restore=st.booleans(), founding=st.booleans(), moves=st.sampled_from([(), (NOW - 10,) * 6]),
 )  # fmt: skip
 
 

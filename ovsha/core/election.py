@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from ovsha.core import guard, lineage
+from ovsha.core import founding, guard, lineage
 from ovsha.core.case import Case
 from ovsha.core.facts import Life, Presence, Role
 from ovsha.core.lineage import term_of
@@ -200,6 +200,7 @@ RULES = (
     Rule("peer-barred", _peer_barred, Goal.SERVE, "the peer knows this switch by another identity and has older data"),
     Rule("nobody-serves", lambda c: c.alive, Goal.PARK, "nobody serves and the sides are agreeing on who shall"),
     Rule("peer-read-only", _peer_read_only, Goal.SERVE, "the peer's agent is silent and its ovsdb-server is read-only"),
+    Rule("founding", founding.holds, Goal.SERVE, "the other side of this new pair has not joined yet"),
     Rule("silent-refused", _refused_in_silence, Goal.PARK,
          "the peer's agent is silent and its ovsdb-server must not be copied", guard.refusal, asks=1.0),
     Rule("peer-silent", lambda c: c.presence is Presence.SILENT, Goal.PARK,

@@ -341,6 +341,7 @@ class Memory:
     `stuck_since`: since when this side cannot go on without an operator.  `keep`: the node whose data the operator
     keeps, until `keep_until`.  `forced`: he keeps ours although the peer cannot be asked, and may serve.
     `restore`: what he ordered is that the original primary gets the service back.
+    `founding`: an operator said that the other side has not joined the pair yet; over once it was met.
     `holder`: the node that was last seen to serve; `moves`: when it changed without an order.
     """
 
@@ -379,6 +380,7 @@ class Memory:
     keep_until: float = 0.0
     forced: bool = False
     restore: bool = False
+    founding: bool = False
     holder: str | None = None
     moves: tuple[float, ...] = ()
 

@@ -30,6 +30,7 @@ class Kept:
     switch (boot_id(5) of the kernel) in which the peer was last met, None when never.
     `held`: a token that our own database holds on disk, if nobody damages it.
     `peer_identity`: which switch was learned as the peer, "" when none was.
+    `founding`: an operator said that the other side has not joined the pair yet.
     """
 
     pair: str
@@ -40,6 +41,7 @@ class Kept:
     met_in: str | None = None
     held: Token | None = None
     peer_identity: str = ""
+    founding: bool = False
 
 
 def load(path: Path, pair: str, node: str) -> Kept:
@@ -79,6 +81,8 @@ def _parse(data: Any) -> Kept:
         raise ValueError("a term is not a number")
     if not isinstance(kept.peer_identity, str):
         raise ValueError("the peer's identity is no text")
+    if not isinstance(kept.founding, bool):
+        raise ValueError("founding is neither true nor false")
     return kept
 
 

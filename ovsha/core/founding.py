@@ -1,0 +1,82 @@
+"""Have the first switch of a pair serve alone until the second one joins, and let a new unit take a lost one's place.
+
+That the second one has not joined yet is an operator's word, given once.  It is remembered on disk, holds through
+restarts and reboots, and ends for good when the peer is heard for the first time: from then on two sides may hold data,
+and a side that hears nobody no longer knows that nobody else serves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ovsha.core import resolve
+from ovsha.core.case import Case
+from ovsha.core.facts import Life, Memory, Presence, Role
+from ovsha.core.words import ago
+
+_DIGITS = frozenset("0123456789abcdef")
+
+
+def holds(c: Case) -> bool:
+    """Tell whether this side may serve because there is no other side yet."""
+    return c.memory.founding and not c.memory.met and not _unlike_a_new_unit(c)
+
+
+def refusal(c: Case, known: str) -> str:
+    """Say why this side must not serve alone as the first of a new pair, "" when it may.
+
+    `known`: the identity by which the peer is known, "" when it was never met.
+    """
+    server, node, peer = c.view.server, c.view.settings.node, c.view.settings.peer
+    hindrance = resolve.hindrance(c)
+    if hindrance:
+        return hindrance
+    if c.alive:
+        return f"{peer} is heard, so the pair has both its sides: see ovsha status"
+    if known or c.memory.met or c.view.estranged is not None:
+        return f"{node} has met {peer} before, so this is no new pair: see ovsha status, and at last ovsha failover"
+    if server.life is not Life.UP or not server.loaded:
+        return f"ovsdb-server on {node} does not answer, so it cannot serve: see its log, and restart it"
+    return _unlike_a_new_unit(c) or c.outdated
+
+
+def ordered(c: Case) -> Memory:
+    """Return the memory with the operator's word in it."""
+    return replace(c.memory, founding=True)
+
+
+def _unlike_a_new_unit(c: Case) -> str:
+    """Say what is at the peer's replication address and may serve, "" when there is nothing, or a blank backup."""
+    source, settings = c.view.source, c.view.settings
+    if c.presence is Presence.NEVER:
+        return ""
+    if source.loaded and source.role is Role.BACKUP and source.stamp is None:
+        return ""
+    role = source.role.value if source.role is not None else "of a role that is not known"
+    return (
+        f"an ovsdb-server at {settings.source} is {role}, and {settings.peer} has not joined yet:"
+        f" stop it, for it may serve what {settings.node} does not have"
+    )
+
+
+def replacement_refusal(c: Case, node: str, identity: str, known: str) -> str:
+    """Say why the switch `identity` must not take the place of our peer, "" when it may.
+
+    `node`: the name it goes by, `known`: the identity by which the peer is known, "" when it was never met.
+    """
+    settings = c.view.settings
+    if node != settings.peer:
+        return f"{settings.node} has {settings.peer} as its peer, and not {node}"
+    if len(identity) != 32 or not _DIGITS.issuperset(identity):
+        return "the identity of a switch is 32 hexadecimal digits"
+    if identity == known:
+        return ""
+    if c.alive:
+        age = c.view.heard_age
+        heard = "" if age is None else f", heard {ago(age)}"
+        return f"the {node} that {settings.node} knows is alive{heard}, so nothing replaces it: switch it off first"
+    if c.view.source.loaded and c.view.source.role is Role.ACTIVE:
+        return f"an ovsdb-server at {settings.source} is active: stop it first, for it may serve"
+    if not c.serving:
+        return f"{settings.node} does not serve, so there is nothing that {node} could copy: see ovsha status there"
+    return ""
