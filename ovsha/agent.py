@@ -19,7 +19,7 @@ from ovs.poller import Poller
 from ovsha import acting, joining
 from ovsha.aftermath import Aftermath
 from ovsha.checks import answers
-from ovsha.config import Config, read_key
+from ovsha.config import Config, pair_key
 from ovsha.core import handover, resolve, side, switchover
 from ovsha.core.case import Case
 from ovsha.core.facts import Memory, Role, State, View
@@ -53,7 +53,7 @@ class Agent:
         self.config = config
         self.clock = clock
         self.started = now = clock()
-        key = read_key(config.pair.key_file)
+        key = pair_key(config)
         kept = store.load(config.state_directory / "state.json", config.pair.id, config.node)
         boot = secrets.token_hex(4)
         self.memory = Memory(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import secrets
 import socket
 import stat
 from collections.abc import Iterator
@@ -21,12 +22,12 @@ import netaddr
 import yaml
 
 from ovsha import config_values
-from ovsha.config_schema import MLAG_DECIDES, Config, Default
+from ovsha.config_schema import MLAG_DECIDES, Config, Default, Node, Vip
 from ovsha.config_values import quote
 from ovsha.config_yaml import read_yaml
 from ovsha.errors import ConfigError
 
-__all__ = ["Config", "describe", "load", "parse", "read_key"]
+__all__ = ["Config", "describe", "load", "pair_key", "parse", "read_key"]
 
 KEY_LEAST = 32
 """The length below which a pair key is refused: that of the digest it is used for (RFC 2104, section 3)."""
@@ -54,7 +55,7 @@ def parse(text: str, name: str) -> Config:
     try:
         values = read_yaml(text)
         if values is None:
-            needed = ", ".join(key for key, default, _ in describe() if default is Default.REQUIRED)
+            needed = ", ".join([*(key for key, default, _ in describe() if default is Default.REQUIRED), "nodes"])
             raise ConfigError(f"is empty; what it needs at least is {needed}")
         config = _settled(_section(Config, values, ""))
         for key, trouble in _contradictions(config):
@@ -89,6 +90,14 @@ def read_key(path: Path) -> bytes:
     if not KEY_LEAST <= len(key) <= KEY_MOST:
         raise ConfigError(f"{path}: holds {len(key)} bytes, but a pair key has {KEY_LEAST} to {KEY_MOST}")
     return key
+
+
+def pair_key(config: Config) -> bytes:
+    """Return the secret of the pair, and for a switch that stands alone one that nobody else has.
+
+    Raises ConfigError as `read_key` does.
+    """
+    return secrets.token_bytes(KEY_LEAST) if config.standalone else read_key(config.pair.key_file)
 
 
 def describe() -> list[tuple[str, object, str]]:
@@ -138,9 +147,9 @@ def _value(field: Field[Any], values: dict[str, object], path: str) -> Iterator[
 
 
 def _named(kind: type, values: object, key: str) -> MappingProxyType[str, Any]:
-    if not isinstance(values, dict) or len(values) != 2:
+    if not isinstance(values, dict) or len(values) not in (1, 2):
         count = len(values) if isinstance(values, dict) else 0
-        raise ConfigError(f"{key}: a pair has exactly two switches, and {count} are named here")
+        raise ConfigError(f"{key}: a pair has two switches, one that stands alone has itself; here are {count} named")
     return MappingProxyType({_node_name(name, key): _section(kind, values[name], f"{key}.{name}.") for name in values})
 
 
@@ -173,7 +182,7 @@ def _settled(config: Config) -> Config:
     if node not in config.nodes:
         whose = "" if config.node else " (the name of this host)"
         raise ConfigError(f"node: {quote(node)}{whose} is not among nodes: {', '.join(config.nodes)}")
-    (peer,) = set(config.nodes) - {node}
+    peer = next((other for other in config.nodes if other != node), "")
     vip = replace(config.vip, interface=config.vip.interface or config.peer_link.interface)
     return replace(config, node=node, peer=peer, vip=vip)
 
@@ -183,6 +192,7 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
     if config.pair.preferred not in (*config.nodes, MLAG_DECIDES):
         names = ", ".join((*config.nodes, MLAG_DECIDES))
         yield "pair.preferred", f"{quote(config.pair.preferred)} is not one of {names}"
+    yield from _missing_addresses(config)
     yield from _address_contradictions(config)
     beat = config.heartbeat
     # A third of a nanosecond of rounding must not refuse 0.3 for three times 0.1.
@@ -205,6 +215,18 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         )
 
 
+def _missing_addresses(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield each address that a pair cannot do without, and that one switch alone can."""
+    needed: dict[str, tuple[type, netaddr.IPAddress | None]] = {
+        f"nodes.{name}.peer_link": (Node, node.peer_link) for name, node in config.nodes.items()
+    }
+    needed["vip.address"] = (Vip, config.vip.address)
+    for key, (kind, value) in needed.items():
+        if value is None and not config.standalone:
+            field = next(field for field in fields(kind) if field.name == key.rpartition(".")[2])
+            yield key, f"is missing; write for example {_as_yaml(field.metadata['example'])}"
+
+
 def _address_contradictions(config: Config) -> Iterator[tuple[str, str]]:
     paths = ("peer_link", "backup_path")
     addresses = {
@@ -216,8 +238,8 @@ def _address_contradictions(config: Config) -> Iterator[tuple[str, str]]:
     for (one, first), (other, second) in combinations(addresses.items(), 2):
         if first == second:
             yield other, f"{second} is already {one}"
-    own, peer = config.nodes[config.node], config.nodes[config.peer]
-    for path in paths:
+    own, peer = config.nodes[config.node], config.nodes.get(config.peer)
+    for path in paths if peer else ():
         mine, theirs = getattr(own, path), getattr(peer, path)
         if (mine is None) != (theirs is None):
             lacking = config.node if mine is None else config.peer
@@ -229,13 +251,13 @@ def _address_contradictions(config: Config) -> Iterator[tuple[str, str]]:
         if vip == taken:
             why = "; a backup that copies from the VIP ends up copying itself" if key.endswith("peer_link") else ""
             yield "vip.address", f"{vip} is already {key}{why}"
-    if vip.version != own.peer_link.version:
+    if vip is not None and own.peer_link is not None and vip.version != own.peer_link.version:
         yield "vip.address", f"{vip} is not of the family (IPv4, IPv6) of the peer link's addresses"
 
 
 def _doubts(config: Config) -> Iterator[tuple[str, str]]:
     """Yield each key whose value is allowed but asks for trouble, and which."""
-    if config.nodes[config.node].backup_path is None:
+    if not config.standalone and config.nodes[config.node].backup_path is None:
         yield "nodes", "without backup_path a cut peer link cannot be told from a dead peer, and both sides will serve"
     if config.metrics.enabled and not netaddr.IPAddress(config.metrics.address).is_loopback():
         yield "metrics.address", f"whoever reaches {config.metrics.address} can read the state of the pair"

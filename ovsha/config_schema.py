@@ -71,9 +71,10 @@ class Pair:
 class Node:
     """The addresses of one switch."""
 
-    peer_link: netaddr.IPAddress = key(
+    peer_link: netaddr.IPAddress | None = key(
         "The switch's address on the peer link, which is also its replication address.",
-        read.address,
+        read.address_or_null,
+        None,
         example="169.254.0.9",
     )
     backup_path: netaddr.IPAddress | None = key(
@@ -95,9 +96,10 @@ class PeerLink:
 class Vip:
     """The address that only the active side holds."""
 
-    address: netaddr.IPAddress = key(
+    address: netaddr.IPAddress | None = key(
         "The address that the VTEP daemons of both switches connect to, without a prefix length.",
-        read.address,
+        read.address_or_null,
+        None,
         example="169.254.0.11",
     )
     interface: str = key(
@@ -364,8 +366,8 @@ class Backup:
 class Config:
     """The whole configuration of one agent.
 
-    `peer` is the name of the other switch, `file` where all this was read, None when it was not read from a file,
-    `warnings` what is allowed but doubtful: one line each, for the operator.
+    `peer` is the name of the other switch, "" for a switch that stands alone, `file` where all this was read, None when
+    it was not read from a file, `warnings` what is allowed but doubtful: one line each, for the operator.
     After `ovsha.config.parse`, `node` and `vip.interface` are never empty, and `lone_boot` None means wait.
     """
 
@@ -421,3 +423,8 @@ class Config:
     peer: str = ""
     file: Path | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def standalone(self) -> bool:
+        """This switch has no peer: it is the only one under `nodes`, and need have neither peer link nor VIP."""
+        return not self.peer

@@ -118,7 +118,7 @@ def _reload(path: Path, agent: Agent, control: Control) -> Agent:
         fixed = next((k for k in _RESTART_ONLY if getattr(config, k) != getattr(agent.config, k)), None)
         if fixed is not None:
             raise ConfigError(f"{path}: {fixed} cannot be changed by a reload; restart the agent for that")
-        configuration.read_key(config.pair.key_file)
+        configuration.pair_key(config)
     except ConfigError as error:
         log.error("reload refused, the old configuration stays: %s", error)
         agent.systemd.ready()

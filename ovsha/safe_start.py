@@ -79,7 +79,7 @@ def command(config: Config, extra: str) -> list[str]:
         if any(name == each or (len(name) > 3 and each.startswith(name)) for each in FORBIDDEN):
             raise ConfigError(f"{OPTIONS}: {name}: is decided by the agent; take it away")
     address = config.nodes[config.node].peer_link
-    listener = f"[{address}]" if address.version == 6 else str(address)
+    listener = f"[{address}]" if address is not None and address.version == 6 else str(address)
     return [
         SERVER,
         "--detach",
@@ -90,7 +90,7 @@ def command(config: Config, extra: str) -> list[str]:
         "-vsyslog:err",
         "-vfile:info",
         f"--remote=punix:{config.server.socket}",
-        f"--remote=ptcp:{config.replication.port}:{listener}",
+        *([f"--remote=ptcp:{config.replication.port}:{listener}"] if address is not None else []),
         f"--sync-from={PARKED}",
         *options,
         str(config.server.file),

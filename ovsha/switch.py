@@ -23,6 +23,7 @@ from ovsha.core.facts import Memory, Record, Role, Settings, View, Vip
 from ovsha.core.heartbeat import Conversation
 from ovsha.core.packet import TooLarge
 from ovsha.drivers import sockdiag, store
+from ovsha.drivers.absent import NoAnnouncer, NoClag, NoEar, NoSource, NoVip
 from ovsha.drivers.announce import Announcer
 from ovsha.drivers.clag import ClagReader
 from ovsha.drivers.disk import Disks
@@ -52,11 +53,13 @@ def boot_id() -> str:
 
 def settings(config: Config) -> Settings:
     """Return the plain numbers and names that the core decides by."""
+    peer = config.nodes.get(config.peer)
     return Settings(
         node=config.node,
         peer=config.peer,
-        preferred=config.pair.preferred,
-        source=_remote("tcp", str(config.nodes[config.peer].peer_link), config.replication.port),
+        preferred=config.pair.preferred if peer else config.node,
+        source=_remote("tcp", str(peer.peer_link), config.replication.port) if peer else "",
+        has_vip=config.vip.address is not None,
         dead_interval=config.heartbeat.dead_interval,
         stall_interval=config.heartbeat.stall_interval,
         restore_delay=config.restore.delay,
@@ -84,7 +87,7 @@ def local_server(config: Config) -> LocalServer:
         config.server.pidfile,
         config.server.socket,
         config.server.database,
-        _remote("ptcp", str(config.vip.address), config.vip.port),
+        _remote("ptcp", str(config.vip.address), config.vip.port) if config.vip.address is not None else "",
         patience=config.heartbeat.dead_interval,
         hang_interval=config.server.hang_interval,
         stall_limit=config.server.stall_limit,
@@ -97,24 +100,31 @@ class Switch:
     def __init__(self, config: Config, key: bytes, boot: str, kept: Kept, identity: str) -> None:
         self.config = config
         self.settings = settings(config)
-        own, peer = config.nodes[config.node], config.nodes[config.peer]
-        self.vip_address, self.own_address = str(config.vip.address), str(own.peer_link)
+        own, peer = config.nodes[config.node], config.nodes.get(config.peer)
+        self.vip_address, self.own_address = str(config.vip.address or ""), str(own.peer_link)
         self.server = local_server(config)
         silence = max(2.0, 5 * config.heartbeat.dead_interval)
-        self.source = PeerSource(self.settings.source, config.server.database, silence)
-        self.vip = VipDriver(self.vip_address, config.vip.interface, config.peer_link.interface)
-        self.announcer = Announcer(
-            self.vip_address, config.vip.interface, config.vip.announce_count, config.vip.announce_interval
-        )
-        self.duplicate = DuplicateEar(self.vip_address, config.vip.interface)
-        self.clag = ClagReader(
-            config.clag.command, config.clag.text_command, config.clag.interval, config.clag.timeout
-        )
-        endpoints = [
-            Endpoint(PEER_LINK, str(own.peer_link), str(peer.peer_link), config.heartbeat.port,
-                     config.peer_link.interface)
-        ]  # fmt: skip
-        if own.backup_path is not None and peer.backup_path is not None:
+        self.source: PeerSource | NoSource = NoSource()
+        self.clag: ClagReader | NoClag = NoClag()
+        self.vip: VipDriver | NoVip = NoVip()
+        self.announcer: Announcer | NoAnnouncer = NoAnnouncer()
+        self.duplicate: DuplicateEar | NoEar = NoEar()
+        if config.vip.address is not None:
+            link, vip = config.peer_link.interface if peer else None, config.vip
+            self.vip = VipDriver(self.vip_address, vip.interface, link)
+            self.announcer = Announcer(self.vip_address, vip.interface, vip.announce_count, vip.announce_interval)
+            self.duplicate = DuplicateEar(self.vip_address, vip.interface)
+        endpoints = []
+        if peer is not None:
+            self.source = PeerSource(self.settings.source, config.server.database, silence)
+            self.clag = ClagReader(
+                config.clag.command, config.clag.text_command, config.clag.interval, config.clag.timeout
+            )
+            endpoints.append(
+                Endpoint(PEER_LINK, str(own.peer_link), str(peer.peer_link), config.heartbeat.port,
+                         config.peer_link.interface)
+            )  # fmt: skip
+        if peer is not None and own.backup_path is not None and peer.backup_path is not None:
             endpoints.append(
                 Endpoint(BACKUP_PATH, str(own.backup_path), str(peer.backup_path), config.heartbeat.port)
             )
@@ -134,7 +144,8 @@ class Switch:
         self.store = Store(config.state_directory / "state.json", kept)
         files = Files(config.state_directory, {"backups": config.backup.directory})
         self.exchange = Exchange(
-            self.own_address, config.exchange.port, key, {}, {"fetch": files.fetch, "list": files.list}
+            self.own_address if peer else "", config.exchange.port, key, {},
+            {"fetch": files.fetch, "list": files.list},
         )
         self.record: Record | None = None
         self.heard = False
@@ -205,7 +216,8 @@ class Switch:
         server = replace(server, vteps=self.vteps) if self.vip.present else server
         source = self.source.facts(now)
         following = server.role is Role.BACKUP and server.source == self.settings.source
-        link = self.conversation.path_state(PEER_LINK, now, self.settings.dead_interval)
+        interval, alone = self.settings.dead_interval, self.config.standalone
+        link = None if alone else self.conversation.path_state(PEER_LINK, now, interval).heard_age
         return View(
             now=now,
             settings=self.settings,
@@ -216,7 +228,7 @@ class Switch:
             copy=self._copy.look(now, server, source, following),
             record=self.record,
             heard_age=self.conversation.heard_age(now),
-            link_silent_for=link.heard_age,
+            link_silent_for=link,
             reserved=self.store.kept.reserved,
             woke=woke,
             schema_gap=self._schema_gap(),
@@ -258,7 +270,7 @@ class Switch:
     def add_vip(self, now: float) -> None:
         """Take the VIP and begin to announce it.  Raises DriverError when the kernel refuses."""
         self.vip.add(now)
-        self.stale = True
+        self.stale = not self.config.standalone
         self.vip_added()
         self.announce(now)
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from ovsha.core import side
 from ovsha.core.case import Case
 from ovsha.core.election import RULES, Goal, decide
-from ovsha.core.facts import Ask, Grant, Kind, Life, Memory, Presence, Role, Source, Stamp, View, Vip
+from ovsha.core.facts import Ask, Grant, Kind, Life, Memory, Presence, Role, Settings, Source, Stamp, View, Vip
 from ovsha.core.lineage import PARKED
 from views import (
     BACKUP_VIEW,
@@ -33,6 +33,7 @@ from views import (
 GONE = {"heard_age": 5.0, "source": Source(closed=True)}
 READ_ONLY = {"heard_age": 5.0, "source": Source(True, life_age=0.0, answer_age=0.0, role=Role.BACKUP)}
 BLANK = Source(True, life_age=0.0, answer_age=0.0, role=Role.ACTIVE)
+ALONE = {"settings": Settings(NODE, "", NODE, ""), "record": None, "heard_age": None, "source": Source()}
 DARK = {"server": an_active(managers_open=False, listener_open=False), "vip": Vip()}
 WAITING = {"ask": Ask("sw1-x-0", Kind.START), "ask_deadline": NOW + 5}
 NOT_MET = {"met": False, "peer_stamp": None}
@@ -64,6 +65,8 @@ ONE_CASE_A_RULE = {
     "copy-too-old": backup_case({**GONE, "server": a_copy(stamp=Stamp(2, PEER))}),
     "copy-outdated": backup_case({"record": an_idle_peer(life=Life.DOWN), "server": a_copy(stamp=Stamp(2, PEER))}),
     "copy-behind": backup_case({"record": an_idle_peer(life=Life.DOWN, token=(3, 99))}),
+    "standalone-copies": backup_case(ALONE, NOT_MET),
+    "standalone": backup_case({**ALONE, "server": a_copy(source=PARKED, replicating=False)}, NOT_MET),
     "peer-cannot": backup_case({"record": an_idle_peer(life=Life.DOWN)}),
     "peer-barred": backup_case({"record": an_idle_peer(estranged=True, stamp=Stamp(2, PEER))}),
     "nobody-serves": backup_case({"record": an_idle_peer()}),

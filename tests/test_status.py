@@ -296,6 +296,7 @@ def test_the_document_is_json_and_its_keys_do_not_change_within_a_schema() -> No
         "version": "0.1.0",
         "node": "sw2",
         "peer": "sw1",
+        "standalone": False,
         "pair": "rack7",
         "pid": 4711,
         "uptime": 7500.0,
@@ -365,6 +366,7 @@ def test_the_document_is_json_and_its_keys_do_not_change_within_a_schema() -> No
             "min_cells": 1000,
             "move_limit": 6,
             "move_window": 3600.0,
+            "has_vip": True,
         },
         "problems": [],
     }

@@ -61,7 +61,7 @@ def _sync_status(options: argparse.Namespace) -> int:
     if options.peer:
         part["asked_by"] = document["asked_by"]
     show(options, part, sync_text.sync_text)
-    return 0 if document["in_sync"] else 1
+    return 0 if document["do"] is None else 1
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -19,6 +19,11 @@ class Case:
     presence: Presence
 
     @property
+    def standalone(self) -> bool:
+        """This switch has no peer."""
+        return not self.view.settings.peer
+
+    @property
     def alive(self) -> bool:
         """The peer's agent is heard."""
         return self.presence is Presence.ALIVE and self.view.record is not None
@@ -40,6 +45,12 @@ class Case:
         if server.life not in USABLE:
             return self.view.vip.present
         return server.role is Role.ACTIVE and self.open
+
+    @property
+    def open_to_all(self) -> bool:
+        """All that serves is open here."""
+        server, settings = self.view.server, self.view.settings
+        return server.managers_open and (not settings.has_vip or (server.listener_open and self.view.vip.present))
 
     @property
     def peer_serving(self) -> bool:

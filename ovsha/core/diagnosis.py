@@ -85,8 +85,23 @@ class Moment:
         active, other = self.active, self.other
         if active is None or other is None:
             return False
-        whole = active.state is State.ACTIVE and active.role is Role.ACTIVE and active.life in USABLE
-        return whole and other.life in USABLE and not _behind(other, active) and not _moving_kind(self)
+        return self.served and other.life in USABLE and not _behind(other, active) and not _moving_kind(self)
+
+    @property
+    def served(self) -> bool:
+        """One side is active and complete."""
+        active = self.active
+        return (
+            active is not None
+            and active.state is State.ACTIVE
+            and active.role is Role.ACTIVE
+            and active.life in USABLE
+        )
+
+    @property
+    def well(self) -> bool:
+        """All is as it should be: the pair is in sync or, where a switch stands alone, it serves."""
+        return self.served if self.case.standalone else self.in_sync
 
 
 Finding = tuple[str, str]
@@ -96,7 +111,7 @@ Finder = Callable[[Moment], Iterator[Finding]]
 def find(moment: Moment) -> list[Problem]:
     """Return all that is wrong, the gravest first."""
     found = [Problem(row, level, what, do) for row, level, finder in ROWS for what, do in finder(moment)]
-    if not moment.in_sync and not any(problem.level is Level.BROKEN for problem in found):
+    if not moment.well and not any(problem.level is Level.BROKEN for problem in found):
         found.insert(0, _unexplained(moment))
     return found
 
@@ -164,6 +179,8 @@ def _ways_out(m: Moment, side: Record) -> str:
     settings = m.case.view.settings
     other = settings.peer if side.node == settings.node else settings.node
     kept = f"; snapshots: {', '.join(m.outside.snapshots)}" if m.outside.snapshots and side is m.own else ""
+    if m.case.standalone:
+        return diagnosis_lost.alone(m.case, m.decision.rule.name) + kept
     if not m.case.alive:
         return (
             f"bring {other} back, or serve the data of {side.node} as it is with"
@@ -195,7 +212,8 @@ def _forgotten(m: Moment) -> Iterator[Finding]:
 
 
 def _peer_lost(m: Moment) -> Iterator[Finding]:
-    yield from diagnosis_lost.lost(m.case, m.outside, m.own.node)
+    if not m.case.standalone:
+        yield from diagnosis_lost.lost(m.case, m.outside, m.own.node)
 
 
 def _other_key(m: Moment) -> Iterator[Finding]:
@@ -220,6 +238,8 @@ def _nobody(m: Moment) -> Iterator[Finding]:
 
 def _why_alone(m: Moment) -> str:
     peer = m.case.view.settings.peer
+    if m.case.standalone:
+        return "wait; if this lasts, see `journalctl -u ovsha`"
     if m.case.outdated:
         return f"bring {peer} back, which has the newest data"
     if m.decision.presence is Presence.NEVER:
@@ -235,7 +255,9 @@ def _why_alone(m: Moment) -> str:
 def _partial(m: Moment) -> Iterator[Finding]:
     active = m.active
     if active is not None and active.state is not State.ACTIVE and _moving_kind(m) is None:
-        parts = {"the VIP": active.vip, "the listener on it": active.listener, "the managers' remote": active.managers}
+        vip = m.case.view.settings.has_vip
+        parts = {"the VIP": active.vip, "the listener on it": active.listener} if vip else {}
+        parts["the managers' remote"] = active.managers
         missing = " and ".join(name for name, there in parts.items() if not there)
         what = f"{active.node} serves only in part" + (f": without {missing}" if missing else "")
         yield what, f"wait; if this lasts, see `journalctl -u ovsha` on {active.node}"
@@ -283,7 +305,7 @@ def _collisions(m: Moment) -> Iterator[Finding]:
 
 
 def _link(m: Moment) -> Iterator[Finding]:
-    if m.own.link_up is False:
+    if m.own.link_up is False and not m.case.standalone:
         yield "the peer link has no carrier here", "see its ports and cables"
 
 
@@ -295,6 +317,8 @@ def _busy(m: Moment) -> Iterator[Finding]:
 
 def _clag(m: Moment) -> Iterator[Finding]:
     clag = m.case.view.clag
+    if m.case.standalone:
+        return
     if clag.role is None:
         yield f"the MLAG role is unknown: {clag.trouble}", "see `clagctl` and the log of clagd"
     elif m.case.alive and clag.role is m.peer.mlag:
@@ -315,7 +339,7 @@ def _no_controller(m: Moment) -> Iterator[Finding]:
 
 def _no_vtep(m: Moment) -> Iterator[Finding]:
     active = _long_active(m)
-    if active is not None and not active.vteps:
+    if active is not None and not active.vteps and m.case.view.settings.has_vip:
         target = f"{m.outside.vip}:{m.outside.vip_port}"
         yield f"no VTEP daemon is attached to {active.node}", f"point ovs-vtepd of both switches to {target}"
 
@@ -348,7 +372,8 @@ def _divergence(m: Moment) -> Iterator[Finding]:
 
 def _unexplained(m: Moment) -> Problem:
     states = " and ".join(f"{side.node} is in state {side.state.value}" for side in m.sides)
-    return Problem("settling", Level.BROKEN, f"the pair is not in sync: {states}", "wait a moment and ask again")
+    what = f"it is not served: {states}" if m.case.standalone else f"the pair is not in sync: {states}"
+    return Problem("settling", Level.BROKEN, what, "wait a moment and ask again")
 
 
 ROWS: tuple[tuple[str, Level, Finder], ...] = (

@@ -42,6 +42,15 @@ def both(case: Case) -> bool:
     return case.peer.serving and not source.closed
 
 
+def alone(case: Case, rule: str) -> str:
+    """Return the ways out for a switch that stands alone and must not serve its data unasked; `rule` says why."""
+    keep = "`ovsha resolve --keep self --reason TEXT`"
+    if rule == "standalone-copies":
+        source = case.view.server.source
+        return f"stop the ovsdb-server that it copies from, {source}; or serve what has been copied with {keep}"
+    return f"load a backup with `ovsha backup restore`, or serve the data as it is with {keep}"
+
+
 def key(case: Case, outside: Outside) -> Iterator[Finding]:
     """Yield that the peer is not heard because it has another key."""
     if other_key(case, outside):

@@ -61,7 +61,7 @@ def _unread(c: Case) -> bool:
 
 
 def _listening(c: Case) -> bool:
-    return c.view.now - c.memory.awake < c.view.settings.dead_interval and not c.alive
+    return c.view.now - c.memory.awake < c.view.settings.dead_interval and not c.alive and not c.standalone
 
 
 def _split(won: bool) -> Callable[[Case], bool]:
@@ -143,6 +143,11 @@ def _peer_read_only(c: Case) -> bool:
     return waited or c.preferred == c.view.settings.node
 
 
+def _copies_alone(c: Case) -> bool:
+    """Tell whether the server of a switch that stands alone still copies from one that answers, and may serve."""
+    return c.standalone and c.view.server.role is Role.BACKUP and c.view.server.replicating
+
+
 def _lone_boot_over(c: Case) -> bool:
     limit = c.view.settings.lone_boot
     return c.presence is Presence.NEVER and limit is not None and c.view.now - c.memory.awake >= limit
@@ -195,6 +200,9 @@ RULES = (
          lambda c: c.outdated, asks=10.0),
     Rule("copy-behind", lambda c: c.alive and bool(c.missed), Goal.PARK, "only the peer has the newest data",
          lambda c: c.missed, asks=10.0),
+    Rule("standalone-copies", _copies_alone, Goal.KEEP, "this switch stands alone, and its ovsdb-server still copies",
+         lambda c: f"from {c.view.server.source}", asks=10.0),
+    Rule("standalone", lambda c: c.standalone, Goal.SERVE, "this switch stands alone"),
     Rule("peer-cannot", _peer_cannot, Goal.SERVE, "the peer's ovsdb-server cannot serve",
          lambda c: c.peer.life.value),
     Rule("peer-barred", _peer_barred, Goal.SERVE, "the peer knows this switch by another identity and has older data"),

@@ -271,7 +271,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The numbers and names the decisions depend on; seconds where nothing else is said."""
+    """The numbers and names the decisions depend on; seconds where nothing else is said.
+
+    `peer` and `source` are "" for a switch that stands alone, which need not have a VIP either.
+    """
 
     node: str
     peer: str
@@ -289,6 +292,7 @@ class Settings:
     min_cells: int = 1000
     move_limit: int = 6
     move_window: float = 3600.0
+    has_vip: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,12 +142,12 @@ def _resolve(c: Case, rule: Rule) -> Memory:
 
 
 def _state(c: Case, rule: Rule) -> State:
-    server, since = c.view.server, c.memory.stuck_since
+    since = c.memory.stuck_since
     if rule.goal is Goal.FENCE:
         return State.FAULT
     if rule.asks is not None and since is not None and c.view.now - since >= rule.asks:
         return State.NEEDS_DECISION
-    if c.serving and server.managers_open and server.listener_open and c.view.vip.present:
+    if c.serving and c.open_to_all:
         return State.ACTIVE
     return State.BACKUP if c.following else State.INIT
 

@@ -21,7 +21,9 @@ from ovsha.core.side import Decision
 
 SCHEMA = 1
 
-_SYNC_KEYS = ("schema", "node", "peer", "pair", "sides", "source", "divergences", "in_sync", "verdict", "do")
+_SYNC_KEYS = (
+    "schema", "node", "peer", "standalone", "pair", "sides", "source", "divergences", "in_sync", "verdict", "do",
+)  # fmt: skip
 
 
 def status(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
@@ -33,13 +35,14 @@ def status(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
         "schema": SCHEMA,
         "version": outside.version,
         "node": view.settings.node,
-        "peer": view.settings.peer,
+        "peer": view.settings.peer or None,
+        "standalone": moment.case.standalone,
         "pair": outside.pair,
         "pid": outside.pid,
         "uptime": outside.uptime,
-        "in_sync": moment.in_sync,
+        "in_sync": None if moment.case.standalone else moment.in_sync,
         "healthy": not problems,
-        "verdict": broken.what if broken else "in sync",
+        "verdict": broken.what if broken else "standalone, and serving" if moment.case.standalone else "in sync",
         "do": broken.do if broken else None,
         "state": decision.state.value,
         "rule": decision.rule.name,
@@ -62,7 +65,7 @@ def status(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
         "divergences": [asdict(each) for each in outside.divergences],
         "paths": {name: _path(report) for name, report in outside.paths.items()},
         "clag": {**_plain(asdict(view.clag)), "age": outside.clag_age},
-        "vip": {"address": outside.vip, "interface": outside.vip_interface, "port": outside.vip_port},
+        "vip": {"address": outside.vip or None, "interface": outside.vip_interface, "port": outside.vip_port},
         "managers": [asdict(manager) for manager in outside.managers],
         "collisions": _collisions(view, outside),
         "counters": dict(outside.counters),
@@ -86,7 +89,7 @@ def _sides(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
     """Return both sides by name, the peer as its last record tells; null when it never sent one."""
     own, peer = view.settings.node, view.settings.peer
     record, database = replace(decision.record, uptime=outside.uptime), outside.database
-    sides: dict[str, Any] = {own: side(record, database, 0.0, True), peer: None}
+    sides: dict[str, Any] = {own: side(record, database, 0.0, True)} | ({peer: None} if peer else {})
     if view.record is not None:
         sides[peer] = side(view.record, database, view.heard_age, decision.presence is Presence.ALIVE)
     return dict(sorted(sides.items()))

@@ -17,7 +17,7 @@ from ovsha.core.status_cells import NONE, Side
 from ovsha.core.words import ago, span, yes
 
 _LABEL = 18
-_USUAL = ("we-serve", "peer-serves")
+_USUAL = ("we-serve", "peer-serves", "standalone")
 """The rules of a pair at rest: what they say is in the table already."""
 
 
@@ -38,7 +38,7 @@ def _headline(document: dict[str, Any]) -> Iterator[str]:
     """Yield the verdict and what to do."""
     problems = document["problems"]
     if not problems:
-        yield "OK: in sync, nothing is wrong"
+        yield f"OK: {document['verdict']}, nothing is wrong"
         return
     gravest = problems[0]
     yield f"{gravest['level'].upper()}: {'in sync, but ' if document['in_sync'] else ''}{gravest['what']}"
@@ -94,6 +94,11 @@ _ODD: tuple[tuple[str, Callable[[Side], str], Callable[[Side], bool]], ...] = (
 """What is shown when it is not as it should be on one of the sides."""
 
 
+_OF_A_PAIR = ("MLAG role", "in sync", "lag", "peer link")
+_OF_A_VIP = ("VIP", "VIP listener", "managers' remote", "VTEP sessions")
+"""What a switch that stands alone has not, and what it has not without a VIP."""
+
+
 def _address(source: str | None) -> str:
     return "nobody" if source is None else source.removeprefix("tcp:").partition(" ")[0]
 
@@ -103,9 +108,13 @@ def _table(document: dict[str, Any], width: int | None) -> list[str]:
     sides = document["sides"]
     known = [side for side in sides.values() if side is not None]
     rows = [["", *(_head(document, node, side) for node, side in sides.items())]]
-    rows += [["administrative", *(_administrative(document, node) for node in sides)]]
+    if not document["standalone"]:
+        rows += [["administrative", *(_administrative(document, node) for node in sides)]]
     odd = [(key, cell) for key, cell, is_odd in _ODD if any(is_odd(side) for side in known)]
     rows += [[key, *("" if side is None else cell(side) for side in sides.values())] for key, cell in (*_ROWS, *odd)]
+    if document["standalone"]:
+        hidden = _OF_A_PAIR if document["vip"]["address"] else (*_OF_A_PAIR, *_OF_A_VIP)
+        return [line for row in rows if row[0] not in hidden for line in _cells([*row, ""], width or 999, 1)]
     first, second = (max(len(row[column]) for row in rows) for column in (1, 2))
     if width is not None and _LABEL + first + 2 + second > width:
         first = max(20, min(first, (width - _LABEL - 2) // 2))
@@ -146,11 +155,12 @@ def _between(document: dict[str, Any]) -> Iterator[str]:
     """Yield what is between the sides, and around them."""
     for name, path in document["paths"].items():
         yield _line(f"path {name}", cells.path(path, document["presence"]))
-    source = document["source"]
-    yield _line("session to peer", f"{source['address']}: {cells.session(source)}")
-    yield _line("clagd", cells.clag(document["clag"]))
-    vip = document["vip"]
-    yield _line("VIP", f"{vip['address']} port {vip['port']} on {vip['interface']}")
+    source, vip = document["source"], document["vip"]
+    if not document["standalone"]:
+        yield _line("session to peer", f"{source['address']}: {cells.session(source)}")
+        yield _line("clagd", cells.clag(document["clag"]))
+    if vip["address"] is not None:
+        yield _line("VIP", f"{vip['address']} port {vip['port']} on {vip['interface']}")
     for manager in document["managers"]:
         yield _line("controller", manager["target"] + (", connected" if manager["connected"] else ""))
     if not document["managers"] and document["sides"][document["node"]]["life"] == "up":
@@ -185,7 +195,8 @@ def _here(document: dict[str, Any]) -> Iterator[str]:
         why = f": {plan['reason']}" if plan["reason"] else ""
         yield _line("planned", f"switchover to {plan['to']} at {plan['at']}, in {span(plan['left'])}{by}{why}")
     yield from _restore(document)
-    yield _line("agent", f"ovsha {document['version']}, node {document['node']} of pair {document['pair']}")
+    whose = f"node {document['node']} of pair {document['pair']}" + (", standalone" if document["standalone"] else "")
+    yield _line("agent", f"ovsha {document['version']}, {whose}")
 
 
 def _way(service: dict[str, Any]) -> str:
@@ -196,7 +207,7 @@ def _restore(document: dict[str, Any]) -> Iterator[str]:
     """Yield how the service gets back, when it is not where it should be."""
     preferred = document["preferred"]
     side = document["sides"].get(preferred["node"])
-    if side is None or side["serving"]:
+    if side is None or side["serving"] or document["standalone"]:
         return
     manual = preferred["restore"] == "manual"
     delay = span(document["settings"]["restore_delay"])

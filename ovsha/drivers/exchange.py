@@ -42,7 +42,7 @@ _REASONS = ("exchange_asked", "exchange_forged", "exchange_malformed", "exchange
 
 
 class Exchange:
-    """The listening socket at `address` and `port`, and what has been asked over it.
+    """The listening socket at `address` and `port`, and what has been asked over it; `address` "": nobody may ask.
 
     `methods` are answered at once, `files` by a thread, because they wait for a disk.  `counters` counts the requests
     that were answered and, by the reason, the connections that were closed.
@@ -73,7 +73,7 @@ class Exchange:
     def run(self, now: float) -> None:
         """Take connections, read requests, answer them."""
         _drain(self._ear)
-        if self._listener is None and now >= self._retry_at:
+        if self._listener is None and now >= self._retry_at and self._address:
             self._listen(now)
         self._accept(now)
         for connection in self._connections:
@@ -84,7 +84,9 @@ class Exchange:
         """Wake the loop for a connection, a request, an answer that is ready, and a time limit."""
         poller.fd_wait(self._ear.fileno(), POLLIN)
         moments = [each.deadline for each in self._connections]
-        if self._listener is None:
+        if not self._address:
+            pass
+        elif self._listener is None:
             moments.append(self._retry_at)
         elif self._tokens >= 1:
             poller.fd_wait(self._listener.fileno(), POLLIN)

@@ -33,7 +33,7 @@ _LAST_BREATH = 1.0
 
 
 class LocalServer:
-    """The ovsdb-server of this switch; `listener` is the remote for the VIP."""
+    """The ovsdb-server of this switch; `listener` is the remote for the VIP, "" where there is none."""
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class LocalServer:
 
     def fence(self) -> None:
         """Leave orders to close and to park in the control socket of a server that hangs."""
-        for remote in (self.managers, self.listener):
+        for remote in filter(None, (self.managers, self.listener)):
             self.shut(remote, lambda error: None)
         self.park(lambda error: None)
         self._fenced = True
