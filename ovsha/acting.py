@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from ovsha.config import Config
 from ovsha.core import force, switchover
 from ovsha.core.case import Case
-from ovsha.core.facts import Memory, Mode, View
+from ovsha.core.facts import Memory, Mode, View, with_reason
 from ovsha.core.side import Decision
 from ovsha.core.words import span
 from ovsha.standing import Keeper, Pause, Plan
@@ -85,7 +85,7 @@ def failover(agent: Ordered, reason: str, who: str) -> str:
     now = case(agent)
     refused = EARLY if now is None else force.refusal(now)
     if now is not None and not refused:
-        agent.memory = replace(force.ordered(now), reason=reason[:120])
+        agent.memory = with_reason(force.ordered(now), reason)
         node, lost = agent.config.node, list(force.exposure(now))
         text = f"{who or 'an operator'} forces {node} to serve and accepts to lose data: {reason}"
         facts = {"order": "failover", "to": node, "reason": reason, "who": who}

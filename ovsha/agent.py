@@ -21,8 +21,8 @@ from ovsha.aftermath import Aftermath
 from ovsha.checks import answers
 from ovsha.config import Config, pair_key
 from ovsha.core import handover, resolve, side, switchover
-from ovsha.core.case import Case
-from ovsha.core.facts import Memory, Role, State, View
+from ovsha.core import record as codec
+from ovsha.core.facts import Memory, State, View, with_reason
 from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
 from ovsha.drivers import store
@@ -39,7 +39,6 @@ from ovsha.tasks import Tasks
 log = logging.getLogger("ovsha")
 
 _STEPS_PER_TURN = 12
-_LONGEST_REASON = 120
 
 
 class Agent:
@@ -155,14 +154,13 @@ class Agent:
 
         `reason` is the operator's, for the log, and `who` he is.
         """
-        view, decision = self.view, self.decision
-        if view is None or decision is None:
-            return "the agent has only just started; try again in a moment"
-        case = Case(view, self.memory, decision.presence)
-        refused = resolve.refusal(case, decision.rule.asks is not None, keep)
+        case = acting.case(self)
+        if case is None or self.decision is None:
+            return acting.EARLY
+        refused = resolve.refusal(case, self.decision.rule.asks is not None, keep)
         if not refused:
-            self.memory = replace(resolve.decided(case, keep), reason=reason[:_LONGEST_REASON])
-            self._send_at = view.now
+            self.memory = with_reason(resolve.decided(case, keep), reason)
+            self._send_at = case.view.now
             text = f"{who or 'an operator'} keeps the data of {keep}: {reason}"
             self.recorder.event("order", text, logging.WARNING, order="resolve", keep=keep, reason=reason, who=who)
         return refused
@@ -233,38 +231,29 @@ class Agent:
 
     def _commit_token(self, now: float) -> None:
         """While we serve, commit a token every few seconds: it shows the peer how far its copy is."""
-        decision, view = self.decision, self.view
+        decision = self.decision
         assert decision is not None
-        assert view is not None
-        server = view.server
-        if now < self._token_at or self._committing or not decision.record.serving or self.memory.grant:
-            return
-        if server.role is not Role.ACTIVE or server.stamp is None or server.stamp != self._own(decision):
+        token = handover.periodic_token(decision.record, decision.opening)
+        if token is None or self._committing or now < self._token_at:
             return
         self._token_at, self._committing = now + self.config.replication.token_interval, True
 
         def done(error: str | None) -> None:
             self._committing = False
 
-        self.switch.server.commit(handover.following(server.token, server.stamp.term), done)
+        self.switch.server.commit(token, done)
 
     def _trouble(self, decision: Decision) -> str:
         """Return what hinders the step that is due, for the peer's status to show."""
         failing = self.orders.failing.get(decision.step, "") if decision.step is not None else ""
         return (failing or self.switch.store.trouble)[:160]
 
-    def _own(self, decision: Decision) -> object:
-        return replace(decision.opening, chosen=bool(decision.record.stamp and decision.record.stamp.chosen))
-
     def _tell(self, now: float) -> None:
         """Send the heartbeat when it is due, or at once when something changed that the peer waits for."""
         decision = self.decision
         assert decision is not None
         record = decision.record
-        urgent = (
-            record.state, record.life, record.role, record.serving, record.stamp, record.ask, record.grant,
-            record.offer, record.in_sync_for is None, record.refusal, record.keep,
-        )  # fmt: skip
+        urgent = codec.urgent(record)
         interval = self.config.heartbeat.interval
         # Who answers the peer a little early, and comes a little late by itself, wakes up half as often.
         early = self.switch.heard and now >= self._send_at - interval / 2

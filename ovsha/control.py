@@ -18,6 +18,7 @@ import ovs.unixctl.server
 from ovs.poller import Poller
 
 from ovsha import __version__, access, control_backup, control_explain, control_orders, control_peer, move, report
+from ovsha.acting import EARLY
 from ovsha.config import Config
 from ovsha.core import status, status_text, sync_text
 from ovsha.core.facts import View
@@ -36,7 +37,6 @@ ACTING = ("switchover", "resolve", "peer-forget", "order", control_backup.NAME)
 Act = Callable[[Any, list[str], object], None]
 
 _LOOK_EVERY = 50
-_EARLY = "the agent has only just started; try again in a moment"
 
 
 class Served(Protocol):
@@ -167,7 +167,7 @@ class Control:
     ) -> None:
         document = self.document()
         if document is None:
-            conn.reply_error(_EARLY)
+            conn.reply_error(EARLY)
         elif not _is_form(argv):
             conn.reply_error(f'"{argv[0]}" is no form; it is json or nothing')
         else:

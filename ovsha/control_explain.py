@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ovsha.acting import EARLY
 from ovsha.core import trace
 from ovsha.core.status import SCHEMA
 from ovsha.core.trace import Trace
@@ -27,7 +28,7 @@ def commands(agent: Callable[[], Remembers]) -> dict[str, Command]:
     def explain(conn: Any, argv: list[str], aux: object) -> None:
         entries = agent().trace.entries()
         if not entries:
-            conn.reply_error("the agent has only just started; try again in a moment")
+            conn.reply_error(EARLY)
         else:
             conn.reply(json.dumps({"schema": SCHEMA, "decision": trace.to_plain(entries[-1])}) + "\n")
 

@@ -274,31 +274,23 @@ class Agent:
         self.pair.clock.after(self.pair.clock.between(0.001, 0.02), saved)
 
     def _commit_token(self, now: float) -> None:
-        decision, view = self.decision, self.view
+        decision = self.decision
         assert decision is not None
-        assert view is not None
-        server = view.server
-        if now < self._token_at or self._committing or not decision.record.serving or self.memory.grant:
-            return
-        own = server.stamp
-        opening = (decision.opening.term, decision.opening.node)
-        if server.role is not Role.ACTIVE or own is None or (own.term, own.node) != opening:
+        token = handover.periodic_token(decision.record, decision.opening)
+        if token is None or self._committing or now < self._token_at:
             return
         self._token_at, self._committing = now + TOKEN_INTERVAL, True
 
         def done(error: str | None) -> None:
             self._committing = False
 
-        self.server.commit(handover.following(server.token, own.term), done)
+        self.server.commit(token, done)
 
     def _tell(self, now: float) -> None:
         decision = self.decision
         assert decision is not None
         record = decision.record
-        urgent = (
-            record.state, record.life, record.role, record.serving, record.stamp, record.ask, record.grant,
-            record.offer, record.in_sync_for is None, record.refusal, record.keep,
-        )  # fmt: skip
+        urgent = codec.urgent(record)
         if now >= self._send_at or urgent != self._told or self.conversation.wants_reply(now):
             self._told, self._send_at = urgent, now + INTERVAL
             for path in (LINK, BACKUP):

@@ -306,6 +306,27 @@ def test_a_promise_ends_when_a_silent_asker_is_read_only_for_twice_the_timeout()
     assert not kept({**SILENT, "source": answers}, {"grant_since": NOW - limit - 0.01})
 
 
+@pytest.mark.parametrize(("token", "due"), [(None, (3, 1)), ((3, 41), (3, 42)), ((2, 41), (3, 1))])
+def test_who_serves_commits_tokens_that_only_grow_within_its_term(token: Token | None, due: Token) -> None:
+    serving = turn(*looked_at(active_case({"server": an_active(token=token)})))
+    assert handover.periodic_token(serving.record, serving.opening) == due
+
+
+@pytest.mark.parametrize(
+    "case",
+    [backup_case(), active_case({"server": an_active(stamp=None)}),
+     active_case({"server": an_active(stamp=Stamp(3, PEER))}), active_case(asker(), granting())],
+    ids=["backup", "not stamped yet", "stamped by the peer", "gives the service away"],
+)  # fmt: skip
+def test_nobody_else_commits_a_token(case: Case) -> None:
+    decision = turn(*looked_at(case))
+    assert handover.periodic_token(decision.record, decision.opening) is None
+
+
+def looked_at(case: Case) -> tuple[View, Memory]:
+    return case.view, case.memory
+
+
 # For every view and memory there can be.
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Mode, Record, Role, Stamp, State
 from ovsha.core.packet import MAX_PACKET, Echo, Hello, Message, TooLarge, pack
-from ovsha.core.record import SHED, from_plain, to_plain
+from ovsha.core.record import SHED, from_plain, to_plain, urgent
 
 words = st.text(max_size=20)
 numbers = st.integers(0, 2**40)
@@ -82,6 +82,22 @@ def test_the_largest_record_fits_a_packet_once_its_texts_are_shed_and_with_usual
     assert sealed("leaf-01", largest("leaf-01", decision="x" * 200, refusal="x" * 60)) <= MAX_PACKET
     with pytest.raises(TooLarge):
         sealed("n" * 63, largest("n" * 63, why="x" * 120, trouble="x" * 160))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"state": State.ACTIVE}, {"serving": True}, {"stamp": Stamp(3, "sw1")}, {"ask": Ask("x", Kind.RESTORE)},
+     {"grant": Grant("x", Kind.RESTORE)}, {"offer": "x"}, {"in_sync_for": 0.0}, {"refusal": "x"}, {"keep": "sw1"},
+     {"role": Role.ACTIVE}, {"life": Life.DOWN}],
+    ids=str,
+)  # fmt: skip
+def test_what_the_peer_waits_for_is_sent_at_once(changed: dict[str, Any]) -> None:
+    assert urgent(replace(Record("sw1"), **changed)) != urgent(Record("sw1"))
+
+
+def test_what_changes_all_the_time_waits_for_the_next_heartbeat() -> None:
+    synced = Record("sw1", in_sync_for=1.0)
+    assert urgent(replace(synced, in_sync_for=2.0, token=(3, 2), lag=0.5, uptime=9.0, why="x")) == urgent(synced)
 
 
 def test_record_without_a_node_is_refused() -> None:

@@ -394,3 +394,8 @@ def remember(memory: Memory, **values: object) -> Memory:
     if all(getattr(memory, name) == value for name, value in values.items()):
         return memory
     return replace(memory, **values)  # type: ignore[arg-type]
+
+
+def with_reason(memory: Memory, reason: str) -> Memory:
+    """Return the memory with the reason of an operator's order, or as much of it as a heartbeat has room for."""
+    return replace(memory, reason=reason[:120])

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from ovsha.core import damping, lineage, resolve
 from ovsha.core.case import USABLE, Case
-from ovsha.core.facts import Ask, Grant, Kind, Life, Memory, MlagRole, Presence, Role, Token, remember
+from ovsha.core.facts import Ask, Grant, Kind, Life, Memory, MlagRole, Presence, Record, Role, Stamp, Token, remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +223,20 @@ def _drained(c: Case, grant: Grant) -> Grant:
 def following(token: Token | None, term: int) -> Token:
     """Return the token to commit after `token` in `term`."""
     return (term, token[1] + 1) if token is not None and token[0] == term else (term, 1)
+
+
+def periodic_token(record: Record, opening: Stamp) -> Token | None:
+    """Return the token that a serving side commits now and then, by which its peer sees how far the copy is.
+
+    None while there is none to commit: this side does not serve, or not in the term that it opened with `opening`, or
+    it is giving the service away, for which the barrier is the last token.
+    """
+    own = record.stamp
+    if not record.serving or record.role is not Role.ACTIVE or record.grant is not None:
+        return None
+    if own is None or (own.term, own.node) != (opening.term, opening.node):
+        return None
+    return following(record.token, own.term)
 
 
 def _ask(c: Case) -> Memory:

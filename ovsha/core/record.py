@@ -50,6 +50,14 @@ def from_plain(plain: Mapping[str, Any]) -> Record:
     return Record(**values)
 
 
+def urgent(record: Record) -> tuple[object, ...]:
+    """Return what the peer waits for: when this changes, the record is sent at once."""
+    return (
+        record.state, record.life, record.role, record.serving, record.stamp, record.ask, record.grant,
+        record.offer, record.in_sync_for is None, record.refusal, record.keep,
+    )  # fmt: skip
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value

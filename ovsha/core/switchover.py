@@ -6,10 +6,8 @@ from dataclasses import replace
 
 from ovsha.core import resolve
 from ovsha.core.case import Case
-from ovsha.core.facts import Memory
+from ovsha.core.facts import Memory, with_reason
 from ovsha.core.side import Decision
-
-_LONGEST_REASON = 120
 
 
 def refusal(c: Case, decision: Decision, target: str) -> str:
@@ -43,14 +41,14 @@ def ordered(c: Case, target: str, ident: str, reason: str, restore: bool) -> Mem
     `restore`: it gives the service back to the original primary, and undoes what an operator chose before.
     """
     ours = target == c.view.settings.node
-    return replace(
+    memory = replace(
         c.memory,
         wanted=ident if ours else None,
         offer=None if ours else ident,
         wanted_until=c.view.now + c.view.settings.handover_timeout,
         restore=restore,
-        reason=reason[:_LONGEST_REASON],
     )
+    return with_reason(memory, reason)
 
 
 def recalled(c: Case) -> tuple[Memory, str]:
