@@ -18,7 +18,14 @@ import packaged
 from machines import Machine
 
 UNITS = ("ovsha.service", "ovsha-ovsdb-server.service", "ovsha-backup.service", "ovsha-backup.timer")
-MOST_EXPOSED = {"ovsha.service": 4.0, "ovsha-ovsdb-server.service": 3.5}
+MOST_EXPOSED = {"ovsha.service": 4.0, "ovsha-ovsdb-server.service": 3.5, "ovsha-backup.service": 4.0}
+EXPORT = """#!/bin/sh
+# What an export may want to do: become another user, use the network, write to a mounted share.
+set -e
+runuser -u nobody -- id -un >/mnt/vault/who
+ip -br address show dev peerlink.4094 >/mnt/vault/network
+cp "$1" /mnt/vault/
+"""
 NOT_OURS = (
     *("/var/cache/", "/var/log/", "/var/lib/dpkg", "/var/lib/apt", "/var/lib/systemd"),
     *("/run/systemd", "/root/", "/etc/rc"),
@@ -100,6 +107,20 @@ def test_configured_and_enabled_it_serves(machine: Machine) -> None:
     for command in (packaged.SERVER, packaged.AGENT):
         machine.sh(command)
     machine.until(lambda: holds_vip(machine), "the only switch serves")
+
+
+def test_backup_of_the_timer_is_exported_by_whatever_the_operator_needs_for_it(machine: Machine) -> None:
+    good = machine.sh("cat /etc/ovsha/ovsha.yaml")
+    machine.write("/etc/ovsha/ovsha.yaml", good + "backup: {export: [/usr/local/sbin/export]}\n")
+    machine.write("/usr/local/sbin/export", EXPORT, 0o755)
+    machine.sh("mkdir -m 777 /mnt/vault")
+    try:
+        machine.sh("systemctl start ovsha-backup.service || { journalctl -q -u ovsha-backup -o cat; false; }")
+        assert machine.sh("cat /mnt/vault/who").strip() == "nobody"
+        assert len(machine.sh("ls /mnt/vault/*.db.gz").split()) == 1
+    finally:
+        machine.sh("rm -r /mnt/vault /usr/local/sbin/export")
+        machine.write("/etc/ovsha/ovsha.yaml", good)
 
 
 def test_upgrade_restarts_the_agent_and_nothing_else(machine: Machine, deb: Path) -> None:
