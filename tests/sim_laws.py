@@ -105,6 +105,8 @@ class Laws:
         if view is None or decision.rule.name == "split-won":
             return
         heard = view.record if decision.presence is Presence.ALIVE else None
+        if host.upgrade is not None:
+            self.broken(f"2: {host.node} begins to serve although its upgrade is not finished")
         drains = decision.rule.name == "granted"  # whatever somebody has started there, it is being closed
         if heard is not None and heard.serving and not drains:
             self.broken(f"1: {host.node} begins to serve although it hears that the peer does")

@@ -45,9 +45,16 @@ def recover(pair: Pair) -> None:
     """
     pair.note("*** all faults end")
     pair.heal_all()
+    def help_out() -> None:
+        for node, host in pair.hosts.items():
+            if host.upgrade is not None:
+                pair.upgrade_finish(node)
+        if helped:
+            decide(pair)
+
     helped = any(host.files_changed for host in pair.hosts.values())
     for _ in range(2):
-        wait_for(pair, lambda: in_order(pair), RECOVERY, (lambda: decide(pair)) if helped else None)
+        wait_for(pair, lambda: in_order(pair), RECOVERY, help_out)
         pair.run(3.0)
     if not in_order(pair):
         pair.broken("of rest: the pair does not stay in order")

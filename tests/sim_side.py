@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovsha.core import founding, handover, resolve, side
+from ovsha.core import founding, handover, resolve, side, upgrade
 from ovsha.core import record as codec
 from ovsha.core import schema as schemas
 from ovsha.core.case import Case
@@ -58,6 +58,7 @@ class Host:
     connect_decided_at: float = 0.0
     by_hand: bool = False  # somebody has used ovs-appctl, and the agent has not put it right yet
     files_changed: bool = False
+    upgrade: float | None = None  # when it was prepared for an upgrade that nobody has finished; on disk
     changed_at: float = 0.0
     server_changes: int = 0
     clagd_starts: int = 0
@@ -174,6 +175,17 @@ class Agent:
         refused = resolve.refusal(case, self.decision.rule.asks is not None, keep)
         if not refused:
             self.memory = resolve.decided(case, keep)
+            self.host.upgrade = None if keep == self.host.node else self.host.upgrade
+        return refused
+
+    def upgrade(self, prepare: bool) -> str:
+        """Do what `ovsha upgrade prepare` or `finish` orders; return why it cannot be done, "" when it is."""
+        if self.view is None or self.decision is None:
+            return "the agent has only just started"
+        case = Case(self.view, self.memory, self.decision.presence)
+        refused = upgrade.prepare_refusal(case) if prepare else upgrade.finish_refusal(case)
+        if not refused:
+            self.host.upgrade = self.pair.clock.now if prepare else None
         return refused
 
     def found(self) -> str:
@@ -230,6 +242,7 @@ class Agent:
             reserved=self.reserved,
             woke=woke,
             estranged=self._estranged(now),
+            upgrade=None if self.host.upgrade is None else now - self.host.upgrade,
             schema_gap="" if theirs is None else schemas.gap(schema_of(self.host.server.schema), schema_of(theirs)),
         )
 

@@ -95,6 +95,7 @@ class Pair(World):
         """Let a constraint fail on whatever this server is about to copy."""
         self.disturbed(node)
         self.hosts[node].server.rejects = True
+        self.hosts[node].files_changed = True  # after three copies that failed, only an operator has it tried again
 
     def server_promoted_by_hand(self, node: str) -> None:
         """Have somebody use ovs-appctl to make the server active."""
@@ -151,6 +152,23 @@ class Pair(World):
                         self.laws.surprised(node)
                     return ""
         return answers[0] if answers else "no agent runs"
+
+    def upgrade_prepare(self, node: str) -> str:
+        """Have the operator say that the switch is going to be upgraded; return why not, "" when that is taken."""
+        return self._upgrade(node, True)
+
+    def upgrade_finish(self, node: str) -> str:
+        """Have him say that the upgrade is done; return why not, "" when that is taken."""
+        return self._upgrade(node, False)
+
+    def _upgrade(self, node: str, prepare: bool) -> str:
+        agent = self.hosts[node].agent
+        if agent is None or agent.frozen:
+            return "the agent does not answer"
+        refused = agent.upgrade(prepare)
+        if not refused:
+            self.disturbed(*NODES)
+        return refused
 
     # Paths and clagd.
 

@@ -51,6 +51,9 @@ ONE_CASE_A_RULE = {
                             {**NOT_MET, "keep": NODE, "keep_until": NOW + 1}),
     "forced": backup_case({"heard_age": 5.0}, {"keep": NODE, "keep_until": NOW + 1, "forced": True}),
     "rolled-back": backup_case({**GONE, "server": a_copy(token=(3, 1), source=PARKED)}, {"held": (3, 90)}),
+    "upgrade-both": backup_case({"upgrade": 60.0, "record": an_idle_peer(upgrade=50.0)}),
+    "upgrade-silent": backup_case({**READ_ONLY, "upgrade": 60.0}),
+    "upgrade-alone": backup_case({**GONE, "upgrade": 60.0}),
     "found-unstamped": active_case({"server": an_active(stamp=None)}, {"ordered": None}),
     "split-lost": active_case({"record": a_peer(lapsed=False)}, {"lapsed": True, "awake": NOW}),
     "split-won": active_case({"record": a_peer(lapsed=True)}),
@@ -117,6 +120,15 @@ def test_side_that_has_promised_not_to_serve_does_not(view: View, memory: Memory
     if decision.memory.grant is not None:
         assert decision.rule.goal is not Goal.SERVE
         assert decision.memory.ask is None
+
+
+@settings(max_examples=200)
+@given(views, memories)
+def test_side_in_an_upgrade_never_begins_to_serve_and_asks_for_nothing(view: View, memory: Memory) -> None:
+    decision = side.turn(replace(view, upgrade=60.0), memory)
+    if decision.rule.name not in ("forced", "resolved"):
+        assert decision.rule.goal is not Goal.SERVE or decision.record.serving
+    assert decision.memory.ask is None
 
 
 @settings(max_examples=200)

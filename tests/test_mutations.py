@@ -99,6 +99,27 @@ MUTATIONS = (
         "test_stories.py::test_old_copy_does_not_serve_while_the_other_side_is_heard_but_has_no_server_yet", "law 2",
     ),
     Mutation(
+        "2: a side in an upgrade takes nothing over", "upgrade",
+        "return c.upgrading and not c.peer_serving", "return False",
+        "test_upgrade.py::test_side_in_an_upgrade_does_not_take_over_from_a_dead_server", "law 2",
+    ),
+    Mutation(
+        "2: a side in an upgrade comes before nobody", "case",
+        "return not self.upgrading", "return False",
+        "test_upgrade.py::test_after_a_loss_of_power_the_side_that_is_in_no_upgrade_serves_although_the_other_is"
+        "_preferred", "law of progress",
+    ),
+    Mutation(
+        "2: a side in an upgrade yields when both serve", "verdict",
+        "Criterion(lambda r: r.upgrade is None,", "Criterion(lambda r: 0.0,",
+        "test_verdict.py::test_side_in_an_upgrade_yields_whatever_else_speaks_for_it",
+    ),
+    Mutation(
+        "2: a side in an upgrade asks for nothing", "handover",
+        "if memory.grant is not None or c.idle or c.upgrading:", "if memory.grant is not None or c.idle:",
+        "test_election.py::test_side_in_an_upgrade_never_begins_to_serve_and_asks_for_nothing",
+    ),
+    Mutation(
         "3: a copy that fails again and again is given up", "guard",
         "if c.memory.failed_copies < GIVEN_UP:", "if True:",
         "test_traps.py::test_operators_word_reaches_the_side_that_waits_for_it_whichever_side_he_tells",

@@ -64,6 +64,7 @@ vips = st.builds(Vip, st.booleans(), st.none() | st.booleans(), st.booleans())
 clags = st.builds(Clag, mlag_roles, mlag_roles, st.none() | st.booleans(), st.none() | st.booleans())
 asks = st.builds(Ask, idents, st.sampled_from(Kind))
 modes = st.sampled_from([Mode.ACTIVE] * 4 + [Mode.PAUSED, Mode.ADVISE])
+upgrades = st.sampled_from([None, None, None, 60.0])
 grants = st.builds(Grant, idents, st.sampled_from(Kind), tokens, st.booleans())
 records = st.builds(
     Record,
@@ -76,6 +77,7 @@ records = st.builds(
     keep=st.none() | nodes, decision=st.sampled_from(["", "which?"]), refusal=st.sampled_from(["", "no"]),
     estranged=st.booleans(), mode=modes, mode_left=ages, restore=st.booleans(),
     why=st.sampled_from(["", "so"]), trouble=st.sampled_from(["", "bad"]),
+    upgrade=upgrades, upgraded=ages,
 )  # fmt: skip
 settings = st.builds(
     replace, st.just(SETTINGS), preferred=st.sampled_from([NODE, PEER, "clag"]), restore_automatic=st.booleans(),
@@ -85,6 +87,7 @@ views = st.builds(
     View, st.just(NOW), settings, servers, vips, clags, peer_sources, st.builds(Copy, ages, ages),
     st.none() | records, ages, ages, st.integers(0, 5), st.booleans(),
     schema_gap=st.sampled_from(["", "a table Foo"]), estranged=st.none() | records, mode=modes,
+    upgrade=upgrades,
 )  # fmt: skip
 moments = st.sampled_from([0.0, NOW - 100, NOW - 10, NOW - 1, NOW - 0.3, NOW])
 memories = st.builds(

@@ -68,6 +68,16 @@ class Case:
         return self.alive and self.peer.mode is not Mode.ACTIVE
 
     @property
+    def upgrading(self) -> bool:
+        """This side was prepared for an upgrade that nobody has finished: it follows, and does not begin to serve."""
+        return self.view.upgrade is not None
+
+    @property
+    def peer_upgrading(self) -> bool:
+        """The peer is heard and says that it is in such an upgrade."""
+        return self.alive and self.peer.upgrade is not None
+
+    @property
     def restore_ordered(self) -> bool:
         """An operator wants the original primary to have the service now, told on either side."""
         return self.memory.restore or (self.alive and self.peer.restore)
@@ -136,7 +146,9 @@ class Case:
 
     @property
     def outranks(self) -> bool:
-        """We come before the peer while nobody serves."""
+        """We come before the peer while nobody serves; a side that is in an upgrade comes before nobody."""
+        if self.upgrading or self.peer_upgrading:
+            return not self.upgrading
         server, peer, settings = self.view.server, self.peer, self.view.settings
         # Both sides must come to the same order, so each speaks for itself: two clagds may disagree.
         first, second = self.configured == settings.node, peer.preferred == settings.peer
@@ -194,6 +206,8 @@ class Case:
             active_for=None if since is None else view.now - since,
             preferred=self.configured,
             term=lineage.term_of(server.stamp),
+            upgrade=view.upgrade,
+            upgraded=view.upgraded,
         )
 
     @property

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from ovsha.core import founding, guard, lineage
+from ovsha.core import founding, guard, lineage, upgrade
 from ovsha.core.case import Case
 from ovsha.core.facts import Life, Presence, Role
 from ovsha.core.lineage import term_of
@@ -180,6 +180,12 @@ RULES = (
          lambda c: c.memory.ask.kind.value if c.memory.ask else ""),
     Rule("forced", _forced, Goal.SERVE, "an operator has forced this side to serve, and accepts to lose data"),
     Rule("resolved", _resolved, Goal.SERVE, "an operator has decided to keep this side's data"),
+    Rule("upgrade-both", upgrade.both, Goal.PARK, "both sides are in an upgrade, so neither may begin to serve",
+         asks=1.0),
+    Rule("upgrade-silent", upgrade.silent, Goal.PARK, "this side is in an upgrade and follows the peer first",
+         upgrade.waits_for),
+    Rule("upgrade-alone", upgrade.alone, Goal.PARK, "this side is in an upgrade and follows the peer first",
+         upgrade.waits_for, asks=10.0),
     Rule("rolled-back", _rolled_back, Goal.PARK, "our data is not what it was", lambda c: c.rolled_back, asks=1.0),
     Rule("found-unstamped", _found_unstamped, Goal.PARK, "our database is of unknown lineage and was opened by others",
          asks=1.0),

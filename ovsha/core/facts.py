@@ -226,6 +226,8 @@ class Record:
     `estranged`: it hears an agent that has its peer's name and key, but is not the switch that it learned as its
     peer, and believes nothing of what that one says.  `mac`: that of its interface for the VIP, "" when unknown.
     `mode_left`: seconds until a pause ends by itself.  `restore`: an operator wants the original primary to serve now.
+    `upgrade`: for how many seconds this side has been in an upgrade that nobody has finished, None when it is in none.
+    `upgraded`: how many seconds ago its last one was finished, None when that is long ago.
     """
 
     node: str
@@ -267,6 +269,8 @@ class Record:
     mode: Mode = Mode.ACTIVE
     mode_left: float | None = None
     restore: bool = False
+    upgrade: float | None = None
+    upgraded: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,9 +307,10 @@ class View:
     came.  `heard_age`: the same over any path.  `reserved`: the term that is reserved on
     disk for our next promotion.  `woke`: the agent was not scheduled for longer than the
     dead interval.  `schema_gap`: what the peer's schema has and ours lacks, "" when nothing.
-    dead interval.  `estranged`: what an agent claims that has the peer's name and key but is another switch than
+    `estranged`: what an agent claims that has the peer's name and key but is another switch than
     the one we learned as our peer, None when no such one is heard.  It is not believed; all that it may do is hold
-    us back.  `mode_left`: seconds until a pause ends by itself, None when there is none.
+    us back.  `mode_left`: seconds until a pause ends by itself, None when there is none.  `upgrade`, `upgraded`: as in
+    our Record.
     """
 
     now: float
@@ -324,6 +329,8 @@ class View:
     estranged: Record | None = None
     mode: Mode = Mode.ACTIVE
     mode_left: float | None = None
+    upgrade: float | None = None
+    upgraded: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

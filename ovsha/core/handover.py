@@ -84,7 +84,7 @@ PLANNED = (Kind.SWITCHOVER, Kind.RESTORE)
 
 def wish(c: Case) -> Kind | None:
     """Return why this side should ask for the service now, or None when it should not."""
-    return None if c.idle or (c.peer_idle and c.peer.serving) else reason_to_ask(c)
+    return None if c.idle or c.upgrading or (c.peer_idle and c.peer.serving) else reason_to_ask(c)
 
 
 def reason_to_ask(c: Case) -> Kind | None:
@@ -241,7 +241,7 @@ def periodic_token(record: Record, opening: Stamp) -> Token | None:
 
 def _ask(c: Case) -> Memory:
     memory, settings, now = c.memory, c.view.settings, c.view.now
-    if memory.grant is not None or c.idle:
+    if memory.grant is not None or c.idle or c.upgrading:
         return remember(memory, ask=None)
     if memory.ask is not None:
         if c.serving:

@@ -30,6 +30,8 @@ def refusal(c: Case, asked: bool, keep: str) -> str:
     if c.presence is Presence.SILENT:
         return f"the agent on {settings.peer} is silent while its switch lives: start ovsha there first"
     if keep == settings.peer:
+        if c.peer_upgrading:
+            return f"{settings.peer} is in an upgrade: say it on {settings.peer}, which ends the upgrade there"
         if not c.alive:
             return f"{settings.peer} is not heard: bring it up first, then its data can be copied"
         row = guard.objection(c)

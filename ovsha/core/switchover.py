@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ovsha.core import resolve
+from ovsha.core import resolve, upgrade
 from ovsha.core.case import Case
 from ovsha.core.facts import Memory, with_reason
 from ovsha.core.side import Decision
@@ -20,7 +20,7 @@ def refusal(c: Case, decision: Decision, target: str) -> str:
     if c.peer.estranged:
         peer = settings.peer
         return f"{peer} knows this switch by another identity; run `ovsha peer forget` on {peer} first"
-    hindrance = resolve.hindrance(c)
+    hindrance = resolve.hindrance(c) or upgrade.hindrance(c)
     if hindrance:
         return hindrance
     if not (c.peer.serving if ours else decision.record.serving):

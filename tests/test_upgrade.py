@@ -1,0 +1,174 @@
+"""What the simulated pair does while one of its switches is upgraded, and when that goes wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from ovsha.core.facts import Role, State
+from sim_laws import serves
+from sim_network import NODES
+from sim_play import recover, rows
+from sim_server import SimServer
+from sim_side import Agent
+from simulation import Pair, started, wait_for
+
+
+def agent(pair: Pair, node: str) -> Agent:
+    found = pair.hosts[node].agent
+    assert found is not None
+    return found
+
+
+def state(pair: Pair, node: str) -> State:
+    decision = agent(pair, node).decision
+    assert decision is not None
+    return decision.state
+
+
+def prepared(node: str, seed: int = 0) -> Pair:
+    """Return a pair of which this side does not serve and was prepared for an upgrade."""
+    pair = started(seed)
+    if node == "sw1":
+        pair.switchover("sw2")
+        wait_for(pair, lambda: pair.settled("sw2"), 10.0)
+    assert pair.upgrade_prepare(node) == ""
+    pair.run(0.2)
+    return pair
+
+
+def reboot(pair: Pair, node: str, *, plain: bool = False) -> None:
+    """Let the upgrade replace the database by a blank one and boot the switch; `plain`: by the vendor's script."""
+    pair.power_off(node)
+    host = pair.hosts[node]
+    host.server.blank()
+    host.files_changed = True
+    pair.laws.surprised(node)
+    pair.run(2.0)
+    host.up, host.boots = True, host.boots + 1
+    (pair.server_start_plain if plain else pair.server_start)(node)
+    pair.clagd_start(node)
+    pair.run(1.0)
+    pair.agent_start(node)
+
+
+def never_serves(pair: Pair, node: str) -> None:
+    """Fail when an agent of this side lets anybody write to its server."""
+    host = pair.hosts[node]
+    pair.watched = lambda: (host.agent is None or not host.vip) or pair.broken("2: a side in an upgrade takes the VIP")
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["safe-start", "vendors-start"])
+@pytest.mark.parametrize("node", NODES)
+def test_side_with_a_blank_database_after_its_upgrade_follows_the_other_one(node: str, plain: bool) -> None:
+    pair = prepared(node)
+    other = pair.other(node).node
+    never_serves(pair, node)
+    before = set(pair.acknowledged)
+    reboot(pair, node, plain=plain)
+    wait_for(pair, lambda: pair.upgrade_finish(node) == "", 20.0)
+    assert pair.serving() == [other]
+    # Nobody can prevent that a server which was started the vendor's way takes writes until the agent runs.
+    assert (before if plain else pair.acknowledged) <= rows(pair)
+    assert pair.settled(other)
+
+
+def test_both_switches_are_upgraded_one_after_the_other_and_no_acknowledged_write_is_lost() -> None:
+    pair = started()
+    assert "backup side is upgraded first" in pair.upgrade_prepare("sw1")
+    for node, other in (("sw2", "sw1"), ("sw1", "sw2")):
+        assert pair.upgrade_prepare(node) == ""
+        reboot(pair, node)
+        wait_for(pair, lambda node=node: pair.upgrade_finish(node) == "", 20.0)  # type: ignore[misc]
+        assert pair.serving() == [other]
+        pair.switchover(node)
+        wait_for(pair, lambda node=node: pair.settled(node), 10.0)  # type: ignore[misc]
+    assert pair.acknowledged <= rows(pair)
+
+
+def test_side_in_an_upgrade_waits_for_a_dead_peer_and_says_so_until_the_operator_decides() -> None:
+    pair = prepared("sw2")
+    pair.power_off("sw1")
+    pair.run(20.0)
+    assert pair.serving() == []
+    assert state(pair, "sw2") is State.NEEDS_DECISION
+    assert "in an upgrade" in agent(pair, "sw2").decision.why  # type: ignore[union-attr]
+    assert pair.resolve("sw2") == ""
+    wait_for(pair, lambda: pair.serving() == ["sw2"], 5.0)
+    pair.run(70.0)
+    assert pair.serving() == ["sw2"]
+
+
+def test_side_in_an_upgrade_does_not_take_over_from_a_dead_server() -> None:
+    pair = prepared("sw2")
+    pair.server_kill("sw1")
+    pair.run(15.0)
+    assert pair.serving() == []
+    pair.server_start("sw1")
+    wait_for(pair, lambda: pair.serving() == ["sw1"], 10.0)
+    assert pair.upgrade_finish("sw2") == "" or wait_for(pair, lambda: pair.upgrade_finish("sw2") == "", 10.0)
+    recover(pair)
+
+
+def test_after_a_loss_of_power_the_side_that_is_in_no_upgrade_serves_although_the_other_is_preferred() -> None:
+    pair = prepared("sw1")
+    for node in NODES:
+        pair.power_off(node)
+    pair.run(1.0)
+    for node in NODES:
+        pair.power_on(node)
+    wait_for(pair, lambda: pair.settled("sw2"), 20.0)
+    assert pair.acknowledged <= rows(pair)
+
+
+def test_server_that_the_vendors_script_starts_beside_a_running_agent_is_taken_back() -> None:
+    pair = prepared("sw2")
+    pair.server_returns("sw2", SimServer.blank, plain=True)
+    wait_for(pair, lambda: pair.settled("sw1"), 10.0)
+    assert pair.hosts["sw2"].server.role is Role.BACKUP
+
+
+def test_both_sides_in_an_upgrade_wait_for_a_decision_and_not_without_a_word() -> None:
+    pair = prepared("sw2")
+    assert "sw2 is in an upgrade" in pair.upgrade_prepare("sw1") or "active side" in pair.upgrade_prepare("sw1")
+    pair.power_off("sw1")
+    pair.hosts["sw1"].upgrade = pair.clock.now  # somebody copied the whole state of one switch to the other
+    pair.power_on("sw1")
+    wait_for(pair, lambda: all(state(pair, node) is State.NEEDS_DECISION for node in NODES), 20.0)
+    assert pair.serving() == []
+    assert pair.resolve("sw1") == ""
+    wait_for(pair, lambda: pair.serving() == ["sw1"], 5.0)
+    wait_for(pair, lambda: pair.upgrade_finish("sw2") == "", 10.0)
+    recover(pair)
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_blank_database_overwrites_nothing_even_when_the_upgrade_has_wiped_the_mark_as_well(node: str) -> None:
+    pair = prepared(node)
+    other = pair.other(node).node
+    pair.power_off(node)
+    pair.run(1.0)
+    host = pair.hosts[node]
+    host.server.blank()
+    host.files_changed, host.upgrade = True, None
+    host.term = host.reserved = 0
+    host.peer_stamp, host.met_in, host.held, host.peer_identity = None, -1, None, ""
+    pair.power_on(node)
+    wait_for(pair, lambda: pair.settled(other) or pair.settled(node), 20.0)
+    assert pair.acknowledged <= rows(pair)
+
+
+def test_upgrade_that_is_called_off_at_once_leaves_the_pair_as_it_was() -> None:
+    pair = prepared("sw2")
+    before = pair.outline()
+    assert pair.upgrade_finish("sw2") == ""
+    pair.run(5.0)
+    assert pair.outline() == before
+    assert [node for node in NODES if serves(pair.hosts[node])] == ["sw1"]
+
+
+def test_active_side_dies_after_the_upgrade_is_finished_and_the_upgraded_side_takes_over() -> None:
+    pair = prepared("sw2")
+    reboot(pair, "sw2")
+    wait_for(pair, lambda: pair.upgrade_finish("sw2") == "", 20.0)
+    pair.power_off("sw1")
+    wait_for(pair, lambda: pair.serving() == ["sw2"], 10.0)
