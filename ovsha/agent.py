@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from ovs.poller import Poller
 
-from ovsha import acting, joining
+from ovsha import acting, joining, upgrading
 from ovsha.aftermath import Aftermath
 from ovsha.checks import answers
 from ovsha.config import Config, pair_key
@@ -64,6 +64,7 @@ class Agent:
         self.trace = Trace()
         self.recorder = Recorder(config.state_directory, config.recorder, boot)
         self.standing = Keeper(config.state_directory, config.mode == "advise", time.time)
+        self.upgrading = upgrading.Upgrading(config.state_directory, config.upgrade.limit, time.time)
         self.meter = Meter(self.switch, self.orders, self.recorder, clock)
         self.duel = Duel(config, key, self.switch, self.trace)
         answers.register(self.switch.exchange, config)
@@ -96,6 +97,7 @@ class Agent:
         self.switch.run(now, self.memory)
         self.duel.run(now)
         acting.look(self)
+        upgrading.look(self)
         for _ in range(_STEPS_PER_TURN):
             decision = self._decide(now, woke)
             woke = False
@@ -163,6 +165,8 @@ class Agent:
             self._send_at = case.view.now
             text = f"{who or 'an operator'} keeps the data of {keep}: {reason}"
             self.recorder.event("order", text, logging.WARNING, order="resolve", keep=keep, reason=reason, who=who)
+            if keep == self.config.node:
+                upgrading.over(self, who, "its data is kept")
         return refused
 
     def forget_peer(self) -> str:
@@ -184,10 +188,11 @@ class Agent:
         self.aftermath.close()
         self.switch.close(self.clock())
         self.standing.close()
+        self.upgrading.close()
         self.recorder.close()
 
     def _decide(self, now: float, woke: bool) -> Decision:
-        view = self.standing.colour(self.switch.observe(now, woke))
+        view = self.upgrading.colour(self.standing.colour(self.switch.observe(now, woke)))
         decision = side.turn(view, self.memory)
         at = time.time()
         self.recorder.note(self.trace.note(at, view, self.memory, decision))

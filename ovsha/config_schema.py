@@ -332,6 +332,27 @@ class Pause:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Upgrade:
+    """An upgrade of the system, which replaces the database and the scripts that start its server."""
+
+    limit: float = key("How long one may take before there is an alarm.", read.seconds(60, 2592000), 14400.0)
+    files: tuple[Path, ...] = key(
+        "What ovsha upgrade prepare saves beside the database, the configuration, the key and the certificates; a"
+        " directory is saved with the files in it.",
+        read.absolute_paths,
+        [
+            "/usr/share/openvswitch/scripts/ovs-ctl-vtep",
+            "/etc/default/openvswitch-vtep",
+            "/etc/default/ovsha-ovsdb-server",
+            "/etc/systemd/system/openvswitch-vtep.service.d",
+            "/etc/systemd/system/ovsha.service.d",
+            "/etc/systemd/system/ovsha-ovsdb-server.service.d",
+            "/etc/ovsha/hooks.d",
+        ],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Control:
     """The control socket, by which the agent is asked and given orders."""
 
@@ -402,6 +423,7 @@ class Config:
         "wait",
     )
     pause: Pause = section(Pause)
+    upgrade: Upgrade = section(Upgrade)
     control: Control = section(Control)
     snapshots: Snapshots = section(Snapshots)
     forensics: Forensics = section(Forensics)

@@ -119,6 +119,13 @@ def absolute_path(value: object) -> Path:
     return Path(value)
 
 
+def absolute_paths(value: object) -> tuple[Path, ...]:
+    """Read a list of paths from the root; it may be empty."""
+    if not isinstance(value, list):
+        raise ValueError(f"{quote(value)} is not a list of absolute paths")
+    return tuple(absolute_path(each) for each in value)
+
+
 def command(value: object) -> tuple[str, ...]:
     """Read a command as a list of words, the program with its whole path: no shell looks at it."""
     if not isinstance(value, list) or not value or not all(isinstance(word, str) and word for word in value):

@@ -1,8 +1,9 @@
 """Answer the control commands by which operators act: `order JSON`, and `moved`, which tells how a move goes.
 
-An order is an object with `order` (switchover, restore-primary, plan, cancel, failover, pause, resume, found), `who`
-gives it, his `reason`, what the order needs (`to`, `at`, `for`), and `check`: true where it is only to be said whether
-it can be taken.  The answer is an object too, at once; a move is then followed by `moved`.
+An order is an object with `order` (switchover, restore-primary, plan, cancel, failover, pause, resume, found,
+upgrade-prepare, upgrade-finish), `who` gives it, his `reason`, what the order needs (`to`, `at`, `for`, `save`,
+`lost`), and `check`: true where it is only to be said whether it can be taken.  The answer is an object too, at once;
+a move is then followed by `moved`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ovsha import acting, joining
+from ovsha import acting, joining, upgrading
 from ovsha.core import force
 from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
@@ -48,7 +49,8 @@ def _read(text: str) -> Order:
     if not isinstance(given, dict) or given.get("order") not in ORDERS:
         raise DriverError(f"{text:.60} is no order; the orders are {', '.join(ORDERS)}")
     wanted = {"order": given["order"], "check": given.get("check") is True}
-    for name in ("who", "reason", "to"):
+    wanted["lost"] = given.get("lost") is True
+    for name in ("who", "reason", "to", "save"):
         value = given.get(name, "")
         if not isinstance(value, str):
             raise DriverError(f"{name} of an order is a text")
@@ -101,6 +103,7 @@ def _failover(moves: Moves, wanted: Order) -> Order:
         _refuse(force.refusal(now))
     else:
         _refuse(acting.failover(moves.agent, wanted["reason"], wanted["who"]))
+        upgrading.over(moves.agent, wanted["who"], "this side was forced to serve")
     return answer
 
 
@@ -130,6 +133,40 @@ def _found(moves: Moves, wanted: Order) -> Order:
     return {"node": agent.config.node}
 
 
+def _upgrade_prepare(moves: Moves, wanted: Order) -> Order:
+    agent, save = moves.agent, wanted["save"]
+    if wanted["check"]:
+        _refuse(upgrading.prepare_refusal(agent))
+    else:
+        _refuse(upgrading.prepare(agent, save, wanted["reason"], wanted["who"]))
+    return {"node": agent.config.node, **_schemas(moves)}
+
+
+def _upgrade_finish(moves: Moves, wanted: Order) -> Order:
+    """End the upgrade; where it is only checked, `refused` says why it cannot be, and null that it can."""
+    agent, lost = moves.agent, wanted["lost"]
+    now = acting.case(agent)
+    answer: Order = {"node": agent.config.node, **_schemas(moves)}
+    if wanted["check"]:
+        exposure = list(force.exposure(now)) if lost and now is not None else []
+        answer |= {"refused": upgrading.finish_refusal(agent, lost) or None, "exposure": exposure}
+        return answer
+    _refuse(upgrading.finish(agent, lost, wanted["reason"], wanted["who"]))
+    if lost:
+        upgrading.over(agent, wanted["who"], "the peer is lost, and this side serves what it has")
+    return answer
+
+
+def _schemas(moves: Moves) -> Order:
+    """Return the schemas of both databases, null for one that is not known, and what only the peer's has."""
+    view = moves.agent.view
+    own, theirs = (None, None) if view is None else (view.server.schema, view.source.schema)
+    return {
+        "versions": [None if each is None else each.version for each in (own, theirs)],
+        "schema_gap": None if view is None else view.schema_gap or None,
+    }
+
+
 def _refuse(why: str) -> None:
     if why:
         raise DriverError(why)
@@ -144,4 +181,6 @@ ORDERS: dict[str, Callable[[Moves, Order], Order]] = {
     "pause": _pause,
     "resume": _resume,
     "found": _found,
+    "upgrade-prepare": _upgrade_prepare,
+    "upgrade-finish": _upgrade_finish,
 }

@@ -10,7 +10,7 @@ from datetime import datetime
 from ovsha import __version__
 from ovsha.agent import Agent
 from ovsha.core.facts import Role
-from ovsha.core.outside import Identities, Manager, Moved, Outside, PathReport, Stands
+from ovsha.core.outside import Identities, Manager, Moved, Outside, PathReport, Stands, Upgrade
 
 
 def outside(agent: Agent, now: float) -> Outside:
@@ -41,7 +41,7 @@ def outside(agent: Agent, now: float) -> Outside:
         under_way=orders.under_way.value if orders.under_way else "",
         # An error of a step that is no longer wanted is history.
         failing={each.value: error for each, error in orders.failing.items() if each is step},
-        troubles={**switch.troubles, **agent.aftermath.troubles, **agent.recorder.troubles},
+        troubles={**switch.troubles, **_written(agent), **agent.aftermath.troubles, **agent.recorder.troubles},
         server_trouble=switch.server.trouble,
         source_trouble=switch.source.trouble,
         collisions=switch.collisions.listed(now),
@@ -49,6 +49,7 @@ def outside(agent: Agent, now: float) -> Outside:
         snapshots=switch.snapshots.newest() if agent.decision and agent.decision.record.decision else (),
         identities=_identities(agent, now),
         divergences=agent.aftermath.divergences,
+        upgrade=_upgrade(agent),
         **_standing(agent),
     )
 
@@ -65,6 +66,18 @@ def _standing(agent: Agent) -> dict[str, Stands | None]:
         "plan": told(plan.at, plan.who, plan.reason, plan.to) if plan else None,
         "forgotten": told(forgotten.until, forgotten.who, forgotten.reason) if forgotten else None,
     }
+
+
+def _written(agent: Agent) -> dict[str, str]:
+    return {"upgrade": agent.upgrading.trouble} if agent.upgrading.trouble else {}
+
+
+def _upgrade(agent: Agent) -> Upgrade | None:
+    keeper = agent.upgrading
+    now, age, limit = keeper.now, keeper.age, keeper.limit
+    if now is None or age is None:
+        return None
+    return Upgrade(moment(now.began), age, limit, age >= limit, now.who, now.reason, now.save, keeper.saved)
 
 
 def moment(at: float) -> str:

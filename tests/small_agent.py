@@ -19,6 +19,7 @@ from ovsha.core.facts import Grant, Kind, Stamp, State, View
 from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
 from ovsha.standing import Keeper
+from ovsha.upgrading import Upgrading
 
 CONFIG = """\
 node: sw2
@@ -50,6 +51,7 @@ class SmallAgent:
         self.events: list[tuple[str, str]] = []
         self.recorder = self
         self.standing = Keeper(settings.run_directory, settings.mode == "advise", time.time)
+        self.upgrading = Upgrading(settings.run_directory, settings.upgrade.limit, time.time)
         self.memory = MEMORY
         self._stages = list(stages)
         if view is not None:

@@ -19,7 +19,7 @@ from ovsha.core import status
 from ovsha.core.collisions import Collision, Kind
 from ovsha.core.facts import Ask, Grant
 from ovsha.core.facts import Kind as Wish
-from ovsha.core.outside import Divergence, Identities, ServiceMove, Stands
+from ovsha.core.outside import Divergence, Identities, ServiceMove, Stands, Upgrade
 from ovsha.ledger import shelf
 from small_agent import CONFIG, MOVE_HERE, Running, SmallAgent, settings
 from test_cli import ovsha
@@ -70,6 +70,7 @@ EVERYTHING = document(
         divergences=(Divergence("20261121T072714Z", 3, True, "s"),),
         identities=Identities("aa", "bb", "cc", 0.1),
         pause=Stands("2026-11-21T10:00:00+00:00", 60.0),
+        upgrade=Upgrade("2026-11-21T10:00:00+00:00", 60.0, 14400.0, late=False),
     ),
     replace(MEMORY, ask=Ask("sw2-boot-0", Wish.RESTORE)),
 )

@@ -76,7 +76,8 @@ def largest(name: str, **texts: str) -> Record:
 def test_the_largest_record_fits_a_packet_once_its_texts_are_shed_and_with_usual_names_all_of_them_fit() -> None:
     # A side that has granted has no ask of its own, so both are never in one record.
     unset = {each.name for each in fields(Record) if getattr(largest("n"), each.name) == each.default}
-    assert unset | {"mode_left", "upgraded", "uptime", "mac"} == {"ask", *SHED[-1]}, "a new field belongs into the largest record"
+    people = {"mode_left", "upgraded", "uptime", "mac"}
+    assert unset | people == {"ask", *SHED[-1]}, "a new field belongs into the largest record"
     assert SHED[-1] == ("trouble", "why", "refusal", "decision", "reason", "mode_left", "upgraded", "uptime", "mac")
     longest = largest("n" * 63)
     assert sealed("n" * 63, replace(longest, mode_left=None, upgraded=None, uptime=None, mac="")) <= MAX_PACKET

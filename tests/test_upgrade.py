@@ -1,16 +1,24 @@
-"""What the simulated pair does while one of its switches is upgraded, and when that goes wrong."""
+"""What a pair does while one of its switches is upgraded, and when that goes wrong."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from ovsha.core.facts import Role, State
+from ovsha.core import resolve, side, switchover, upgrade
+from ovsha.core.case import Case
+from ovsha.core.facts import Ask, Copy, Kind, Life, Mode, Role, State
+from ovsha.upgrading import RECENT, Finished, Upgrade, Upgrading
 from sim_laws import serves
 from sim_network import NODES
 from sim_play import recover, rows
 from sim_server import SimServer
 from sim_side import Agent
 from simulation import Pair, started, wait_for
+from views import NODE, PEER, a_copy, a_peer, active_case, an_idle_peer, backup_case
 
 
 def agent(pair: Pair, node: str) -> Agent:
@@ -172,3 +180,140 @@ def test_active_side_dies_after_the_upgrade_is_finished_and_the_upgraded_side_ta
     wait_for(pair, lambda: pair.upgrade_finish("sw2") == "", 20.0)
     pair.power_off("sw1")
     wait_for(pair, lambda: pair.serving() == ["sw2"], 10.0)
+
+
+# -- what the agent keeps in mind --------------------------------------------------------------------------------------
+
+
+def on_disk(keeper: Upgrading) -> None:
+    """Turn the keeper until what stands has reached the disk."""
+    end = time.monotonic() + 10.0
+    while not keeper.saved:
+        assert time.monotonic() < end
+        keeper.run()
+        time.sleep(0.01)
+
+
+def test_upgrade_is_remembered_by_the_next_agent_and_so_is_that_it_was_finished(tmp_path: Path) -> None:
+    first = Upgrading(tmp_path, 600.0, lambda: 1000.0)
+    assert first.age is None
+    first.begin("alice", "release 5.9", "20261121T100000Z")
+    on_disk(first)
+    first.close()
+    later = Upgrading(tmp_path, 600.0, lambda: 1300.0)
+    assert (later.age, later.now) == (300.0, Upgrade(1000.0, "alice", "release 5.9", "20261121T100000Z"))
+    assert later.end() == 300.0
+    on_disk(later)
+    later.close()
+    last = Upgrading(tmp_path, 600.0, lambda: 1400.0)
+    assert (last.age, last.since, last.finished) == (None, 100.0, Finished(1300.0, "20261121T100000Z"))
+    assert Upgrading(tmp_path, 600.0, lambda: 1300.0 + RECENT).since is None
+
+
+def test_agent_that_is_stopped_before_the_mark_is_on_disk_brings_it_there(tmp_path: Path) -> None:
+    keeper = Upgrading(tmp_path, 600.0, lambda: 1000.0)
+    keeper.begin("alice", "", "s")
+    keeper.close()
+    assert Upgrading(tmp_path, 600.0, lambda: 1000.0).age == 0.0
+
+
+def test_mark_that_cannot_be_read_counts_as_one(tmp_path: Path) -> None:
+    (tmp_path / "upgrade").mkdir()
+    (tmp_path / "upgrade" / "mark.json").write_text("{\"began\": 10")
+    keeper = Upgrading(tmp_path, 600.0, lambda: 1000.0)
+    assert keeper.age is not None
+    keeper.end()
+    on_disk(keeper)
+    assert not (tmp_path / "upgrade" / "mark.json").exists()
+
+
+def test_mark_that_cannot_be_written_is_not_said_to_be_saved(tmp_path: Path) -> None:
+    (tmp_path / "upgrade").write_text("a file where the directory should be")
+    keeper = Upgrading(tmp_path, 600.0, time.time)
+    keeper.begin("alice", "", "s")
+    end = time.monotonic() + 10.0
+    while not keeper.trouble:
+        assert time.monotonic() < end
+        keeper.run()
+        time.sleep(0.01)
+    assert not keeper.saved
+    assert str(tmp_path / "upgrade") in keeper.trouble
+    keeper.end()
+
+
+def test_upgrade_that_takes_too_long_is_told_once_even_by_the_next_agent(tmp_path: Path) -> None:
+    now = [1000.0]
+    keeper = Upgrading(tmp_path, 600.0, lambda: now[0])
+    keeper.begin("alice", "", "s")
+    assert keeper.run() is None
+    now[0] = 1600.0
+    told = keeper.run()
+    assert told is not None
+    assert keeper.run() is None
+    on_disk(keeper)
+    assert Upgrading(tmp_path, 600.0, lambda: now[0] + 1).run() is None
+
+
+# -- what an operator is told ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        (backup_case(), ""),
+        (backup_case({"upgrade": 60.0}), "is in an upgrade already"),
+        (active_case(), "run `ovsha switchover --to sw2`"),
+        (backup_case({"heard_age": 5.0}), "sw2 is not heard"),
+        (backup_case({"record": a_peer(mode=Mode.PAUSED)}), "sw2 is paused"),
+        (backup_case({"mode": Mode.PAUSED}), "sw1 is paused"),
+        (backup_case({"record": a_peer(upgrade=60.0)}), "sw2 is in an upgrade: run"),
+        (backup_case({"record": a_peer(estranged=True)}), "by another identity"),
+        (backup_case({"record": a_peer(ask=Ask("x", Kind.RESTORE))}), "is just being moved"),
+        (backup_case({"record": an_idle_peer()}), "sw2 does not serve"),
+        (backup_case({"copy": Copy()}), "is not in sync"),
+        (backup_case({"copy": Copy(), "schema_gap": "a table Foo"}), ""),
+    ],
+)  # fmt: skip
+def test_a_switch_is_upgraded_only_where_the_other_one_serves_meanwhile(case: Case, says: str) -> None:
+    refused = upgrade.prepare_refusal(case)
+    assert says in refused if says else refused == ""
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        (backup_case({"upgrade": 60.0}), ""),
+        (backup_case(), "is in no upgrade"),
+        (backup_case({"upgrade": 60.0, "mode": Mode.PAUSED}), "ovsha resume"),
+        (backup_case({"upgrade": 60.0, "server": a_copy(life=Life.DOWN)}), "does not answer"),
+        (backup_case({"upgrade": 60.0, "record": an_idle_peer(upgrade=9.0)}), "sw2 is in an upgrade too"),
+        (backup_case({"upgrade": 60.0, "heard_age": 5.0}), "add --peer-lost"),
+        (backup_case({"upgrade": 60.0, "copy": Copy(), "schema_gap": "a table Foo"}), "was not upgraded"),
+        (backup_case({"upgrade": 60.0, "copy": Copy()}), upgrade.NOT_YET),
+    ],
+)  # fmt: skip
+def test_an_upgrade_is_finished_by_a_copy_in_sync_and_by_nothing_less(case: Case, says: str) -> None:
+    refused = upgrade.finish_refusal(case)
+    assert says in refused if says else refused == ""
+
+
+def test_service_is_not_moved_while_a_side_is_in_an_upgrade() -> None:
+    for case, node in (
+        (backup_case({"upgrade": 60.0}), NODE),
+        (active_case({"record": replace(active_case().peer, upgrade=60.0)}), PEER),
+    ):
+        decision = side.turn(case.view, case.memory)
+        assert f"{node} is in an upgrade" in switchover.refusal(case, decision, NODE)
+        assert f"{node} is in an upgrade" in switchover.refusal(case, decision, PEER)
+
+
+def test_only_the_side_in_the_upgrade_is_told_to_keep_its_data() -> None:
+    told = backup_case({"record": an_idle_peer(upgrade=60.0, decision="which?")})
+    assert "say it on sw2" in resolve.refusal(told, True, PEER)
+    assert resolve.refusal(told, True, NODE) == ""
+
+
+def test_a_lost_peer_is_one_that_is_not_heard() -> None:
+    assert "is not lost" in upgrade.lost_refusal(backup_case({"upgrade": 60.0}))
+    assert upgrade.lost_refusal(backup_case({"upgrade": 60.0, "heard_age": 5.0})) == ""
+    assert upgrade.lost_refusal(backup_case()) == "sw1 is in no upgrade"

@@ -181,6 +181,8 @@ def _ways_out(m: Moment, side: Record) -> str:
     kept = f"; snapshots: {', '.join(m.outside.snapshots)}" if m.outside.snapshots and side is m.own else ""
     if m.case.standalone:
         return diagnosis_lost.alone(m.case, m.decision.rule.name) + kept
+    if side.upgrade is not None:
+        return diagnosis_standing.way_out_of_upgrade(side, m.case.alive, other)
     if not m.case.alive:
         return (
             f"bring {other} back, or serve the data of {side.node} as it is with"
@@ -209,6 +211,10 @@ def _idle(m: Moment) -> Iterator[Finding]:
 
 def _forgotten(m: Moment) -> Iterator[Finding]:
     yield from diagnosis_standing.forgotten(m.outside)
+
+
+def _upgrade(m: Moment) -> Iterator[Finding]:
+    yield from diagnosis_standing.upgrade(m.sides, m.outside)
 
 
 def _peer_lost(m: Moment) -> Iterator[Finding]:
@@ -240,6 +246,8 @@ def _why_alone(m: Moment) -> str:
     peer = m.case.view.settings.peer
     if m.case.standalone:
         return "wait; if this lasts, see `journalctl -u ovsha`"
+    if m.case.upgrading:
+        return diagnosis_standing.way_out_of_upgrade(m.own, m.case.alive, peer)
     if m.case.outdated:
         return f"bring {peer} back, which has the newest data"
     if m.decision.presence is Presence.NEVER:
@@ -391,6 +399,7 @@ ROWS: tuple[tuple[str, Level, Finder], ...] = (
     ("step-failing", Level.DEGRADED, _failing),
     ("moves-held", Level.DEGRADED, _held),
     ("idle", Level.DEGRADED, _idle),
+    ("upgrade", Level.DEGRADED, _upgrade),
     ("pause-forgotten", Level.DEGRADED, _forgotten),
     ("path", Level.DEGRADED, _paths),
     ("estranged", Level.DEGRADED, _estranged),

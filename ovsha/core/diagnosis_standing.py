@@ -31,6 +31,28 @@ def idle(sides: tuple[Record, ...], decision: Decision, outside: Outside) -> Ite
             yield what, f"`ovsha resume` on {side.node} when the work is done; it ends by itself"
 
 
+def upgrade(sides: tuple[Record, ...], outside: Outside) -> Iterator[Finding]:
+    """Yield each side that is in an upgrade."""
+    for side in sides:
+        if side.upgrade is not None:
+            own = outside.upgrade if side.node == sides[0].node else None
+            late = f", longer than {span(own.limit)}" if own is not None and own.late else ""
+            by = f" by {own.who}" if own is not None and own.who else ""
+            why = f" ({own.reason})" if own is not None and own.reason else ""
+            what = f"{side.node} is in an upgrade for {span(side.upgrade)}{late}{by}{why}, and takes nothing over"
+            yield what, f"`ovsha upgrade finish` on {side.node} when it is done"
+
+
+def way_out_of_upgrade(side: Record, alive: bool, other: str) -> str:
+    """Return what an operator can do where a side that is in an upgrade has nobody to follow."""
+    if alive:
+        return (
+            f"have {other} serve; if that cannot be, `ovsha resolve --keep self --reason TEXT` on the side with the"
+            f" newer data serves it, and ends the upgrade there"
+        )
+    return f"bring {other} back; if it is lost, `ovsha upgrade finish --peer-lost` on {side.node} serves what it has"
+
+
 def forgotten(outside: Outside) -> Iterator[Finding]:
     """Yield a pause that ended by itself, until somebody takes note of it."""
     pause = outside.forgotten

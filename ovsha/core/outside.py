@@ -95,10 +95,29 @@ class Stands:
 
 
 @dataclass(frozen=True, slots=True)
+class Upgrade:
+    """The upgrade that this side is in: since the time of day `began` (ISO 8601, local), `age` seconds ago.
+
+    `late`: that is longer than upgrade.limit of the configuration, `limit` seconds.  `save`: the name of what was
+    saved before.  `saved`: it would survive the agent.
+    """
+
+    began: str
+    age: float
+    limit: float
+    late: bool
+    who: str = ""
+    reason: str = ""
+    save: str = ""
+    saved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Outside:
     """What surrounds a decision.
 
     `pause`, `plan`: what an operator ordered and what stands; `forgotten`: a pause that ended by itself.
+    `upgrade`: the one that this side is in.
 
     `under_way`: the step that waits for its answer.  `failing`: for each step that failed when it
     was last tried, the error.  `troubles`: what else fails, by what it is.  `server_trouble`,
@@ -134,3 +153,4 @@ class Outside:
     pause: Stands | None = None
     plan: Stands | None = None
     forgotten: Stands | None = None
+    upgrade: Upgrade | None = None

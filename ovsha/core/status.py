@@ -57,6 +57,7 @@ def status(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
         "would": [step.value for step in decision.would],
         "pause": asdict(outside.pause) if outside.pause else None,
         "forgotten_pause": asdict(outside.forgotten) if outside.forgotten else None,
+        "upgrade": asdict(outside.upgrade) if outside.upgrade else None,
         "planned_switchover": asdict(outside.plan) if outside.plan else None,
         "presence": decision.presence.value,
         "sides": _sides(view, decision, outside),

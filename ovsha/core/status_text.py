@@ -83,8 +83,13 @@ def _mode(side: Side) -> str:
     return str(side["mode"]) + ("" if left is None else f" for another {span(left)}")
 
 
+def _upgrade(side: Side) -> str:
+    return NONE if side.get("upgrade") is None else f"UPGRADE, for {span(side['upgrade'])}"
+
+
 _LINK = {True: "up", False: "no carrier"}
 _ODD: tuple[tuple[str, Callable[[Side], str], Callable[[Side], bool]], ...] = (
+    ("upgrade", _upgrade, lambda s: s.get("upgrade") is not None),
     ("mode", _mode, lambda s: s["mode"] not in ("active", None)),
     ("VIP listener", lambda s: yes(s["listener"]), lambda s: s["listener"] is not s["vip"]),
     ("managers' remote", lambda s: yes(s["managers"]), lambda s: s["managers"] is not s["vip"]),

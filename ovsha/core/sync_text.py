@@ -62,6 +62,8 @@ def role_lines(side: Side) -> Iterator[str]:
 def _truth(side: Side) -> Iterator[tuple[str, str]]:
     if side["life"] != "up":
         yield "ovsdb-server", side["life"]
+    if side.get("upgrade") is not None:
+        yield "upgrade", f"in one for {span(side['upgrade'])}; it takes nothing over"
     yield "serving", yes(side["serving"])
     yield "term", cells.lineage(side)
     yield "last token", side["token"] or cells.missing(side)

@@ -1,0 +1,236 @@
+"""Keep in mind that this switch is in an upgrade, and take the orders that begin and end that.
+
+The mark is a file below the state directory, written by a thread, since a slow disk must not hold up the loop.  It
+outlives the agent and a reboot; one that cannot be read counts as standing, for the side is then only more careful.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from ovsha import acting, durable
+from ovsha.core import force, plain, upgrade
+from ovsha.core.facts import View
+from ovsha.core.words import span
+
+log = logging.getLogger("ovsha")
+
+DIRECTORY = "upgrade"
+"""Below the state directory: what was saved before each upgrade, and the mark."""
+
+MARK, FINISHED = "mark.json", "finished.json"
+RECENT = 7 * 86400.0
+"""Seconds for which it is told that an upgrade was finished here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """An upgrade that began at `began`, seconds since 1970, by an order of `who`.
+
+    `save`: the name of the directory with what was saved before.  `late`: the alarm was raised that it takes too long.
+    """
+
+    began: float
+    who: str = ""
+    reason: str = ""
+    save: str = ""
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """When the last upgrade was finished here, seconds since 1970, None for never; what was saved before it."""
+
+    at: float | None = None
+    save: str = ""
+
+
+Both = tuple[Upgrade | None, Finished]
+
+
+class Upgrading:
+    """The upgrade that stands on this switch, `now`; `limit` seconds after its beginning there is an alarm."""
+
+    def __init__(self, directory: Path, limit: float, wall: Callable[[], float]) -> None:
+        self.trouble = ""
+        self.limit = limit
+        self.wall = wall
+        self._directory = directory / DIRECTORY
+        self.now, self.finished = self._kept = self._load()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="upgrading")
+        self._saving: tuple[Both, Future[None]] | None = None
+        self._retry_at = 0.0
+
+    @property
+    def saved(self) -> bool:
+        """What stands now has reached the disk."""
+        return (self.now, self.finished) == self._kept
+
+    @property
+    def age(self) -> float | None:
+        """For how many seconds this side has been in an upgrade, None when it is in none."""
+        return None if self.now is None else max(0.0, self.wall() - self.now.began)
+
+    @property
+    def since(self) -> float | None:
+        """How many seconds ago the last one was finished, None when that is long ago."""
+        age = None if self.finished.at is None else max(0.0, self.wall() - self.finished.at)
+        return age if age is not None and age < RECENT else None
+
+    def begin(self, who: str, reason: str, save: str) -> None:
+        """Be in an upgrade from now on."""
+        self.now = Upgrade(self.wall(), who, reason, save)
+
+    def end(self) -> float:
+        """Be in none any more; return how many seconds it took."""
+        lasted = self.age or 0.0
+        if self.now is not None:
+            self.finished = Finished(self.wall(), self.now.save)
+        self.now = None
+        return lasted
+
+    def run(self) -> Upgrade | None:
+        """Save what has changed; return an upgrade that has just come to take too long."""
+        self._save()
+        age = self.age
+        if self.now is None or self.now.late or age is None or age < self.limit:
+            return None
+        self.now = replace(self.now, late=True)
+        return self.now
+
+    def colour(self, view: View) -> View:
+        """Return the view with what this side knows of its upgrades."""
+        age, since = self.age, self.since
+        return view if age is None and since is None else replace(view, upgrade=age, upgraded=since)
+
+    def close(self) -> None:
+        """Bring the last change to the disk."""
+        self._thread.shutdown()
+        if not self.saved:
+            with contextlib.suppress(OSError):
+                _write(self._directory, self.now, self.finished)
+
+    def _load(self) -> Both:
+        return _read_mark(self._directory / MARK, self.wall()), _read_finished(self._directory / FINISHED)
+
+    def _save(self) -> None:
+        if self._saving is not None and self._saving[1].done():
+            kept, future = self._saving
+            self._saving = None
+            error = future.exception()
+            if error is None:
+                self._kept, self.trouble = kept, ""
+            else:
+                trouble = f"{self._directory}: cannot be written, so a restart does not know of the upgrade: {error}"
+                if trouble != self.trouble:
+                    log.warning("%s", trouble)
+                self.trouble = trouble
+                self._retry_at = self.wall() + 1.0
+        if self._saving is None and not self.saved and self.wall() >= self._retry_at:
+            both = self.now, self.finished
+            self._saving = (both, self._thread.submit(_write, self._directory, *both))
+
+
+def _read_mark(path: Path, wall: float) -> Upgrade | None:
+    try:
+        return plain.from_plain(Upgrade, json.loads(path.read_text()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        log.error("%s: cannot be read, so this side takes itself to be in an upgrade: %s", path, error)
+        return Upgrade(wall, reason=f"{path} cannot be read")
+
+
+def _read_finished(path: Path) -> Finished:
+    try:
+        return plain.from_plain(Finished, json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return Finished()  # it is only told
+
+
+def _write(directory: Path, now: Upgrade | None, finished: Finished) -> None:
+    """Put both on disk for good, the mark last.  Raises OSError."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    durable.write(directory / FINISHED, json.dumps(plain.to_plain(finished)))
+    if now is not None:
+        durable.write(directory / MARK, json.dumps(plain.to_plain(now)))
+    elif (directory / MARK).exists():
+        (directory / MARK).unlink()
+        durable.sync(directory)
+
+
+# -- orders ------------------------------------------------------------------------------------------------------------
+
+
+class Ordered(acting.Ordered, Protocol):
+    """What this needs of an agent."""
+
+    @property
+    def upgrading(self) -> Upgrading:
+        """The upgrade that stands."""
+
+
+def look(agent: Ordered) -> None:
+    """Save what stands, and raise the alarm over an upgrade that nobody finishes."""
+    late = agent.upgrading.run()
+    if late is not None:
+        node, length = agent.config.node, span(agent.upgrading.limit)
+        text = f"{node} has been in an upgrade for more than {length}, and takes nothing over: finish it"
+        agent.recorder.event("alarm", text, what="upgrade-long", who=late.who, reason=late.reason)
+
+
+def prepare_refusal(agent: Ordered) -> str:
+    """Say why this switch must not be upgraded now, "" when it may be."""
+    case = acting.case(agent)
+    if case is None:
+        return acting.EARLY
+    plan = agent.standing.now.plan
+    if plan is not None:
+        return f"a switchover to {plan.to} is planned; `ovsha cancel` takes it back"
+    return upgrade.prepare_refusal(case)
+
+
+def prepare(agent: Ordered, save: str, reason: str, who: str) -> str:
+    """Be in an upgrade; return why that is refused, "" when it is not."""
+    refused = prepare_refusal(agent)
+    if not refused:
+        agent.upgrading.begin(who, reason, save)
+        text = f"{who or 'an operator'} begins the upgrade of {agent.config.node}: {reason or 'he gave no reason'}"
+        agent.recorder.event("order", text, order="upgrade-prepare", who=who, reason=reason, save=save)
+    return refused
+
+
+def finish_refusal(agent: Ordered, lost: bool) -> str:
+    """Say why the upgrade cannot be called finished now, "" when it can; `lost`: the peer will not come back."""
+    case = acting.case(agent)
+    if case is None:
+        return acting.EARLY
+    if not lost:
+        return upgrade.finish_refusal(case)
+    return upgrade.lost_refusal(case) or force.refusal(case)
+
+
+def finish(agent: Ordered, lost: bool, reason: str, who: str) -> str:
+    """Be in no upgrade any more; with `lost` serve what there is.  Return why that is refused, "" when it is not."""
+    refused = finish_refusal(agent, lost)
+    if refused:
+        return refused
+    if lost:
+        return acting.failover(agent, reason, who)
+    over(agent, who, "the upgrade is finished")
+    return ""
+
+
+def over(agent: Ordered, who: str, why: str) -> None:
+    """End the upgrade that stands, if there is one, since an operator says so."""
+    if agent.upgrading.now is not None:
+        lasted = span(agent.upgrading.end())
+        text = f"the upgrade of {agent.config.node} is over after {lasted}, by {who or 'an operator'}: {why}"
+        agent.recorder.event("order", text, order="upgrade-finish", who=who, why=why)
