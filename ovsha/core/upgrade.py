@@ -61,7 +61,7 @@ def prepare_refusal(c: Case) -> str:
     settings = c.view.settings
     node, peer = settings.node, settings.peer
     if c.standalone:
-        return f"{node} stands alone, so nobody serves meanwhile: take a backup by `ovsha backup create`, and restore it"
+        return f"{node} stands alone, so nobody serves meanwhile: take a backup with `ovsha backup create`"
     if c.upgrading:
         return f"{node} is in an upgrade already; `ovsha upgrade finish` ends it"
     if c.open or c.serving:
