@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ from typing import Any
 
 import tenacity
 
-from ovsha import bundles, durable
+from ovsha import bundles, durable, job_main
 from ovsha.errors import DriverError
 from ovsha.exchange import Asker
 
@@ -38,16 +37,7 @@ _MOST_ENTRIES = 5000
 
 def main() -> int:
     """Make the bundle that the standard input describes; return the exit status."""
-    os.umask(0o077)
-    os.nice(10)
-    signal.alarm(LIMIT)
-    task = json.load(sys.stdin)
-    try:
-        make(task)
-    except (OSError, DriverError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return job_main.run(LIMIT, make)
 
 
 def make(task: dict[str, Any]) -> Path:

@@ -6,15 +6,14 @@ What came of it is printed as JSON; what failed is one line on the standard erro
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 from ovsha import config as configuration
+from ovsha import job_main
 from ovsha.config import Config
-from ovsha.errors import ConfigError, DriverError
+from ovsha.errors import DriverError
 
 LIMIT = 240
 """Seconds after which this ends itself."""
@@ -22,16 +21,7 @@ LIMIT = 240
 
 def main() -> int:
     """Do the task; return the exit status."""
-    os.umask(0o077)
-    os.nice(10)
-    signal.alarm(LIMIT)
-    task = json.load(sys.stdin)
-    try:
-        print(json.dumps(_do(configuration.load(Path(task["file"])), task)))
-    except (OSError, DriverError, ConfigError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return 1
-    return 0
+    return job_main.run(LIMIT, lambda task: print(json.dumps(_do(configuration.load(Path(task["file"])), task))))
 
 
 def _do(config: Config, task: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ovsha.drivers.disk import MARGIN, Disks, require
+from ovsha.errors import DriverError
 
 
 def free(place: Path) -> int:
@@ -23,8 +24,15 @@ def test_what_two_places_on_one_disk_need_is_added(tmp_path: Path) -> None:
     more_than_half = (free(tmp_path) - MARGIN) * 2 // 3
     for place in ("one", "other"):
         require({tmp_path / place: more_than_half})
-    with pytest.raises(OSError, match=r"the disk of .*/one has \d+ MB free and \d+ MB are needed; free some there"):
+    with pytest.raises(DriverError, match=r"the disk of .*/one has \d+ MB free and \d+ MB are needed; free some there"):
         require({tmp_path / "one": more_than_half, tmp_path / "other": more_than_half})
+
+
+def test_what_is_of_less_use_leaves_more_room(tmp_path: Path) -> None:
+    nearly_all = free(tmp_path) - 4 * MARGIN
+    require({tmp_path: nearly_all})
+    with pytest.raises(DriverError, match="free some there"):
+        require({tmp_path: nearly_all}, margin=8 * MARGIN)
 
 
 def test_disk_with_room_is_no_trouble(tmp_path: Path) -> None:

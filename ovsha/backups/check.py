@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ovsha.backups import shelf, take
+from ovsha.drivers import disk
 from ovsha.errors import DriverError
-from ovsha.ledger import content, disk, records
+from ovsha.ledger import content, records
 from ovsha.ledger.content import Rows
 
 _UNPACKED = 12
@@ -67,7 +68,7 @@ def opened(path: Path, name: str) -> Iterator[Opened]:
 
 def _unpack(path: Path, target: Path) -> None:
     try:
-        disk.need_room(target.parent, _UNPACKED * path.stat().st_size)
+        disk.require({target.parent: _UNPACKED * path.stat().st_size}, disk.SPARE)
         with gzip.open(path, "rb") as packed, target.open("xb") as file:
             shutil.copyfileobj(packed, file)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -24,9 +24,10 @@ from ovsha import durable
 from ovsha.backups import shelf, take
 from ovsha.backups.check import Opened
 from ovsha.core.facts import Stamp
+from ovsha.drivers import disk
 from ovsha.drivers.database import CHOSEN, NODE, TERM, TOKEN, stamp_values
 from ovsha.errors import DriverError
-from ovsha.ledger import compare, content, disk, schema, slices
+from ovsha.ledger import compare, content, schema, slices
 from ovsha.ledger.compare import Entry, Kind
 from ovsha.ledger.content import Rows
 from ovsha.ledger.session import Refused, Session
@@ -190,7 +191,7 @@ def offline(file: Path, opened: Opened, stamp: Stamp) -> Path | None:
     Raises DriverError or OSError, and then the old file is still in its place.
     """
     database = str(opened.schema["name"])
-    disk.need_room(file.parent, 2 * opened.database.stat().st_size)
+    disk.require({file.parent: 2 * opened.database.stat().st_size}, disk.SPARE)
     part = file.with_name(f".{file.name}.ovsha-restore")
     try:
         part.unlink(missing_ok=True)

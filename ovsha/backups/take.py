@@ -18,8 +18,9 @@ from pathlib import Path
 from ovsha import durable
 from ovsha.backups import shelf
 from ovsha.config import Config
+from ovsha.drivers import disk
 from ovsha.errors import DriverError
-from ovsha.ledger import content, disk, records, schema
+from ovsha.ledger import content, records, schema
 
 LIMIT = 120.0
 """Seconds for each program: 100,000 rows take some."""
@@ -49,7 +50,8 @@ def take(config: Config, *, prune: bool = True) -> Taken:
         for left in directory.glob(".new-*"):
             if time.time() - left.stat().st_mtime > _STALE:
                 shutil.rmtree(left)
-        disk.need_room(directory, config.server.file.stat().st_size if config.server.file.exists() else 0)
+        size = config.server.file.stat().st_size if config.server.file.exists() else 0
+        disk.require({directory: size}, disk.SPARE)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=directory) as place:
             part = Path(place) / "backup.db"
             target, database = f"unix:{config.server.socket}", config.server.database

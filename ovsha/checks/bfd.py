@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from ovsha.checks import programs
+from ovsha import programs
 from ovsha.checks.look import Look
 from ovsha.checks.outcome import Outcome, ok, unknown, warning
 from ovsha.errors import DriverError
@@ -29,7 +29,7 @@ def check(look: Look) -> Outcome:
     if shutil.which("ptmctl") is None:
         return ok("ptmctl is not installed, so no BFD session is looked at")
     try:
-        status, text = programs.run(["ptmctl", "-b"], _LIMIT)
+        status, text = programs.read(["ptmctl", "-b"], _LIMIT)
         sessions = parse(text)
     except (DriverError, ValueError) as error:
         return unknown(f"the BFD sessions are not known: {error}", "see systemctl status ptmd")

@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovsha.checks import ovsdb, programs
+from ovsha import programs
+from ovsha.checks import ovsdb
 from ovsha.config import Config
 from ovsha.errors import DriverError
 
@@ -61,7 +62,7 @@ def files(config: Config, server: ovsdb.OwnServer) -> Files:
 def read(path: Path) -> Certificate:
     """Return what the first certificate in a file says.  Raises DriverError when it is none."""
     fields = ("-fingerprint", "-sha256", "-startdate", "-enddate", "-subject", "-pubkey")
-    status, text = programs.run(["openssl", "x509", "-in", str(path), "-noout", *fields], _LIMIT)
+    status, text = programs.read(["openssl", "x509", "-in", str(path), "-noout", *fields], _LIMIT)
     found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     public = _PUBLIC.search(text)
     fingerprint = next((value for name, value in found.items() if name.lower().endswith("fingerprint")), "")
@@ -78,7 +79,7 @@ def read(path: Path) -> Certificate:
 
 def public_half(path: Path) -> str:
     """Return the public half of a private key.  Raises DriverError when it cannot be read, or has a passphrase."""
-    status, text = programs.run(["openssl", "pkey", "-in", str(path), "-pubout", "-passin", "pass:"], _LIMIT)
+    status, text = programs.read(["openssl", "pkey", "-in", str(path), "-pubout", "-passin", "pass:"], _LIMIT)
     public = _PUBLIC.search(text)
     if status or public is None:
         raise DriverError(f"{path}: is not a private key that openssl can read without a passphrase")

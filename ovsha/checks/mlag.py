@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
-from ovsha.checks import mlag_detail, programs
+from ovsha import programs
+from ovsha.checks import mlag_detail
 from ovsha.checks.look import Look
 from ovsha.checks.mlag_detail import Detail
 from ovsha.checks.outcome import Outcome, critical, joined, ok, unknown, warning
@@ -28,7 +29,7 @@ def check(look: Look) -> Outcome:
 def ask(config: Config) -> tuple[Clag, Detail]:
     """Return what clagctl tells in both its forms.  Raises DriverError when it cannot be run, or hangs."""
     limit = config.clag.timeout
-    texts = [programs.run(command, limit)[1] for command in (config.clag.command, config.clag.text_command)]
+    texts = [programs.read(command, limit)[1] for command in (config.clag.command, config.clag.text_command)]
     clags = [parse(text) for text in texts]
     clag = next((each for each in clags if each.role is not None), clags[0])
     return clag, mlag_detail.together(mlag_detail.from_json(texts[0]), mlag_detail.from_text(texts[1]))

@@ -12,6 +12,7 @@ from typing import Any
 
 from pyroute2 import IPRoute, NetlinkError
 
+from ovsha.drivers.netlink import interface_name
 from ovsha.errors import DriverError
 
 
@@ -39,7 +40,7 @@ def held() -> list[Held]:
         for each in route.get_addr():
             address = each.get_attr("IFA_LOCAL") or each.get_attr("IFA_ADDRESS")
             if address is not None:
-                found.append(Held(_name(each["index"]), ip_interface(f"{address}/{each['prefixlen']}")))
+                found.append(Held(interface_name(each["index"]), ip_interface(f"{address}/{each['prefixlen']}")))
         return found
 
 
@@ -55,7 +56,7 @@ def way(destination: str, source: str = "", vrf: str = "") -> Route:
     with _route(f"there is no way to {destination}") as route:
         (found, *_) = route.route("get", **wanted)
         gateway = found.get_attr("RTA_GATEWAY") or ""
-        return Route(_name(found.get_attr("RTA_OIF")), found.get_attr("RTA_PREFSRC") or source, gateway)
+        return Route(interface_name(found.get_attr("RTA_OIF")), found.get_attr("RTA_PREFSRC") or source, gateway)
 
 
 def vrfs() -> list[str]:
@@ -86,13 +87,6 @@ def neighbours(address: str) -> set[str]:
 def _is_vrf(link: Any) -> bool:
     info = link.get_attr("IFLA_LINKINFO")
     return bool(info) and info.get_attr("IFLA_INFO_KIND") == "vrf"
-
-
-def _name(index: int) -> str:
-    try:
-        return socket.if_indextoname(index)
-    except OSError:
-        return f"interface {index}"
 
 
 @contextmanager

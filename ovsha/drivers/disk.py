@@ -11,10 +11,15 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ovsha.errors import DriverError
+
 _MEGABYTE = 1 << 20
 _LOOK_EVERY = 2.0
 MARGIN = 16 * _MEGABYTE
 """Bytes that are to stay free on each disk for everybody else."""
+
+SPARE = 64 * _MEGABYTE
+"""The same, where what is to be written is of less use than a disk with room: bases, backups."""
 
 
 class Disks:
@@ -36,13 +41,16 @@ class Disks:
             self.trouble = "; ".join(wrong for wrong in found if wrong)
 
 
-def require(needs: Mapping[Path, int]) -> None:
-    """Raise OSError unless there is room for so many bytes more at each place, which need not exist yet."""
+def require(needs: Mapping[Path, int], margin: int = MARGIN) -> None:
+    """Raise DriverError unless there is room for so many bytes more at each place, which need not exist yet.
+
+    `margin`: bytes that have to be left on each disk then.  Raises OSError when a disk cannot be looked at.
+    """
     for place, size in _one_a_disk(needs).items():
         space = os.statvfs(_existing(place))
-        free, needed = space.f_bavail * space.f_frsize, size + MARGIN
+        free, needed = space.f_bavail * space.f_frsize, size + margin
         if free < needed:
-            raise OSError(
+            raise DriverError(
                 f"the disk of {place} has {free // _MEGABYTE} MB free and {needed // _MEGABYTE + 1} MB are needed;"
                 " free some there"
             )

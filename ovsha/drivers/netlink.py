@@ -2,7 +2,7 @@
 
 pyroute2 takes 20 to 110 microseconds for each address of a dump; a switch has hundreds.
 Here a dump is bytes, and who looks for one address decodes that one.
-Everything raises OSError with the kernel's error number.
+What asks the kernel raises OSError with its error number.
 """
 
 from __future__ import annotations
@@ -78,6 +78,14 @@ def order(sock: socket.socket, kind: int, body: bytes) -> None:
     for answer, rest in messages(sock.recv(_BUFFER)):
         if answer == NLMSG_ERROR:
             _raise_error(rest)
+
+
+def interface_name(index: int) -> str:
+    """Return what the interface of that index is called, for people; one that is gone by now keeps its number."""
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return f"interface {index}"
 
 
 def _send(sock: socket.socket, kind: int, flags: int, body: bytes) -> None:

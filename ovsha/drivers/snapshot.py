@@ -37,6 +37,7 @@ from pathlib import Path
 from ovs.poller import POLLIN, Poller
 
 from ovsha.drivers.disk import require
+from ovsha.errors import DriverError
 
 _SCRIPT = (
     'umask 077 && mkdir -p -- "$3" && cp -- "$1" "$2.part" && sync -- "$2.part"'
@@ -108,7 +109,7 @@ class Snapshots:
             if what == _BLANK and not (self._has_grown(mark) or _has_no_record(self._source, size)):
                 what = label(0, blank=False)
             self._begin(what, mark)
-        except OSError as error:
+        except (OSError, DriverError) as error:
             done(self._failure(str(error)))
             return
         self._done = done

@@ -95,7 +95,7 @@ class Vip:
     def elsewhere(self) -> str | None:
         """Name the other interfaces that have the address; None when there are none."""
         others = {index for index, _ in self.seen.holders} - {self.seen.link.index}
-        return ", ".join(sorted(_name(index) for index in others if index is not None)) or None
+        return ", ".join(sorted(netlink.interface_name(index) for index in others if index is not None)) or None
 
     @property
     def mac(self) -> str:
@@ -164,7 +164,7 @@ class Vip:
         self._stale = True
         for index, prefix in self.seen.holders:
             try:
-                with _errors(f"cannot drop {self._address} from {_name(index)}"):
+                with _errors(f"cannot drop {self._address} from {netlink.interface_name(index)}"):
                     self._order("del", index, prefix, ignored={errno.EADDRNOTAVAIL, errno.ENODEV})
             except DriverError as err:
                 refused.append(err)
@@ -261,13 +261,6 @@ def _local(body: bytes) -> bytes | None:
     """Return the interface's own address; IFA_ADDRESS is the far end's on a point-to-point link."""
     found = dict(netlink.attributes(body, _IFADDRMSG.size))
     return found.get(IFA_LOCAL, found.get(IFA_ADDRESS))
-
-
-def _name(index: int) -> str:
-    try:
-        return socket.if_indextoname(index)
-    except OSError:
-        return f"interface {index}"
 
 
 @contextmanager

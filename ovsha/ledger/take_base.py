@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ovsha import durable
+from ovsha.drivers import disk
 from ovsha.errors import DriverError
-from ovsha.ledger import bases, content, disk, records
+from ovsha.ledger import bases, content, records
 from ovsha.ledger.bases import Base
 
 LIMIT = 300.0
@@ -49,7 +50,7 @@ def take(source: Path, directory: Path, term: int, node: str) -> Base:
             path.unlink(missing_ok=True)
         left.rmdir()
     # A directory of its own, because ovsdb-tool leaves a lock file beside what it works on.
-    disk.need_room(directory, 2 * source.stat().st_size)
+    disk.require({directory: 2 * source.stat().st_size}, disk.SPARE)
     with tempfile.TemporaryDirectory(prefix="new-", dir=directory) as place:
         part = Path(place) / "base.db"
         try:

@@ -6,8 +6,8 @@ import platform
 import re
 import time
 
-from ovsha import __version__, exchange
-from ovsha.checks import answers, ovsdb, programs
+from ovsha import __version__, exchange, programs
+from ovsha.checks import answers, ovsdb
 from ovsha.checks import server as server_check
 from ovsha.config import read_key
 from ovsha.core import schema as schemas
@@ -37,7 +37,7 @@ def versions(ground: Ground) -> Finding:
     server, running = ground.look.server.version, ground.look.server.version != (0, 0)
     if not running:
         try:
-            found = _VERSION.search(programs.run([ovsdb.program(ground.look.server), "--version"], 5.0)[1])
+            found = _VERSION.search(programs.read([ovsdb.program(ground.look.server), "--version"], 5.0)[1])
         except DriverError as error:
             return fail(f"{error}", "install openvswitch-vtep")
         server = (int(found[1]), int(found[2])) if found else (0, 0)

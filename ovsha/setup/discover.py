@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from ovsha.checks import mlag_detail, net, programs
+from ovsha import programs
+from ovsha.checks import mlag_detail, net
 from ovsha.checks.mlag_detail import Detail
 from ovsha.config_schema import Clag
 from ovsha.core.facts import MlagRole
@@ -94,7 +95,7 @@ def interface_of(address: str) -> str:
 
 def _ask(clag: Clag) -> tuple[Detail, MlagRole | None, str]:
     """Return what clagctl tells in both its forms.  Raises DriverError when it tells no role."""
-    texts = [programs.run(command, clag.timeout)[1] for command in (clag.command, clag.text_command) if command]
+    texts = [programs.read(command, clag.timeout)[1] for command in (clag.command, clag.text_command) if command]
     facts = [parse(text) for text in texts]
     role = next((each.role for each in facts if each.role is not None), None)
     if role is None:

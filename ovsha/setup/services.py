@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from ovsha.checks import programs
+from ovsha import programs
 from ovsha.errors import DriverError
 
 LIMIT = 360.0
@@ -75,7 +75,7 @@ class Services:
     def trouble(self, unit: str) -> str:
         """Return the last lines that a unit has logged, on one line; "" where they cannot be had."""
         try:
-            status, text = programs.run(["journalctl", "-q", "-u", unit, "-n", "3", "-o", "cat"], 10.0)
+            status, text = programs.read(["journalctl", "-q", "-u", unit, "-n", "3", "-o", "cat"], 10.0)
         except DriverError:
             return ""
         return "; ".join(line.strip() for line in text.splitlines() if line.strip()) if status == 0 else ""
@@ -88,11 +88,11 @@ class Services:
 
     def _ask(self, *words: str) -> tuple[int, str]:
         self.need()
-        return programs.run([self._program, *words], 30.0)
+        return programs.read([self._program, *words], 30.0)
 
     def _order(self, *words: str) -> None:
         self.need()
-        status, text = programs.run([self._program, *words], LIMIT)
+        status, text = programs.read([self._program, *words], LIMIT)
         if status != 0:
             told = " ".join(filter(None, (_line(text), *(_told(self.trouble(unit)) for unit in _units(words)))))
             raise DriverError(f"{self._program} {' '.join(words)}: {told or f'exit status {status}'}")
