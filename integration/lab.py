@@ -36,10 +36,11 @@ from standins.clag_rules import Timers
 from switch import HERE, NSX_PORT, Switch, events
 from topology import (
     CTL,
-    MANAGEMENT_ADDRESS,
+    IPV4,
     SW1,
     SW2,
     Network,
+    Plan,
     is_orphan,
     orphaned_namespaces,
     remove_namespace,
@@ -58,7 +59,7 @@ class Lab:
     `rows` of Ucast_Macs_Remote and one Manager row are put into sw1's database; with None both databases are blank, and
     sw2's always is.  With `tls` the Manager row says ssl: and both servers have certificates.  `overrides` change the
     configuration files of both switches, `node_overrides` that of one, section by section.  Without `clag_backup` clagd
-    has no backup path.
+    has no backup path.  `plan` says which addresses everything has.
     """
 
     def __init__(
@@ -70,9 +71,10 @@ class Lab:
         clag_timers: Timers = CLAG_TIMERS,
         clag_priorities: Mapping[str, int] | None = None,
         clag_backup: bool = True,
+        plan: Plan = IPV4,
     ) -> None:
         self.prefix = unique_prefix()
-        self.network = Network(self.prefix)
+        self.network = Network(self.prefix, plan)
         self.tls = tls
         self.seeded = frozenset(seed.mac(number) for number in range(rows or 0))
         self.controller_events_file = Path()
@@ -206,7 +208,11 @@ class Lab:
     @property
     def manager(self) -> str:
         """The Manager target of the controller."""
-        return f"{'ssl' if self.tls else 'tcp'}:{MANAGEMENT_ADDRESS[CTL]}:{NSX_PORT}"
+        return f"{'ssl' if self.tls else 'tcp'}:{self._nsx}"
+
+    @property
+    def _nsx(self) -> str:
+        return f"{settings.host(self.network.plan.management[CTL])}:{NSX_PORT}"
 
     @property
     def _controller_control(self) -> Path:
@@ -215,7 +221,7 @@ class Lab:
     def _controller_command(self) -> tuple[str, ...]:
         return (
             *self.network.entering(CTL),
-            *(sys.executable, str(HERE / "nsx.py"), "--listen", f"{MANAGEMENT_ADDRESS[CTL]}:{NSX_PORT}"),
+            *(sys.executable, str(HERE / "nsx.py"), "--listen", self._nsx),
             *(pki.credentials(CTL).options() if self.tls else ()),
             *("--events", str(self.controller_events_file), "--control", str(self._controller_control)),
             *self._controller_options,

@@ -12,23 +12,25 @@ from typing import Any
 
 import yaml
 
-from topology import INTERFACE, MANAGEMENT_ADDRESS, PEER_LINK_ADDRESS, SWITCHES
+from topology import INTERFACE, IPV4, SWITCHES, Plan
 
-VIP = "169.254.0.11"
+VIP = IPV4.vip
 VIP_PORT = 9998
 REPLICATION_PORT = 9999
 
 
-def configuration(node: str, directory: Path, key_file: Path, clagctl: Sequence[str]) -> dict[str, Any]:
+def configuration(
+    node: str, directory: Path, key_file: Path, clagctl: Sequence[str], plan: Plan = IPV4
+) -> dict[str, Any]:
     """Return the configuration of `node`, whose files are in `directory`, as the lab runs it by default."""
     return {
         "node": node,
         "pair": {"id": "lab", "key_file": str(key_file), "preferred": SWITCHES[0]},
         "nodes": {
-            each: {"peer_link": PEER_LINK_ADDRESS[each], "backup_path": MANAGEMENT_ADDRESS[each]} for each in SWITCHES
+            each: {"peer_link": plan.peer_link[each], "backup_path": plan.management[each]} for each in SWITCHES
         },
         "peer_link": {"interface": INTERFACE["peer link"]},
-        "vip": {"address": VIP, "port": VIP_PORT},
+        "vip": {"address": plan.vip, "port": VIP_PORT},
         "replication": {"port": REPLICATION_PORT},
         "server": {
             "pidfile": str(directory / "run" / "ovsdb-server.pid"),
@@ -57,3 +59,8 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write the configuration as YAML."""
     path.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
+
+
+def host(address: str) -> str:
+    """Return an address as it stands before a colon and a port."""
+    return f"[{address}]" if ":" in address else address

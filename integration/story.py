@@ -63,12 +63,15 @@ def other(lab: Lab, switch: Switch) -> Switch:
 def open_here(switch: Switch) -> frozenset[str]:
     """Name everything of the service that is on this switch; a server that does not answer has no remotes.
 
+    LISTENER stands for the one on the VIP, whatever that is in this lab.
+
     A switch without power has nothing, whatever its frozen memory still holds.
     """
     if without_power(switch):
         return frozenset()
     role = switch.role()
-    remotes = frozenset() if role is None else switch.remotes() & {MANAGERS, LISTENER}
+    remotes = frozenset() if role is None else switch.remotes() & {MANAGERS, switch.listener}
+    remotes = frozenset(LISTENER if remote == switch.listener else remote for remote in remotes)
     return remotes | ({"active server"} if role == "active" else set()) | ({"VIP"} if switch.vip_present() else set())
 
 
@@ -104,7 +107,7 @@ def await_copy(lab: Lab, switch: Switch, limit: float = LIMIT) -> None:
 def is_copy(lab: Lab, switch: Switch) -> bool:
     """Say whether `switch` follows the other one, is read-only, and has the token that was committed there last."""
     source = other(lab, switch)
-    follows = switch.replicates_from() == f"tcp:{source.address}:{settings.REPLICATION_PORT}"
+    follows = switch.replicates_from() == source.replication
     return follows and token(switch) is not None and token(switch) == token(source) and is_read_only(switch)
 
 

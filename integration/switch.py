@@ -24,7 +24,7 @@ import settings
 from pki import Credentials
 from service import Service
 from standins.clag_rules import Timers
-from topology import INTERFACE, MANAGEMENT_ADDRESS, PEER, PEER_LINK_ADDRESS, Network
+from topology import INTERFACE, PEER, Network
 
 HERE = Path(__file__).resolve().parent
 CLAGCTL = HERE / "standins" / "clagctl"
@@ -53,8 +53,8 @@ class Switch:
     ) -> None:
         self.node = node
         self.directory = directory
-        self.address = PEER_LINK_ADDRESS[node]
-        self.management_address = MANAGEMENT_ADDRESS[node]
+        self.address = network.plan.peer_link[node]
+        self.management_address = network.plan.management[node]
         self.run_directory = directory / "run"
         self.database = directory / "conf.db"
         self.config_file = directory / "ovsha.yaml"
@@ -75,7 +75,8 @@ class Switch:
         self._boot_id = directory / "boot_id"
         self._boot_id.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
         self._clagctl = (str(CLAGCTL), "--socket", str(self.run_directory / "clagd.socket"))
-        self.config = settings.merged(settings.configuration(node, directory, key_file, self._clagctl), overrides)
+        usual = settings.configuration(node, directory, key_file, self._clagctl, network.plan)
+        self.config = settings.merged(usual, overrides)
         settings.write(self.config_file, self.config)
         self.server = self._service("ovsdb-server", self._server_command, self._server_is_ready)
         self.agent = self._service("ovsha", self._agent_command)
@@ -193,6 +194,17 @@ class Switch:
         vip = self.config["vip"]["address"]
         return any(address["local"] == vip for link in shown for address in link["addr_info"])
 
+    @property
+    def listener(self) -> str:
+        """The remote on the VIP, as the server lists it."""
+        vip = self.config["vip"]
+        return f"ptcp:{vip['port']}:{settings.host(vip['address'])}"
+
+    @property
+    def replication(self) -> str:
+        """What its peer copies from."""
+        return f"tcp:{settings.host(self.address)}:{settings.REPLICATION_PORT}"
+
     def global_config(self) -> dict[str, str]:
         """Return Global.other_config, empty when there is no such row; a backup answers too."""
         for row in rpc.select(self.socket, "Global", "other_config", limit=PATIENCE):
@@ -243,7 +255,7 @@ class Switch:
             "--no-chdir",
             f"--pidfile={self.run_directory / 'ovsdb-server.pid'}",
             f"--remote=punix:{self.socket}",
-            f"--remote=ptcp:{settings.REPLICATION_PORT}:{self.address}",
+            f"--remote=ptcp:{settings.REPLICATION_PORT}:{settings.host(self.address)}",
             *([] if self.server_plain else [f"--sync-from={PARKED}"]),
             *options,
             str(self.database),
@@ -262,17 +274,17 @@ class Switch:
         peer = PEER[self.node]
         command = [sys.executable, "-m", "standins.clagd", "--socket", str(self.run_directory / "clagd.socket")]
         command += ["--interface", INTERFACE["peer link"], "--address", self.address]
-        command += ["--peer-ip", PEER_LINK_ADDRESS[peer], "--priority", str(priority)]
+        command += ["--peer-ip", self._network.plan.peer_link[peer], "--priority", str(priority)]
         if backup_path:
-            command += ["--backup-local", self.management_address, "--backup-ip", MANAGEMENT_ADDRESS[peer]]
+            command += ["--backup-local", self.management_address, "--backup-ip", self._network.plan.management[peer]]
         for name, value in asdict(timers).items():
             command += ["--" + name.replace("_", "-"), str(value)]
         return command
 
     def _vtepd_command(self) -> Sequence[str]:
         vip = self.config["vip"]
-        command = [sys.executable, str(HERE / "vtepd.py"), "--server", f"tcp:{vip['address']}:{vip['port']}"]
-        return [*command, "--name", self.node, "--events", str(self.vtepd_events_file)]
+        command = [sys.executable, str(HERE / "vtepd.py"), "--name", self.node, "--events", str(self.vtepd_events_file)]
+        return [*command, "--server", f"tcp:{settings.host(vip['address'])}:{vip['port']}"]
 
     def _control_socket(self) -> Path:
         """Return the server's control socket, found by the pidfile as ovs-appctl does."""

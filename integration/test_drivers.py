@@ -137,8 +137,8 @@ def announcers(lab: Lab) -> Iterator[Announcers]:
 def vips(lab: Lab) -> Iterator[Callable[..., Vip]]:
     made: list[Vip] = []
 
-    def make(address: str, interface: str = LINK, peer_interface: str | None = None) -> Vip:
-        made.append(Vip(address, interface, peer_interface))
+    def make(address: str, interface: str = LINK, peer_interface: str | None = None, **how: Any) -> Vip:
+        made.append(Vip(address, interface, peer_interface, **how))
         return made[-1]
 
     yield make
@@ -233,6 +233,95 @@ def test_what_others_do_to_the_vip_is_seen(lab: Lab, vips: Callable[..., Vip], a
     settle(vip, lambda: not vip.present)
     lab.ip(lab.here, f"addr add {address}/{length} dev {LINK}")
     settle(vip, lambda: vip.present)
+
+
+def there(vip: Vip) -> bool:
+    """Say whether it is seen to be there."""
+    return vip.present
+
+
+def test_a_vip_that_is_tentative_or_a_duplicate_is_of_no_use_until_it_is_put_back(
+    lab: Lab, vips: Callable[..., Vip]
+) -> None:
+    vip = vips(VIP6)
+    lab.ip(lab.there, f"addr add {VIP6}/128 dev far nodad")
+    lab.ip(lab.here, f"addr add {VIP6}/128 dev {LINK}")
+    settle(vip, lambda: bool(vip.seen.unusable))
+    assert not there(vip), "it is tentative"
+    assert vip.astray
+    end = time.monotonic() + LIMIT
+    while "dadfailed" not in json.dumps(lab.show(lab.here, "addr", "show", "dev", LINK)):
+        assert time.monotonic() < end, "the kernel does not see the other holder"
+        time.sleep(0.05)
+    assert not there(vips(VIP6)), "it is a duplicate"
+    vip.add(0.0)
+    vip.run(0.0)
+    assert (vip.present, vip.astray) == (True, False)
+    with socket.create_server((VIP6, 9998), family=socket.AF_INET6):
+        pass
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["dummy", "ifb"])
+def test_an_interface_is_made_for_the_vip_and_goes_with_it(
+    lab: Lab, vips: Callable[..., Vip], address: str, length: int, kind: str
+) -> None:
+    if subprocess.run(["ip", "link", "add", "probe", "type", kind], check=False, capture_output=True).returncode:
+        pytest.skip(f"this kernel has no {kind} interfaces")
+    vip = vips(address, "ovsha-vip", LINK, routed=True, kind=kind)
+    assert not there(vip)
+    for _ in range(2):
+        vip.add(0.0)
+        assert there(vip)
+        vip.run(0.0)
+        assert there(vip)
+    assert lab.addresses()["ovsha-vip"].count(f"{address}/{length}") == 1
+    assert vip.peer_carrier, "the peer link is another one"
+    vip.close()
+    again = vips(address, "ovsha-vip", LINK, routed=True, kind=kind)
+    assert there(again), "as an agent finds it that was started anew"
+    lab.ip(lab.here, "link set ovsha-vip down")
+    settle(again, lambda: not again.present)
+    again.add(0.0)
+    settle(again, lambda: again.present)
+    again.drop(0.0)
+    again.run(0.0)
+    assert (again.present, again.astray) == (False, False)
+    assert "ovsha-vip" not in lab.addresses()
+    again.drop(0.0)
+
+
+@BOTH
+def test_an_interface_that_was_there_stays_without_the_vip(
+    lab: Lab, vips: Callable[..., Vip], address: str, length: int
+) -> None:
+    lab.ip(lab.here, "link add ovsha-vip type bridge", "link set ovsha-vip up")
+    for interface in ("ovsha-vip", "lo"):
+        vip = vips(address, interface, LINK, routed=True, kind="dummy")
+        vip.add(0.0)
+        vip.run(0.0)
+        assert there(vip)
+        vip.drop(0.0)
+        assert not any(f"{address}/{length}" in found for found in lab.addresses().values())
+        assert interface in lab.addresses()
+
+
+@BOTH
+def test_a_routed_vip_is_never_the_source_of_our_own_connections(
+    lab: Lab, vips: Callable[..., Vip], address: str, length: int
+) -> None:
+    far = "10.0.0.9" if length == 32 else "fd00:10::9"
+    lab.ip(lab.here, "link add fabric type bridge", "link set fabric up", f"route add {far}/{length} dev swp1")
+    vips(address, "lo", LINK, routed=True).add(0.0)
+    shown = lab.show(lab.here, "route", "get", far)
+    assert shown[0].get("prefsrc") != address
+
+
+def test_a_kernel_without_such_interfaces_is_told(lab: Lab, vips: Callable[..., Vip]) -> None:
+    vip = vips(VIP4, "ovsha-vip", LINK, routed=True, kind="nonesuch")
+    words = "this kernel has no nonesuch interfaces: modprobe nonesuch, or write vip.mode: loopback"
+    with pytest.raises(DriverError, match=f"cannot add {VIP4} to ovsha-vip: {words}"):
+        vip.add(0.0)
 
 
 def test_carrier_and_administrative_state_are_told_apart(lab: Lab, vips: Callable[..., Vip]) -> None:

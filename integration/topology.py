@@ -6,6 +6,9 @@ which is also clagd's backup path, joins ``eth0`` of each switch to a bridge in 
     sw1 peerlink.4094 169.254.0.9/29 ------------------ 169.254.0.10/29 peerlink.4094 sw2
     sw1 eth0 192.168.100.1/24 ---- [ctl br0 192.168.100.10/24] ---- 192.168.100.2/24 eth0 sw2
 
+That is the plan called IPV4; IPV6 has fd00:4094::9 and so on, LINK_LOCAL the peer link's own addresses with their zone,
+and MIXED a VIP of IPv4 beside a peer link of IPv6.
+
 192.0.2.0/24, where a parked ovsdb-server looks for its source, is routed to ctl and vanishes there without a word.
 
 A link that is *down* takes the carrier away on both ends.  A path that is *cut* loses every frame that arrives, ARP
@@ -24,6 +27,7 @@ import select
 import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -34,9 +38,44 @@ SW1, SW2, CTL = "sw1", "sw2", "ctl"
 SWITCHES = (SW1, SW2)
 PEER = MappingProxyType({SW1: SW2, SW2: SW1})
 INTERFACE: Mapping[Line, str] = MappingProxyType({"peer link": "peerlink.4094", "backup path": "eth0"})
-PEER_LINK_ADDRESS = MappingProxyType({SW1: "169.254.0.9", SW2: "169.254.0.10"})
-MANAGEMENT_ADDRESS = MappingProxyType({SW1: "192.168.100.1", SW2: "192.168.100.2", CTL: "192.168.100.10"})
-PREFIX_LENGTH: Mapping[Line, int] = MappingProxyType({"peer link": 29, "backup path": 24})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The addresses of a lab: each switch's on the peer link and on the management network, and the VIP.
+
+    `lengths`: of the two prefixes.  `beside`: what else is on the peer link, with the prefix length.
+    """
+
+    peer_link: Mapping[str, str]
+    management: Mapping[str, str]
+    vip: str
+    lengths: Mapping[Line, int]
+    beside: Mapping[str, str] = field(default_factory=dict)
+
+
+IPV4 = Plan(
+    {SW1: "169.254.0.9", SW2: "169.254.0.10"},
+    {SW1: "192.168.100.1", SW2: "192.168.100.2", CTL: "192.168.100.10"},
+    "169.254.0.11",
+    {"peer link": 29, "backup path": 24},
+)
+IPV6 = Plan(
+    {SW1: "fd00:4094::9", SW2: "fd00:4094::a"},
+    {SW1: "fd00:100::1", SW2: "fd00:100::2", CTL: "fd00:100::10"},
+    "fd00:4094::b",
+    {"peer link": 64, "backup path": 64},
+)
+LINK_LOCAL = replace(
+    IPV6,
+    peer_link={SW1: "fe80::9%peerlink.4094", SW2: "fe80::a%peerlink.4094"},
+    beside={SW1: "fd00:4094::9/64", SW2: "fd00:4094::a/64"},
+)
+MIXED = replace(IPV6, vip=IPV4.vip, beside={SW1: "169.254.0.9/29", SW2: "169.254.0.10/29"})
+
+PEER_LINK_ADDRESS = MappingProxyType(dict(IPV4.peer_link))
+MANAGEMENT_ADDRESS = MappingProxyType(dict(IPV4.management))
+PREFIX_LENGTH: Mapping[Line, int] = MappingProxyType(dict(IPV4.lengths))
 PEER_LINK_MAC = MappingProxyType({SW1: "44:38:39:00:00:09", SW2: "44:38:39:00:00:10"})
 MANAGEMENT_MAC = MappingProxyType({SW1: "44:38:39:00:01:01", SW2: "44:38:39:00:01:02"})
 NOWHERE = "192.0.2.0/24"
@@ -49,8 +88,9 @@ _serial = itertools.count()
 class Network:
     """The network of one lab; `build` and `remove` may both be repeated."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, plan: Plan = IPV4) -> None:
         self.prefix = prefix
+        self.plan = plan
 
     def namespace(self, node: str) -> str:
         """Return the name of the namespace of `node`, one of sw1, sw2 and ctl."""
@@ -73,7 +113,7 @@ class Network:
         _batch(
             "link set lo up",
             "link add br0 type bridge",
-            f"address add {MANAGEMENT_ADDRESS[CTL]}/{PREFIX_LENGTH['backup path']} dev br0",
+            _address_order("add", self.plan.management[CTL], self.plan.lengths["backup path"], "br0"),
             "link set br0 up",
             *(f"link set {node} master br0 up" for node in SWITCHES),
             f"route add blackhole {NOWHERE}",
@@ -92,15 +132,19 @@ class Network:
 
     def reset_addresses(self, node: str) -> None:
         """Leave the switch its own addresses only, as after a reboot; a VIP left behind goes."""
-        own: tuple[tuple[Line, str], ...] = (
-            ("peer link", PEER_LINK_ADDRESS[node]),
-            ("backup path", MANAGEMENT_ADDRESS[node]),
-        )
         commands = ["address flush dev lo scope global"]
-        for path, address in own:
-            commands.append(f"address flush dev {INTERFACE[path]}")
-            commands.append(f"address replace {address}/{PREFIX_LENGTH[path]} dev {INTERFACE[path]}")
+        for path, interface in INTERFACE.items():
+            commands.append(f"address flush dev {interface} scope global")
+            commands += self._own_addresses(path, node)
         _batch(*commands, namespace=self.namespace(node))
+
+    def _own_addresses(self, path: Line, node: str) -> Iterator[str]:
+        """Yield the orders by which the switch gets its own addresses of that path; they may be there already."""
+        where = self.plan.peer_link if path == "peer link" else self.plan.management
+        yield _address_order("replace", where[node], self.plan.lengths[path], INTERFACE[path])
+        if path == "peer link" and node in self.plan.beside:
+            address, _, length = self.plan.beside[node].partition("/")
+            yield _address_order("replace", address, int(length), INTERFACE[path])
 
     def link_down(self, path: Line, node: str | None = None) -> None:
         """Take the link down at `node`'s end, or at both ends for None; the carrier goes on both."""
@@ -108,11 +152,15 @@ class Network:
             _batch(f"link set {INTERFACE[path]} down", namespace=self.namespace(each))
 
     def link_up(self, path: Line, node: str | None = None) -> None:
-        """Take the link up again at `node`'s end, or at both ends for None."""
+        """Take the link up again at `node`'s end, or at both ends for None.
+
+        An interface that goes down loses its addresses of IPv6, and ifup(8) puts back those that it knows.
+        """
         for each in SWITCHES if node is None else (node,):
-            _batch(f"link set {INTERFACE[path]} up", namespace=self.namespace(each))
-            if path == "backup path":
-                _batch(f"route replace {NOWHERE} via {MANAGEMENT_ADDRESS[CTL]}", namespace=self.namespace(each))
+            orders = [f"link set {INTERFACE[path]} up", *self._own_addresses(path, each)]
+            if path == "backup path" and ":" not in self.plan.management[CTL]:
+                orders.append(f"route replace {NOWHERE} via {self.plan.management[CTL]}")
+            _batch(*orders, namespace=self.namespace(each))
 
     def cut(self, path: Line, into: str | None = None) -> None:
         """Lose every frame that arrives at `into` by this path, or at both switches for None; the carrier stays."""
@@ -191,6 +239,12 @@ def _end(pid: int) -> None:
         return
     finally:
         os.close(process)
+
+
+def _address_order(verb: str, address: str, length: int, interface: str) -> str:
+    """Return an order for ip-address(8); one of IPv6 can be used at once, without a look for duplicates."""
+    nodad = " nodad" if ":" in address else ""
+    return f"address {verb} {address.partition('%')[0]}/{length} dev {interface}{nodad}"
 
 
 def _table(path: Line) -> str:

@@ -21,7 +21,6 @@ from ovsha.core.facts import Vip as VipFacts
 from ovsha.core.status import SCHEMA
 from ovsha.drivers.server import LocalServer
 from ovsha.drivers.source import PeerSource
-from ovsha.drivers.vip import Vip
 from ovsha.errors import ConfigError, DriverError
 
 LIMIT = 1.5
@@ -79,7 +78,7 @@ def _known_there(source: PeerSource, now: float) -> bool:
 
 def _vip(config: Config) -> tuple[VipFacts, str]:
     try:
-        vip = Vip(str(config.vip.address), config.vip.interface, config.peer_link.interface)
+        vip = switch.vip_driver(config)
     except DriverError as error:
         return VipFacts(), str(error)
     try:

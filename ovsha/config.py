@@ -35,6 +35,8 @@ KEY_LEAST = 32
 KEY_MOST = 4096
 """The length above which a file is not taken for a key."""
 
+LOOPBACK = "lo"
+
 LONGEST_STALL = 5.0
 """Seconds that a resynchronisation of 100,000 rows silences a backup on two cores: 4.3 measured, and some margin."""
 
@@ -183,7 +185,8 @@ def _settled(config: Config) -> Config:
         whose = "" if config.node else " (the name of this host)"
         raise ConfigError(f"node: {quote(node)}{whose} is not among nodes: {', '.join(config.nodes)}")
     peer = next((other for other in config.nodes if other != node), "")
-    vip = replace(config.vip, interface=config.vip.interface or config.peer_link.interface)
+    usual = {"interface": config.peer_link.interface, "loopback": LOOPBACK, "dummy": "ovsha-vip"}
+    vip = replace(config.vip, interface=config.vip.interface or usual[config.vip.mode])
     return replace(config, node=node, peer=peer, vip=vip)
 
 
@@ -246,19 +249,33 @@ def _address_contradictions(config: Config) -> Iterator[tuple[str, str]]:
             yield f"nodes.{lacking}.{path}", "is missing although the other switch has one; a path needs two ends"
         elif mine is not None and mine.version != theirs.version:
             yield f"nodes.{config.peer}.{path}", f"{theirs} and {mine} are not of one family (IPv4, IPv6)"
+    link = config.peer_link.interface
+    for name, node in config.nodes.items():
+        zone = getattr(node.peer_link, "zone", link)
+        if zone != link:
+            yield f"nodes.{name}.peer_link", f"the zone of {node.peer_link} is not peer_link.interface, {link}"
+    if (config.vip.mode == "loopback") is not (config.vip.interface == LOOPBACK):
+        yield "vip.interface", f"{config.vip.interface} is not for vip.mode {config.vip.mode}; leave it out"
+    if config.vip.routed and config.vip.interface == link:
+        yield "vip.interface", f"{link} is the peer link, and vip.mode {config.vip.mode} wants one for the VIP alone"
     vip = config.vip.address
     for key, taken in addresses.items():
         if vip == taken:
             why = "; a backup that copies from the VIP ends up copying itself" if key.endswith("peer_link") else ""
             yield "vip.address", f"{vip} is already {key}{why}"
-    if vip is not None and own.peer_link is not None and vip.version != own.peer_link.version:
-        yield "vip.address", f"{vip} is not of the family (IPv4, IPv6) of the peer link's addresses"
 
 
 def _doubts(config: Config) -> Iterator[tuple[str, str]]:
     """Yield each key whose value is allowed but asks for trouble, and which."""
     if not config.standalone and config.nodes[config.node].backup_path is None:
         yield "nodes", "without backup_path a cut peer link cannot be told from a dead peer, and both sides will serve"
+    for name, node in config.nodes.items():
+        if getattr(node.peer_link, "made_of_mac", False):
+            yield (
+                f"nodes.{name}.peer_link",
+                f"{node.peer_link} is made of the interface's MAC and changes with it; give it a fixed one, such as "
+                f"fe80::9/64, in /etc/network/interfaces",
+            )
     if config.metrics.enabled and not netaddr.IPAddress(config.metrics.address).is_loopback():
         yield "metrics.address", f"whoever reaches {config.metrics.address} can read the state of the pair"
     if config.heartbeat.dead_interval < 0.2:

@@ -73,7 +73,7 @@ class Node:
 
     peer_link: netaddr.IPAddress | None = key(
         "The switch's address on the peer link, which is also its replication address.",
-        read.address_or_null,
+        read.link_address_or_null,
         None,
         example="169.254.0.9",
     )
@@ -102,8 +102,14 @@ class Vip:
         None,
         example="169.254.0.11",
     )
+    mode: Literal["interface", "loopback", "dummy"] = key(
+        "Where it goes: to an interface whose neighbours are told (interface), or, where the network routes it, to the "
+        "loopback, or to an interface made for it (dummy).",
+        read.choice("interface", "loopback", "dummy"),
+        "interface",
+    )
     interface: str = key(
-        "The interface that gets the VIP; null for the peer link's.",
+        "The interface that gets the VIP; null for the peer link's, or by the mode lo or ovsha-vip.",
         read.or_null(read.interface_name),
         None,
         "peerlink.4094",
@@ -117,6 +123,11 @@ class Vip:
     announce_interval: float = key(
         "The time between two announcements; the first goes out at once.", read.seconds(0.01, 60), 1.0
     )
+
+    @property
+    def routed(self) -> bool:
+        """Whether others reach it by routes, and it has no neighbours that could be told or could have it too."""
+        return self.mode != "interface"
 
 
 @dataclass(frozen=True, kw_only=True)

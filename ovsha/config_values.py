@@ -140,6 +140,48 @@ def command_or_null(value: object) -> tuple[str, ...]:
     return () if value is None else command(value)
 
 
+class ZonedAddress(netaddr.IPAddress):
+    """A link-local IPv6 address with its zone, the interface that it means something on; it is written with it."""
+
+    __slots__ = ("zone",)
+
+    def __init__(self, address: str, zone: str) -> None:
+        super().__init__(address, flags=netaddr.INET_PTON)
+        self.zone = zone
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}%{self.zone}"
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    @property
+    def made_of_mac(self) -> bool:
+        """Whether it looks like one that the kernel made of the interface's MAC (RFC 4291, appendix A)."""
+        return int(self) >> 24 & 0xFFFF == 0xFFFE
+
+
+def link_address(value: object) -> netaddr.IPAddress:
+    """Read an address as `address` does, or a link-local IPv6 address with its zone: fe80::9%peerlink.4094."""
+    text, percent, zone = value.partition("%") if isinstance(value, str) else ("", "", "")
+    if not percent:
+        try:
+            return address(value)
+        except ValueError as err:
+            more = f"; add it, as {text}%peerlink.4094" if "means nothing without" in str(err) else ""
+            raise ValueError(f"{err}{more}") from None
+    try:
+        read = ZonedAddress(text, interface_name(zone))
+    except (netaddr.AddrFormatError, ValueError):
+        raise ValueError(f"{quote(value)} is not an IP address") from None
+    if read.version != 6 or not read.is_link_local():
+        raise ValueError(f"{quote(value)} is not a link-local IPv6 address, and only those have a zone")
+    return read
+
+
 def address(value: object) -> netaddr.IPAddress:
     """Read an IPv4 or IPv6 address that one host can have and another can reach."""
     try:
@@ -160,6 +202,11 @@ def address(value: object) -> netaddr.IPAddress:
 def address_or_null(value: object) -> netaddr.IPAddress | None:
     """Read an address, or null for none."""
     return None if value is None else address(value)
+
+
+def link_address_or_null(value: object) -> netaddr.IPAddress | None:
+    """Read an address of a link, or null for none."""
+    return None if value is None else link_address(value)
 
 
 def wait_or_seconds(value: object) -> float | None:

@@ -94,6 +94,14 @@ def local_server(config: Config) -> LocalServer:
     )
 
 
+def vip_driver(config: Config) -> VipDriver:
+    """Return what moves the VIP.  Raises DriverError when the kernel refuses."""
+    vip = config.vip
+    kind = "dummy" if vip.mode == "dummy" else ""
+    link = None if config.standalone else config.peer_link.interface
+    return VipDriver(str(vip.address), vip.interface, link, vip.routed, kind)
+
+
 class Switch:
     """The drivers of this switch.  Raises DriverError when the kernel or the state directory refuses."""
 
@@ -110,10 +118,10 @@ class Switch:
         self.announcer: Announcer | NoAnnouncer = NoAnnouncer()
         self.duplicate: DuplicateEar | NoEar = NoEar()
         if config.vip.address is not None:
-            link, vip = config.peer_link.interface if peer else None, config.vip
-            self.vip = VipDriver(self.vip_address, vip.interface, link)
-            self.announcer = Announcer(self.vip_address, vip.interface, vip.announce_count, vip.announce_interval)
-            self.duplicate = DuplicateEar(self.vip_address, vip.interface)
+            self.vip, vip = vip_driver(config), config.vip
+            if not vip.routed:
+                self.announcer = Announcer(self.vip_address, vip.interface, vip.announce_count, vip.announce_interval)
+                self.duplicate = DuplicateEar(self.vip_address, vip.interface)
         endpoints = []
         if peer is not None:
             self.source = PeerSource(self.settings.source, config.server.database, silence)
@@ -222,7 +230,7 @@ class Switch:
             now=now,
             settings=self.settings,
             server=server,
-            vip=Vip(self.vip.present, self.vip.peer_carrier, self.vip.elsewhere is not None, self.stale),
+            vip=Vip(self.vip.present, self.vip.peer_carrier, self.vip.astray, self.stale),
             clag=self.clag.facts,
             source=source,
             copy=self._copy.look(now, server, source, following),
@@ -293,7 +301,8 @@ class Switch:
 
         Raises DriverError when the kernel refuses.
         """
-        sockdiag.destroy_tcp(remote=self.vip_address, local=self.own_address, port=self.config.vip.port)
+        # By which of our addresses we reached it is the routes' affair; who is at the VIP itself reaches it from there.
+        sockdiag.destroy_tcp(remote=self.vip_address, port=self.config.vip.port, abroad=True)
         self.stale = False
 
     def fence(self) -> None:

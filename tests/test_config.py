@@ -178,13 +178,18 @@ def test_ipv6_pair_is_accepted() -> None:
         ("vip.address", "169.254.0.10", "169.254.0.10 is already nodes.sw2.peer_link; "
                                         "a backup that copies from the VIP ends up copying itself"),
         ("vip.address", "192.168.100.1", "192.168.100.1 is already nodes.sw1.backup_path"),
-        ("vip.address", "fd00::b", "fd00::b is not of the family (IPv4, IPv6) of the peer link's addresses"),
+        ("vip.address", "fe80::b%peerlink.4094", "'fe80::b%peerlink.4094' is not an IP address; "
+                                                 "write for example 169.254.0.11"),
         ("nodes.sw1.peer_link", "224.0.0.1", "224.0.0.1 is not the address of one switch that another can reach; "
                                              "write for example 169.254.0.9"),
         ("nodes.sw1.peer_link", "127.0.0.1", "127.0.0.1 is not the address of one switch that another can reach; "
                                              "write for example 169.254.0.9"),
         ("nodes.sw1.peer_link", "fe80::1", "fe80::1 is a link-local IPv6 address, which means nothing without an "
-                                           "interface; write for example 169.254.0.9"),
+                                           "interface; add it, as fe80::1%peerlink.4094; "
+                                           "write for example 169.254.0.9"),
+        ("nodes.sw1.peer_link", "fd00::9%eth0", "'fd00::9%eth0' is not a link-local IPv6 address, and only those have "
+                                                "a zone; write for example 169.254.0.9"),
+        ("nodes.sw1.peer_link", "fe80::9%", "'fe80::9%' is not an IP address; write for example 169.254.0.9"),
         ("nodes.sw2.peer_link", "192.0.2.254", "192.0.2.254 is the address that must never answer: backups are parked "
                                                "on it; write for example 169.254.0.9"),
         ("nodes.sw2.peer_link", "fd00::a", "fd00::a and 169.254.0.9 are not of one family (IPv4, IPv6)"),
@@ -197,6 +202,44 @@ def test_ipv6_pair_is_accepted() -> None:
 def test_wrong_value_is_refused_with_its_key_its_reason_and_an_example(key: str, value: object, said: str) -> None:
     default = {known: default for known, default, _ in describe()}.get(key)
     assert complaint(changed({key: value})) == f"{key}: {said.replace('{default}', str(default))}"
+
+
+def test_a_link_local_address_has_the_peer_link_as_its_zone_and_is_best_a_fixed_one() -> None:
+    nodes = {"sw1": {"peer_link": "fe80::9%peerlink.4094"}, "sw2": {"peer_link": "fe80::0200:00FF:fe00:a%peerlink.4094"}}
+    config = parse(changed({"nodes": nodes}), "F")
+    assert str(config.nodes["sw1"].peer_link) == "fe80::9%peerlink.4094"
+    assert [each for each in config.warnings if "is made of the interface's MAC" in each] == [
+        "F: nodes.sw2.peer_link: fe80::200:ff:fe00:a%peerlink.4094 is made of the interface's MAC and changes with it; "
+        "give it a fixed one, such as fe80::9/64, in /etc/network/interfaces"
+    ]
+    assert complaint(changed({"nodes": nodes, "peer_link.interface": "peerlink.7"})) == (
+        "nodes.sw1.peer_link: the zone of fe80::9%peerlink.4094 is not peer_link.interface, peerlink.7"
+    )
+    nodes["sw2"] = dict(nodes["sw1"])
+    assert complaint(changed({"nodes": nodes})).endswith("fe80::9%peerlink.4094 is already nodes.sw1.peer_link")
+
+
+def test_a_vip_may_be_of_another_family_than_the_peer_link() -> None:
+    assert parse(changed({"vip.address": "fd00::b"}), "F").vip.address == netaddr.IPAddress("fd00::b")
+
+
+@pytest.mark.parametrize(("mode", "where"), [("interface", "peerlink.4094"), ("loopback", "lo"), ("dummy", "ovsha-vip")])
+def test_the_mode_of_the_vip_says_where_it_goes(mode: str, where: str) -> None:
+    vip = parse(changed({"vip.mode": mode}), "F").vip
+    assert (vip.interface, vip.routed) == (where, mode != "interface")
+
+
+@pytest.mark.parametrize(
+    ("mode", "interface", "said"),
+    [
+        ("interface", "lo", "lo is not for vip.mode interface; leave it out"),
+        ("loopback", "eth0", "eth0 is not for vip.mode loopback; leave it out"),
+        ("dummy", "lo", "lo is not for vip.mode dummy; leave it out"),
+        ("dummy", "peerlink.4094", "peerlink.4094 is the peer link, and vip.mode dummy wants one for the VIP alone"),
+    ],
+)
+def test_a_mode_of_the_vip_refuses_an_interface_of_another(mode: str, interface: str, said: str) -> None:
+    assert complaint(changed({"vip.mode": mode, "vip.interface": interface})) == f"vip.interface: {said}"
 
 
 def test_dead_interval_is_at_least_three_intervals() -> None:

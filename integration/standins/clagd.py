@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from standins import clag_rules, clag_text
 from standins.clag_rules import Clag, Message, Timers
@@ -38,8 +38,8 @@ class Daemon:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._interface: str = args.interface
-        self._peer = (args.peer_ip, PORT)
-        self._backup_peer = None if args.backup_ip is None else (args.backup_ip, PORT)
+        self._peer = _place(args.peer_ip)
+        self._backup_peer = None if args.backup_ip is None else _place(args.backup_ip)
         self._settings = clag_text.Settings(
             args.interface, args.peer_ip, args.backup_ip, args.sys_mac, args.vxlan_anycast
         )
@@ -113,10 +113,10 @@ class Daemon:
     def _udp(
         self, address: str, take: Callable[[Clag, Message, float], Clag], interface: str | None = None
     ) -> socket.socket:
-        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
         if interface is not None:
             udp.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
-        udp.bind((address, PORT))
+        udp.bind(_place(address))
         udp.setblocking(False)
 
         def receive() -> None:
@@ -184,6 +184,11 @@ def log(text: str) -> None:
     """Write a line as clagd's log has it."""
     stamp = datetime.now(UTC).isoformat()
     print(f"{stamp} {os.uname().nodename} clagd[{os.getpid()}]: {text}", file=sys.stderr, flush=True)
+
+
+def _place(address: str) -> tuple[Any, ...]:
+    """Return what the kernel wants for an address of either family, which may have a zone."""
+    return socket.getaddrinfo(address, PORT, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0][4]
 
 
 def _mac(interface: str) -> str:

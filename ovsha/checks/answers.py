@@ -61,6 +61,7 @@ def settings(config: Config) -> dict[str, Any]:
         "nodes": {name: [str(node.peer_link), str(node.backup_path)] for name, node in sorted(config.nodes.items())},
         "vip.address": str(config.vip.address),
         "vip.port": config.vip.port,
+        "vip.mode": config.vip.mode,
         "replication.port": config.replication.port,
         "heartbeat.port": config.heartbeat.port,
         "heartbeat.interval": config.heartbeat.interval,

@@ -7,21 +7,28 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address, ip_interface
 from typing import Any
 
 from pyroute2 import IPRoute, NetlinkError
 
 from ovsha.drivers.netlink import interface_name
+from ovsha.drivers.vip import IFA_F_DADFAILED, IFA_F_OPTIMISTIC, IFA_F_TENTATIVE
 from ovsha.errors import DriverError
+
+_RTM_F_FIB_MATCH = 0x2000
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An address of this switch, with its subnet, and the name of its interface."""
+    """An address of this switch, with its subnet, and the name of its interface.
+
+    `unusable`: nobody can be bound to it, as another host seems to have it, or that is not known yet (RFC 4862).
+    """
 
     interface: str
     address: IPv4Interface | IPv6Interface
+    unusable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,10 @@ def held() -> list[Held]:
         for each in route.get_addr():
             address = each.get_attr("IFA_LOCAL") or each.get_attr("IFA_ADDRESS")
             if address is not None:
-                found.append(Held(interface_name(each["index"]), ip_interface(f"{address}/{each['prefixlen']}")))
+                name = interface_name(each["index"])
+                waits = each["flags"] & IFA_F_TENTATIVE and not each["flags"] & IFA_F_OPTIMISTIC
+                unusable = bool(waits or each["flags"] & IFA_F_DADFAILED)
+                found.append(Held(name, ip_interface(f"{address}/{each['prefixlen']}"), unusable))
         return found
 
 
@@ -57,6 +67,27 @@ def way(destination: str, source: str = "", vrf: str = "") -> Route:
         (found, *_) = route.route("get", **wanted)
         gateway = found.get_attr("RTA_GATEWAY") or ""
         return Route(interface_name(found.get_attr("RTA_OIF")), found.get_attr("RTA_PREFSRC") or source, gateway)
+
+
+def subnets(addresses: list[Held], interface: str, beside: object) -> list[IPv4Network | IPv6Network]:
+    """Return the subnets of an interface, without its link-local one of IPv6, by its addresses but that `beside`."""
+    found = {each.address.network for each in addresses if each.interface == interface and each.address.ip != beside}
+    return sorted((each for each in found if each.version == 4 or not each.is_link_local), key=str)
+
+
+def announced(destination: str) -> bool:
+    """Return whether there is a route to this very address, and not only one to a network that it is in.
+
+    Raises DriverError.
+    """
+    address = ip_address(destination)
+    family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+    try:
+        with _route() as route:
+            (found, *_) = route.route("get", dst=destination, family=family, flags=_RTM_F_FIB_MATCH)
+    except DriverError:
+        return False  # there is no way at all
+    return int(found["dst_len"]) == address.max_prefixlen
 
 
 def vrfs() -> list[str]:

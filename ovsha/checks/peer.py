@@ -51,7 +51,7 @@ def check(look: Look) -> Outcome:
 def _other_key(look: Look, document: dict[str, Any]) -> bool:
     """Return whether heartbeats that come from the peer's own address were refused for their key a moment ago."""
     node = look.config.nodes[look.config.peer]
-    own = (str(node.peer_link), str(node.backup_path))
+    own = (str(node.peer_link).partition("%")[0], str(node.backup_path))
     forged = (each for each in document["collisions"]["seen"] if each["kind"] == "forged")
     return any(each["address"] in own and each["last_age"] < _RECENT for each in forged)
 

@@ -6,9 +6,9 @@ server's sockets.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Any
 
+from ovsha.addresses import bare
 from ovsha.checks import ovsdb, sockets
 from ovsha.checks.look import START, Look
 from ovsha.checks.outcome import Outcome, critical, joined, ok, unknown, warning
@@ -45,10 +45,13 @@ def _session(look: Look, pid: int) -> bool:
 
     On the active side it may also be that of the peer's agent, which looks at our server over the same port.
     """
-    peer, port = ip_address(str(look.config.nodes[look.config.peer].peer_link)), look.config.replication.port
+    peer, port = bare(look.config.nodes[look.config.peer].peer_link), look.config.replication.port
     active = look.server.role is Role.ACTIVE
     return any(
-        each.remote == peer and port == (each.local_port if active else each.remote_port) for each in sockets.of(pid)
+        port == (each.local_port if active else each.remote_port)
+        # From which of its link-local addresses the peer comes is its kernel's choice.
+        and (each.remote == peer or (each.remote.is_link_local and peer.is_link_local and peer.version == 6))
+        for each in sockets.of(pid)
     )
 
 

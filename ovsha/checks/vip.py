@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from ipaddress import ip_address
 
+from ovsha.addresses import bare
 from ovsha.checks import net
 from ovsha.checks.look import Look
 from ovsha.checks.outcome import Outcome, critical, joined, ok, unknown, warning
@@ -23,12 +24,14 @@ def check(look: Look) -> Outcome:
     except DriverError as error:
         return unknown(str(error), "run this on the switch itself")
     on = [each.interface for each in addresses if each.address.ip == address]
+    unusable = [each.interface for each in addresses if each.address.ip == address and each.unusable]
     serves = look.serves
     facts = {"address": str(address), "on": on, "expected": serves}
     if serves is None:
         text = f"whether {address} should be here is not known: {look.server.trouble}"
         return unknown(text, "see ovsha check server", **facts)
-    found = [*_place(look, on, serves), *_elsewhere(look, bool(on)), *_subnet(look, addresses)]
+    found = [*_place(look, on, serves), *_unusable(look, unusable)]
+    found += [*_elsewhere(look, bool(on)), *_subnet(look, addresses)]
     answered, where = _answered(look)
     if not found and not answered and (serves or look.document is None or _held_there(look)):
         do = "see ovsha check server on the side that serves, and what filters TCP between them"
@@ -50,13 +53,22 @@ def _place(look: Look, on: list[str], serves: bool) -> list[Outcome]:
         do = f"the agent {look.idle}: ovsha resume" if look.idle else do if look.document else _START
         return [critical(f"{vip.address} is missing here, although this side serves", do)]
     if on and not serves:
-        do = f"ip address delete {vip.address}/32 dev {on[0]}{by_agent}"
+        do = f"ip address delete {vip.address}/{ip_address(str(vip.address)).max_prefixlen} dev {on[0]}{by_agent}"
         return [critical(f"{vip.address} is on {on[0]}, although this side does not serve", do)]
     astray = [name for name in on if name != vip.interface]
     if astray:
         do = f"ip address delete {vip.address} dev {astray[0]}, and take it out of /etc/network/interfaces"
         return [warning(f"{vip.address} is on {', '.join(astray)} and not on {vip.interface} alone", do)]
     return []
+
+
+def _unusable(look: Look, on: list[str]) -> list[Outcome]:
+    """Tell of an address that the kernel holds back until it is sure that nobody else has it, or for ever."""
+    if not on:
+        return []
+    address, name = look.config.vip.address, on[0]
+    do = f"find who else has it (ip -6 neighbour; ip address show dev {name}); the agent puts it back"
+    return [critical(f"{address} on {name} cannot be used: another host has it, or that is not known yet", do)]
 
 
 def _elsewhere(look: Look, here: bool) -> list[Outcome]:
@@ -77,15 +89,17 @@ def _elsewhere(look: Look, here: bool) -> list[Outcome]:
 
 def _subnet(look: Look, addresses: list[net.Held]) -> list[Outcome]:
     """Tell when the VIP cannot be reached on the link it belongs to."""
-    vip, own = look.config.vip, ip_address(str(look.config.nodes[look.config.node].peer_link))
-    subnets = {each.address.network for each in addresses if each.address.ip == own}
-    if not subnets:
+    vip, own = look.config.vip, bare(look.config.nodes[look.config.node].peer_link)
+    if not any(each.address.ip == own and not each.unusable for each in addresses):
         do = f"configure it on {look.config.peer_link.interface}, and correct nodes in the configuration"
-        return [critical(f"this switch does not have its replication address {own}", do)]
-    address = ip_address(str(vip.address))
-    if vip.interface != look.config.peer_link.interface or any(address in each for each in subnets):
+        return [critical(f"this switch does not have its replication address {own}, or cannot use it", do)]
+    address, link = ip_address(str(vip.address)), look.config.peer_link.interface
+    if vip.interface != link:
         return []
-    names = ", ".join(map(str, sorted(subnets, key=str)))
+    subnets = net.subnets(addresses, link, address)
+    if any(address in each for each in subnets):
+        return []
+    names = ", ".join(map(str, subnets))
     return [warning(f"{address} is not in the peer link's subnet {names}", f"choose a vip.address in {names}")]
 
 

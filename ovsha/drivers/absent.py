@@ -41,7 +41,7 @@ class NoVip(Idle):
     """A VIP that is nowhere; the core never asks for it where there is none."""
 
     present = False
-    elsewhere = None
+    astray = False
     mac = ""
     peer_carrier = None
 

@@ -37,7 +37,7 @@ class Endpoint:
     """The two ends of one path; the port is the same at both.
 
     `interface`, when not None, is the only one the path may use, and the scope
-    of link-local addresses.
+    of link-local addresses, which may be written with it or without.
     """
 
     path: str
@@ -156,7 +156,7 @@ class _Channel:
 
 def _packed(family: socket.AddressFamily, address: str) -> bytes:
     try:
-        return socket.inet_pton(family, address)
+        return socket.inet_pton(family, address.partition("%")[0])
     except OSError as err:
         raise ValueError(f"{address} is not an address of {family.name}") from err
 

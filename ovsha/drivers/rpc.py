@@ -14,7 +14,8 @@ from typing import Any
 
 from ovs.jsonrpc import Connection, Message
 from ovs.poller import Poller
-from ovs.stream import Stream
+
+from ovsha.drivers.stream import Stream
 
 Reply = Callable[[Any, str | None], None]
 """Called once with the result, or with None and the error's text."""

@@ -43,9 +43,12 @@ class _Connection:
     remote_port: int
 
 
-def destroy_tcp(*, remote: str | None = None, local: str | None = None, port: int | None = None) -> int:
+def destroy_tcp(
+    *, remote: str | None = None, local: str | None = None, port: int | None = None, abroad: bool = False
+) -> int:
     """Destroy the TCP connections with that far end and that near end, and return how many.
 
+    With `abroad`, only those whose two ends are not the same address: they began when it was another host's.
     `port` is the remote address' one, or the local address' when only that is given, or
     either when no address is.  Their programs read ECONNABORTED, the far ends are sent a RST;
     listening sockets stay.  Raises DriverError when the kernel refuses (it needs
@@ -63,6 +66,7 @@ def destroy_tcp(*, remote: str | None = None, local: str | None = None, port: in
                 for remote_port, local_port in _sides(far, near, port)
                 for each in _connections(sock, _CONNECTED, remote_port, local_port, _needle(far or near))
                 if far in (None, each.remote) and near in (None, each.local)
+                if not (abroad and each.local == each.remote)
             ]
             return sum(_destroy(sock, each) for each in doomed)
     except OSError as err:

@@ -18,18 +18,19 @@ from ipaddress import ip_address
 from ovs.poller import POLLIN, Poller
 from pyroute2 import IPRoute, NetlinkError
 
-from ovsha.drivers import netlink
+from ovsha.drivers import netlink, own_link
 from ovsha.errors import DriverError
 
 RTM_NEWLINK, RTM_DELLINK = 16, 17
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
 IFA_ADDRESS, IFA_LOCAL = 1, 2
-IFA_F_NODAD = 0x02
+IFA_F_NODAD, IFA_F_OPTIMISTIC, IFA_F_DADFAILED, IFA_F_TENTATIVE = 0x02, 0x04, 0x08, 0x40
 IFF_UP = 0x1
 
 _IFADDRMSG = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
 _IFINFOMSG = struct.Struct("=BxHiII")  # family, type, index, flags, change
+_SCOPE_HOST = 254
 _FOREVER = 0xFFFFFFFF
 _READS = 100  # a flood of messages must not hold the loop
 _RETRY = 200  # milliseconds until netlink is asked again after it failed
@@ -43,30 +44,39 @@ class Link:
     up: bool = False
     carrier: bool = False
     mac: str = ""
+    made_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What netlink said when it was last asked.
 
-    `holders`: index and prefix length of every interface that has the address.
+    `holders`: index and prefix length of every interface that has the address.  `unusable`: those of them where nobody
+    can be bound to it, as the kernel has not yet seen that no other host has it, or has seen one (RFC 4862).
     """
 
     link: Link = Link()
     peer: Link = Link()
     holders: tuple[tuple[int, int], ...] = ()
+    unusable: frozenset[tuple[int, int]] = frozenset()
 
 
 class Vip:
     """The address on its interface, as it is and not as it was ordered.
 
-    `peer_interface` is the peer link where that is another interface than the VIP's.
+    `peer_interface` is the peer link where that is another interface than the VIP's.  `routed`: the VIP's interface has
+    no neighbours, and others have routes to it.  `kind`: what is made of that name when there is no such interface, and
+    removed with the VIP; "" for nothing.
     The state is read when this is made, and again in `run` after the kernel told of a
     change of one of these interfaces or of this address.
     """
 
-    def __init__(self, address: str, interface: str, peer_interface: str | None = None) -> None:
+    def __init__(
+        self, address: str, interface: str, peer_interface: str | None = None, routed: bool = False, kind: str = ""
+    ) -> None:
         self._address = ip_address(address)
+        self._routed = routed
+        self._kind = kind
         self._interface = interface
         self._peer = peer_interface or interface
         self._prefix = self._address.max_prefixlen
@@ -88,8 +98,16 @@ class Vip:
 
     @property
     def present(self) -> bool:
-        """True while the VIP is on its interface."""
-        return any(index == self.seen.link.index for index, _ in self.seen.holders)
+        """True while the VIP is on its interface, and can be used there."""
+        if self._routed and not self.seen.link.up:
+            return False  # nobody has a route to it
+        usable = set(self.seen.holders) - self.seen.unusable
+        return any(index == self.seen.link.index for index, _ in usable)
+
+    @property
+    def astray(self) -> bool:
+        """True while the VIP is where it does not belong, or is of no use."""
+        return any(each in self.seen.unusable or each[0] != self.seen.link.index for each in self.seen.holders)
 
     @property
     def elsewhere(self) -> str | None:
@@ -136,7 +154,7 @@ class Vip:
             poller.timer_wait(_RETRY)
 
     def add(self, now: float) -> None:
-        """Put the VIP on its interface; nothing is wrong when it is there already.
+        """Put the VIP on its interface, which is made if need be; nothing is wrong when it is there already.
 
         Raises DriverError when the interface does not exist or the kernel refuses.  The
         state is read anew at the next turn: a move has no time for it.
@@ -144,16 +162,25 @@ class Vip:
         del now
         with _errors(f"cannot add {self._address} to {self._interface}"):
             link = self.seen.link if self.seen.link.index is not None else self._link(self._interface)
+            self._stale = True
+            if link.index is None and self._kind:
+                made = own_link.make(self._route, self._interface, self._kind)
+                link = replace(link, index=made, up=True, made_here=True)
             if link.index is None:
                 raise OSError(errno.ENODEV, "No such device")
-            self._stale = True
+            if self._routed and not link.up:
+                self._route.link("set", index=link.index, state="up")
+            for index, prefix in self.seen.unusable:  # to add it again would not make it usable
+                if index == link.index:
+                    self._order("del", index, prefix, ignored={errno.EADDRNOTAVAIL, errno.ENODEV})
             self._order("add", link.index, self._prefix, ignored={errno.EEXIST})
         holders = {*self.seen.holders, (link.index, self._prefix)}
-        self.seen = replace(self.seen, link=link, holders=tuple(holders))
+        self.seen = replace(self.seen, link=link, holders=tuple(holders), unusable=frozenset())
 
     def drop(self, now: float) -> None:
-        """Take the address from every interface that has it; nothing is wrong when none has.
+        """Take the address from every interface that has it, and remove that which was made for it.
 
+        Nothing is wrong when none has it.
         Raises DriverError when the kernel refuses, after all interfaces were tried.
         """
         del now
@@ -169,6 +196,12 @@ class Vip:
             except DriverError as err:
                 refused.append(err)
                 left.append((index, prefix))
+        if self.seen.link.made_here and self.seen.link.index is not None:
+            try:
+                with _errors(f"cannot remove {self._interface}"):
+                    own_link.remove(self._route, self.seen.link.index)
+            except DriverError as err:
+                refused.append(err)
         self.seen = replace(self.seen, holders=tuple(left))
         if refused:
             raise DriverError("; ".join(map(str, refused)))
@@ -180,6 +213,8 @@ class Vip:
 
     def _order(self, verb: str, index: int, prefix: int, ignored: set[int]) -> None:
         extra: dict[str, object] = {}
+        if self._family == socket.AF_INET and self._routed:
+            extra["scope"] = _SCOPE_HOST  # so that it is never the source of our own connections, as below
         if verb == "add" and self._family == socket.AF_INET6:
             # No duplicate address detection: a VIP that moves must work at once.  Deprecated,
             # so that it is never chosen as the source of our own connections (RFC 6724,
@@ -226,7 +261,9 @@ class Vip:
         with _errors(f"cannot read the state of {self._interface}"):
             link = self._link(self._interface)
             peer = link if self._peer == self._interface else self._link(self._peer)
-            self.seen = Seen(link, peer, tuple(self._holders()))
+            holders = dict(self._holders())
+            unusable = frozenset(holder for holder, usable in holders.items() if not usable)
+            self.seen = Seen(link, peer, tuple(holders), unusable)
         self._stale = False
 
     def _link(self, name: str) -> Link:
@@ -238,16 +275,19 @@ class Vip:
             raise
         up = bool(answers[0]["flags"] & IFF_UP)
         carrier, mac = answers[0].get_attr("IFLA_CARRIER"), answers[0].get_attr("IFLA_ADDRESS")
-        return Link(answers[0]["index"], up, up and bool(carrier), mac or "")
+        made_here = answers[0].get_attr("IFLA_IFALIAS") == own_link.MARK
+        return Link(answers[0]["index"], up, up and bool(carrier), mac or "", made_here)
 
-    def _holders(self) -> Iterator[tuple[int, int]]:
+    def _holders(self) -> Iterator[tuple[tuple[int, int], bool]]:
+        """Yield index and prefix length of each interface that has the address, and whether it can be used there."""
         body = _IFADDRMSG.pack(self._family, 0, 0, 0, 0)
         with netlink.open_socket(socket.NETLINK_ROUTE) as sock:
             for kind, answer in netlink.dump(sock, RTM_GETADDR, body, needle=self._address.packed):
                 if kind == RTM_NEWADDR and _local(answer) == self._address.packed:
-                    family, prefix, _, _, index = _IFADDRMSG.unpack_from(answer)
+                    family, prefix, flags, _, index = _IFADDRMSG.unpack_from(answer)
+                    waits = flags & IFA_F_TENTATIVE and not flags & IFA_F_OPTIMISTIC
                     if family == self._family:
-                        yield index, prefix
+                        yield (index, prefix), not (waits or flags & IFA_F_DADFAILED)
 
 
 def _listen() -> socket.socket:

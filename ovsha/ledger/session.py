@@ -10,8 +10,8 @@ from typing import Any
 
 from ovs.jsonrpc import Connection, Message
 from ovs.poller import Poller
-from ovs.stream import Stream
 
+from ovsha.drivers.stream import Stream
 from ovsha.errors import DriverError
 
 CONNECT_LIMIT = 5.0

@@ -13,6 +13,7 @@ import struct
 import time
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from typing import Any
 
 from ovsha.errors import DriverError
 
@@ -63,7 +64,7 @@ def measure(
     try:
         with socket.socket(family, socket.SOCK_RAW, protocol) as sock:
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-            sock.bind((str(source), 0))
+            sock.bind(_place(source))
             return _run(sock, target, count, interval)
     except OSError as error:
         raise DriverError(f"{target} cannot be asked from {source}: {error.strerror or error}") from None
@@ -79,7 +80,7 @@ def _run(sock: socket.socket, target: IPv4Address | IPv6Address, count: int, int
             due += interval
             sent.append(time.time())
             try:
-                sock.sendto(request(target, identifier, len(sent) - 1), (str(target), 0))
+                sock.sendto(request(target, identifier, len(sent) - 1), _place(target))
             except OSError:
                 continue  # a link that is down loses it, as does one that is cut
         until = due if len(sent) < count else due + _LAST_WAIT
@@ -88,6 +89,11 @@ def _run(sock: socket.socket, target: IPv4Address | IPv6Address, count: int, int
             if number is not None and number < len(sent) and trips[number] is None:
                 trips[number] = max(0.0, at - sent[number])
     return Echoes(tuple(trips))
+
+
+def _place(address: IPv4Address | IPv6Address) -> tuple[Any, ...]:
+    """Return what the kernel wants for it, with the number of its zone, which sendto(2) does not look for."""
+    return socket.getaddrinfo(str(address), 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0][4]
 
 
 def request(target: IPv4Address | IPv6Address, identifier: int, number: int) -> bytes:
@@ -105,7 +111,7 @@ def _answer(sock: socket.socket, target: IPv4Address | IPv6Address, identifier: 
     data, ancillary, _, (host, *_) = sock.recvmsg(2048, 256)
     old = isinstance(target, IPv4Address)
     body = data[(data[0] & 15) * 4 :] if old else data
-    if str(host).partition("%")[0] != str(target) or len(body) < _HEAD.size:
+    if str(host).partition("%")[0] != str(target).partition("%")[0] or len(body) < _HEAD.size:
         return None, 0.0
     kind, _, _, to, number = _HEAD.unpack_from(body)
     stamps = [value for level, name, value in ancillary if (level, name) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS)]

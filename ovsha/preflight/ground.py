@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from ovsha import exchange
+from ovsha.addresses import bare
 from ovsha.checks import answers, net
 from ovsha.checks.look import Look
 from ovsha.config import Config, read_key
@@ -47,8 +48,8 @@ class Ground:
         return ip_address(str(self.config.vip.address))
 
     def address(self, node: str) -> Address:
-        """Return the peer-link address of a node."""
-        return ip_address(str(self.config.nodes[node].peer_link))
+        """Return the peer-link address of a node, without the zone of a link-local one."""
+        return bare(self.config.nodes[node].peer_link)
 
     def backup(self, node: str) -> Address | None:
         """Return the address of a node on the backup path, None when there is none."""

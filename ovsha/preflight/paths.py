@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ovsha.core.words import span
 from ovsha.errors import DriverError
@@ -20,7 +20,8 @@ Address = IPv4Address | IPv6Address
 def measured(ground: Ground) -> Finding:
     """Send an echo each heartbeat interval over both paths at once."""
     node, beat = ground.config.node, ground.config.heartbeat
-    ways = {"peer link": (ground.address(node), ground.address(ground.peer))}
+    nodes = ground.config.nodes
+    ways = {"peer link": (ip_address(str(nodes[node].peer_link)), ip_address(str(nodes[ground.peer].peer_link)))}
     own, peer = ground.backup(node), ground.backup(ground.peer)
     if own is not None and peer is not None:
         ways["backup path"] = (own, peer)
