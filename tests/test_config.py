@@ -205,7 +205,7 @@ def test_wrong_value_is_refused_with_its_key_its_reason_and_an_example(key: str,
 
 
 def test_a_link_local_address_has_the_peer_link_as_its_zone_and_is_best_a_fixed_one() -> None:
-    nodes = {"sw1": {"peer_link": "fe80::9%peerlink.4094"}, "sw2": {"peer_link": "fe80::0200:00FF:fe00:a%peerlink.4094"}}
+    nodes = {"sw1": {"peer_link": "fe80::9%peerlink.4094"}, "sw2": {"peer_link": "fe80::200:ff:fe00:a%peerlink.4094"}}
     config = parse(changed({"nodes": nodes}), "F")
     assert str(config.nodes["sw1"].peer_link) == "fe80::9%peerlink.4094"
     assert [each for each in config.warnings if "is made of the interface's MAC" in each] == [
@@ -223,7 +223,9 @@ def test_a_vip_may_be_of_another_family_than_the_peer_link() -> None:
     assert parse(changed({"vip.address": "fd00::b"}), "F").vip.address == netaddr.IPAddress("fd00::b")
 
 
-@pytest.mark.parametrize(("mode", "where"), [("interface", "peerlink.4094"), ("loopback", "lo"), ("dummy", "ovsha-vip")])
+@pytest.mark.parametrize(
+    ("mode", "where"), [("interface", "peerlink.4094"), ("loopback", "lo"), ("dummy", "ovsha-vip")]
+)
 def test_the_mode_of_the_vip_says_where_it_goes(mode: str, where: str) -> None:
     vip = parse(changed({"vip.mode": mode}), "F").vip
     assert (vip.interface, vip.routed) == (where, mode != "interface")
