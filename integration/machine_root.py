@@ -47,8 +47,7 @@ def root() -> Path:
 
     Raises subprocess.CalledProcessError where debootstrap or apt fail; their output is in root.log beside it.
     """
-    stamp = hashlib.sha256(repr((WITHIN, FETCHED, ALSO, SOURCES)).encode()).hexdigest()[:12]
-    whole = CACHE / f"root-{stamp}"
+    whole = place()
     CACHE.mkdir(parents=True, exist_ok=True)
     with locked(CACHE / "lock"):
         if not whole.exists():
@@ -57,6 +56,12 @@ def root() -> Path:
             _make(part)
             part.rename(whole)
     return whole
+
+
+def place() -> Path:
+    """Return where the root is, or will be: another set of packages is another root."""
+    stamp = hashlib.sha256(repr((WITHIN, FETCHED, ALSO, SOURCES)).encode()).hexdigest()[:12]
+    return CACHE / f"root-{stamp}"
 
 
 @contextmanager

@@ -75,7 +75,7 @@ class Machine:
         if self.running:
             return
         began = time.monotonic()
-        groups = _cgroups(self._id)
+        groups = cgroups(self._id)
         for group in groups:
             group.mkdir(exist_ok=True)
         nspawn = [
@@ -180,7 +180,7 @@ class Machine:
         if not self.running:
             raise Failed(f"{self.name} did not start: {self.console()}")
         with suppress(OSError):
-            first, *_ = (_cgroups(self._id)[-1] / "payload/init.scope/cgroup.procs").read_text().split() or ["0"]
+            first, *_ = (cgroups(self._id)[-1] / "payload/init.scope/cgroup.procs").read_text().split() or ["0"]
             self.leader = int(first)
         return self.leader != 0 and _answers(self.leader)
 
@@ -213,10 +213,10 @@ def _remove(identity: str) -> None:
 def _kill(identity: str) -> None:
     """Kill all processes of a machine, whether it has any or not."""
     with suppress(FileNotFoundError):
-        (_cgroups(identity)[-1] / "cgroup.kill").write_text("1")
+        (cgroups(identity)[-1] / "cgroup.kill").write_text("1")
 
 
-def _cgroups(identity: str) -> list[Path]:
+def cgroups(identity: str) -> list[Path]:
     """Return the cgroups of a machine: one in the hierarchy of systemd, and in the unified one where there are both."""
     if (_CGROUPS / "cgroup.procs").exists():
         return [_CGROUPS / identity]
@@ -225,7 +225,7 @@ def _cgroups(identity: str) -> list[Path]:
 
 def _remove_cgroups(identity: str) -> None:
     """Remove them; the kernel takes a moment to let go of the processes that were in them."""
-    for group in _cgroups(identity):
+    for group in cgroups(identity):
         for _ in range(100):
             below = sorted((path for path in group.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts))
             try:

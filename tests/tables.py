@@ -1,4 +1,4 @@
-"""Make the tables of README.rst, docs/deciding.rst and docs/monitoring.rst from the code, between their markers.
+"""Make the tables of README.rst and of pages in docs/ from the code, between their markers.
 
 Run `python3 tests/tables.py` to rewrite them; tests/test_readme.py holds that nothing would change.
 """
@@ -14,13 +14,14 @@ sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 import tree  # noqa: E402
 
+from ovsha import config  # noqa: E402
 from ovsha.core.election import RULES  # noqa: E402
 from ovsha.core.metrics import METRICS  # noqa: E402
 from ovsha.core.transition import PLANS  # noqa: E402
 from ovsha.core.verdict import CRITERIA  # noqa: E402
 
 README = ROOT / "README.rst"
-PAGES = (README, ROOT / "docs" / "deciding.rst", ROOT / "docs" / "monitoring.rst")
+PAGES = (README, *(ROOT / "docs" / f"{name}.rst" for name in ("deciding", "monitoring", "security")))
 MARKED = re.compile(r"(\.\. begin (\w+), made by tests/tables\.py\n\n).*?(\n\.\. end \2\n)", re.DOTALL)
 
 
@@ -30,6 +31,16 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     rule = "  ".join("=" * width for width in widths)
     lines = [rule, _line(head, widths), rule, *(_line(row, widths) for row in rows), rule]
     return "\n".join(lines) + "\n"
+
+
+PORTS = (
+    ("replication.port", "TCP", "own address on the peer link", "ovsdb-server", "the peer's server and agent"),
+    ("vip.port", "TCP", "the VIP, on the active side only", "ovsdb-server", "the VTEP daemons of both switches"),
+    ("exchange.port", "TCP", "own address on the peer link", "ovsha", "the peer's agent and commands"),
+    ("heartbeat.port", "UDP", "own address on the peer link, and on the backup path", "ovsha", "the peer's agent"),
+    ("metrics.port", "TCP", "``metrics.address``", "ovsha", "who watches; by default only this switch"),
+)
+"""What listens: the key of the port, and in words where, which program, and for whom."""
 
 
 def tables() -> dict[str, str]:
@@ -43,7 +54,10 @@ def tables() -> dict[str, str]:
     # Wider than any, so that a new name does not move all the others.
     metrics = [(f"``{row.name}``", row.doc) for row in METRICS]
     verdict = [(str(number), criterion.why) for number, criterion in enumerate(CRITERIA, 1)]
+    defaults = {key: default for key, default, _ in config.describe()}
+    ports = [(f"{defaults[key]} {kind}", f"``{key}``", where, whose, who) for key, kind, where, whose, who in PORTS]
     return {
+        "ports": table(("port", "key", "listens on", "program", "is for"), ports),
         "metrics": table(("metric".ljust(46), "what it is"), metrics),
         "commands": table(("command", "what it does"), _commands()),
         "rules": table(("rule", "goal", "because"), rules),

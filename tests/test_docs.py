@@ -152,5 +152,9 @@ def test_targets_of_make_exist(page: Path) -> None:
     assert named - targets == set()
 
 
+def test_every_port_of_the_configuration_is_in_the_table_of_ports() -> None:
+    assert {row[0] for row in tables.PORTS} == {key for key in KEYS if key.endswith(".port")}
+
+
 def test_readme_leads_to_the_pages() -> None:
     assert "docs/index.rst" in tables.README.read_text()
