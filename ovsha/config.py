@@ -269,6 +269,8 @@ def _doubts(config: Config) -> Iterator[tuple[str, str]]:
     """Yield each key whose value is allowed but asks for trouble, and which."""
     if not config.standalone and config.nodes[config.node].backup_path is None:
         yield "nodes", "without backup_path a cut peer link cannot be told from a dead peer, and both sides will serve"
+        if config.backup_path.vrf:
+            yield "backup_path.vrf", "names a VRF, but the switches have no backup_path in it"
     for name, node in config.nodes.items():
         if getattr(node.peer_link, "made_of_mac", False):
             yield (

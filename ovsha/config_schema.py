@@ -93,6 +93,18 @@ class PeerLink:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackupPath:
+    """Clagd's backup path, by which the agents hear each other besides the peer link."""
+
+    vrf: str = key(
+        "The VRF that nodes.NAME.backup_path is in, as clagd-backup-ip names it; null for the default one.",
+        read.or_null(read.interface_name),
+        None,
+        "mgmt",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Vip:
     """The address that only the active side holds."""
 
@@ -417,6 +429,7 @@ class Config:
     pair: Pair = section(Pair)
     nodes: Mapping[str, Node] = named(Node)
     peer_link: PeerLink = section(PeerLink)
+    backup_path: BackupPath = section(BackupPath)
     vip: Vip = section(Vip)
     replication: Replication = section(Replication)
     heartbeat: Heartbeat = section(Heartbeat)

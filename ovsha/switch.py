@@ -134,8 +134,9 @@ class Switch:
             )  # fmt: skip
         if peer is not None and own.backup_path is not None and peer.backup_path is not None:
             endpoints.append(
-                Endpoint(BACKUP_PATH, str(own.backup_path), str(peer.backup_path), config.heartbeat.port)
-            )
+                Endpoint(BACKUP_PATH, str(own.backup_path), str(peer.backup_path), config.heartbeat.port,
+                         config.backup_path.vrf or None)
+            )  # fmt: skip
         self.names = collision_words.Names(config.pair.id, config.node, config.peer)
         self.collisions = Collisions(config.collisions.keep, config.collisions.forget)
         self.conversation = Conversation(

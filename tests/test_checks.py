@@ -81,6 +81,20 @@ def test_a_peer_link_that_is_cut_is_told_from_a_peer_that_is_gone() -> None:
     assert "the peer link is cut" in judged(text.replace("(inactive)", "(active)")).text
 
 
+@pytest.mark.parametrize(("ours", "told"), [("mgmt", None), ("", "reaches its backup IP 192.168.100.2 in VRF mgmt")])
+def test_a_backup_ip_that_clagd_has_in_another_vrf_than_we_is_told(ours: str, told: str | None) -> None:
+    detail = mlag_detail.from_text((FIXTURES / "checks/clagctl-conflict.txt").read_text())
+    assert (detail.backup, detail.vrf) == ("192.168.100.2", "mgmt")
+    own = config.parse(
+        "{node: sw1, pair: {id: a}, vip: {address: 169.254.0.11}, backup_path: {vrf: VRF},"
+        " nodes: {sw1: {peer_link: 169.254.0.9, backup_path: 192.168.100.1},"
+        " sw2: {peer_link: 169.254.0.10, backup_path: 192.168.100.2}}}".replace("VRF", ours or "null"),
+        "ovsha.yaml",
+    )
+    found = mlag.other_vrf(own, detail)
+    assert (found is None) if told is None else (found is not None and told in found[0])
+
+
 @given(st.text())
 def test_no_output_of_clagctl_is_too_odd_to_be_told(text: str) -> None:
     assert judged(text).level in (Level.UNKNOWN, Level.CRITICAL, Level.WARNING)

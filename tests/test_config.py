@@ -279,7 +279,7 @@ def test_key_without_a_default_must_be_there(key: str, said: str) -> None:
         ("dead_interval", "dead_interval: there is no such key; did you mean heartbeat.dead_interval?"),
         ("nodes.sw1.peerlink", "nodes.sw1.peerlink: there is no such key; did you mean peer_link?"),
         ("restore.zzz", "restore.zzz: there is no such key; here are known: mode, delay"),
-        ("warnings", "warnings: there is no such key; here are known: node, mode, pair, nodes, peer_link, vip, "),
+        ("warnings", "warnings: there is no such key; here are known: node, mode, pair, nodes, peer_link, backup_path"),
     ],
 )
 def test_unknown_key_is_refused_by_name_with_the_one_that_was_probably_meant(key: str, said: str) -> None:

@@ -227,7 +227,7 @@ def test_an_interface_that_is_not_there_is_told(port: int) -> None:
     end = Endpoint("peer_link", "127.0.0.9", "127.0.0.10", port, "no-such-port")
     link = PeerLink(conversation("sw1"), [end])
     link.run(50.0)
-    assert link.trouble["peer_link"].startswith("cannot open: ")
+    assert link.trouble["peer_link"].startswith("cannot open at 127.0.0.9 in no-such-port: ")
     link.close()
 
 

@@ -7,6 +7,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,11 @@ PAIR = Settings(
 
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
+
+
+def test_the_vrf_of_the_backup_path_is_written_where_there_is_one() -> None:
+    assert "vrf" not in document.render(PAIR)
+    assert "backup_path:\n  vrf: mgmt\n" in document.render(replace(PAIR, backup_vrf="mgmt"))
 
 
 def test_a_new_file_leaves_no_copy(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from ovsha import programs
 from ovsha.checks import mlag_detail
 from ovsha.checks.look import Look
 from ovsha.checks.mlag_detail import Detail
-from ovsha.checks.outcome import Outcome, critical, joined, ok, unknown, warning
+from ovsha.checks.outcome import Level, Outcome, critical, joined, ok, unknown, warning
 from ovsha.config import Config
 from ovsha.core.facts import Clag
 from ovsha.drivers.clag_parse import CLAGD_DOWN, parse
@@ -23,7 +23,19 @@ def check(look: Look) -> Outcome:
         clag, detail = ask(look.config)
     except DriverError as error:
         return unknown(f"clagd cannot be asked: {error}", "correct clag.command in the configuration")
-    return judge(clag, detail)
+    outcome, elsewhere = judge(clag, detail), other_vrf(look.config, detail)
+    return joined([warning(*elsewhere)], outcome) if elsewhere and outcome.level is Level.OK else outcome
+
+
+def other_vrf(config: Config, detail: Detail) -> tuple[str, str] | None:
+    """Return that clagd's backup IP is in another VRF than our backup path, and what to do; None when it is not."""
+    peer = config.nodes.get(config.peer)
+    own = peer.backup_path if peer else None
+    if own is None or detail.backup != str(own) or detail.vrf == config.backup_path.vrf:
+        return None
+    told, ours = (f"VRF {name}" if name else "the default VRF" for name in (detail.vrf, config.backup_path.vrf))
+    what = f"clagd reaches its backup IP {detail.backup} in {told}, and the agent looks for it in {ours}"
+    return what, f"set backup_path.vrf: {detail.vrf or 'null'} on both switches"
 
 
 def ask(config: Config) -> tuple[Clag, Detail]:

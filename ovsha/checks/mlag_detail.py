@@ -28,7 +28,10 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What clagctl tells of this switch and of its peer."""
+    """What clagctl tells of this switch and of its peer.
+
+    `vrf`: the VRF of the backup IP, which the text form alone tells; "" for the default one, or none told.
+    """
 
     priority: int | None = None
     ident: str = ""
@@ -40,6 +43,7 @@ class Detail:
     system_mac: str = ""
     anycast: str = ""
     interfaces: tuple[Interface, ...] = ()
+    vrf: str = ""
 
 
 def from_json(text: str) -> Detail:
@@ -125,7 +129,8 @@ def _peer(detail: Detail, words: list[str]) -> Detail:
 
 def _backup(detail: Detail, words: list[str]) -> Detail:
     address = "" if not words or words[0].startswith("(") else words[0]
-    return replace(detail, backup=address)
+    inside = address and words[1:2] == ["vrf"] and len(words) > 2
+    return replace(detail, backup=address, vrf=words[2] if inside else "")
 
 
 _READERS: dict[str, Callable[[Detail, list[str]], Detail]] = {

@@ -62,8 +62,8 @@ def way(destination: str, source: str = "", vrf: str = "") -> Route:
     """
     family = socket.AF_INET6 if ip_address(destination).version == 6 else socket.AF_INET
     wanted: dict[str, object] = {"dst": destination, "family": family}
-    wanted |= ({"src": source} if source else {}) | ({"oif": socket.if_nametoindex(vrf)} if vrf else {})
-    with _route(f"there is no way to {destination}") as route:
+    with _route(f"there is no way to {destination}{f' in VRF {vrf}' if vrf else ''}") as route:
+        wanted |= ({"src": source} if source else {}) | ({"oif": socket.if_nametoindex(vrf)} if vrf else {})
         (found, *_) = route.route("get", **wanted)
         gateway = found.get_attr("RTA_GATEWAY") or ""
         return Route(interface_name(found.get_attr("RTA_OIF")), found.get_attr("RTA_PREFSRC") or source, gateway)

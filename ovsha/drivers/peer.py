@@ -37,7 +37,8 @@ class Endpoint:
     """The two ends of one path; the port is the same at both.
 
     `interface`, when not None, is the only one the path may use, and the scope
-    of link-local addresses, which may be written with it or without.
+    of link-local addresses, which may be written with it or without; a VRF is an
+    interface too, that of all which are in it.
     """
 
     path: str
@@ -73,7 +74,8 @@ class _Channel:
                 self._note("")
         except OSError as err:
             self.close()
-            self._note(f"cannot open: {err.strerror or err}")
+            where = f" at {self.endpoint.local} in {self.endpoint.interface}" if self.endpoint.interface else ""
+            self._note(f"cannot open{where}: {err.strerror or err}")
 
     def send(self, packet: bytes, now: float) -> None:
         """Send `packet`, or note why that cannot be done."""

@@ -56,14 +56,19 @@ class Echoes:
 
 
 def measure(
-    source: IPv4Address | IPv6Address, target: IPv4Address | IPv6Address, count: int, interval: float
+    source: IPv4Address | IPv6Address, target: IPv4Address | IPv6Address, count: int, interval: float, vrf: str = ""
 ) -> Echoes:
-    """Send `count` echoes, `interval` seconds apart, and wait for the answers.  Raises DriverError."""
+    """Send `count` echoes, `interval` seconds apart, and wait for the answers; "" is the default VRF.
+
+    Raises DriverError.
+    """
     old = isinstance(target, IPv4Address)
     family, protocol = (socket.AF_INET, socket.IPPROTO_ICMP) if old else (socket.AF_INET6, socket.IPPROTO_ICMPV6)
     try:
         with socket.socket(family, socket.SOCK_RAW, protocol) as sock:
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+            if vrf:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, vrf.encode())
             sock.bind(_place(source))
             return _run(sock, target, count, interval)
     except OSError as error:

@@ -90,6 +90,9 @@ def _addresses(ground: Ground, detail: Detail) -> Iterator[Finding]:
     if backup is not None and path is not None and backup != str(path):
         what = f"clagd's backup IP is {backup}, and nodes.{ground.peer}.backup_path is {path}"
         yield warn(what, "use the same network for both, unless two backup paths are meant")
+    elsewhere = check.other_vrf(ground.config, detail)
+    if elsewhere is not None:
+        yield fail(*elsewhere)
 
 
 def _peer(ground: Ground, detail: Detail) -> Iterator[Finding]:

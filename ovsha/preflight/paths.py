@@ -21,15 +21,16 @@ def measured(ground: Ground) -> Finding:
     """Send an echo each heartbeat interval over both paths at once."""
     node, beat = ground.config.node, ground.config.heartbeat
     nodes = ground.config.nodes
-    ways = {"peer link": (ip_address(str(nodes[node].peer_link)), ip_address(str(nodes[ground.peer].peer_link)))}
+    ways = {"peer link": (ip_address(str(nodes[node].peer_link)), ip_address(str(nodes[ground.peer].peer_link)), "")}
     own, peer = ground.backup(node), ground.backup(ground.peer)
     if own is not None and peer is not None:
-        ways["backup path"] = (own, peer)
+        ways["backup path"] = (own, peer, ground.config.backup_path.vrf)
     count = max(5, math.ceil((_QUICK_SECONDS if ground.quick else _SECONDS) / beat.interval))
 
-    def run(way: tuple[Address, Address]) -> echo.Echoes | DriverError:
+    def run(way: tuple[Address, Address, str]) -> echo.Echoes | DriverError:
+        own, peer, vrf = way
         try:
-            return echo.measure(*way, count, beat.interval)
+            return echo.measure(own, peer, count, beat.interval, vrf)
         except DriverError as error:
             return error
 

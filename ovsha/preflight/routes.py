@@ -11,6 +11,7 @@ from ovsha.errors import DriverError
 from ovsha.preflight.finding import Finding, fail, passed, skip, together, warn
 from ovsha.preflight.ground import Ground, trunk
 
+_ACCEPT = "net.ipv4.tcp_l3mdev_accept"
 _BACKUP = "clagd-backup-ip and backup_path have to be addresses of another network, such as that of eth0"
 
 
@@ -40,8 +41,12 @@ def _controller(ground: Ground, row: targets.Manager, ways: list[str]) -> Findin
         other = next((name for name in net.vrfs() if name != vrf and _has_way(where, name)), "")
         if other:
             what = f"{where} can be reached in VRF {other} only, and ovsdb-server is in {vrf or 'the default VRF'}"
-            return fail(what, f"start it there (openvswitch-vtep@{other}), or leak a route")
+            return fail(what, f"leak a route: {_leak(where, other)}; see docs/vrf.rst")
         return fail(str(error), "configure a route to the controller")
+    leaked = "" if vrf else _vrf_behind(way.interface)
+    if leaked and _accepts() is False:
+        what = f"the route to {where} leads into VRF {leaked}, and what comes back is dropped (tcp_l3mdev_accept is 0)"
+        return fail(what, f"sysctl -w {_ACCEPT}=1, and keep it in /etc/sysctl.d; see docs/vrf.rst")
     ways.append(f"{row.where} from {way.source} over {way.interface}{f' (VRF {vrf})' if vrf else ''}")
     if way.source and ip_address(way.source) == ground.vip:
         what = f"the source address towards {where} is the VIP, which moves"
@@ -57,21 +62,26 @@ def _controller(ground: Ground, row: targets.Manager, ways: list[str]) -> Findin
 
 
 def vrf(ground: Ground) -> Finding:
-    """Can an agent outside of every VRF use the addresses of both paths?"""
-    node, found = ground.config.node, []
+    """Are the addresses of both paths in the VRFs where the agent looks for them?"""
+    node, config, found = ground.config.node, ground.config, []
     try:
         of = {each.interface: net.vrf_of(each.interface) for each in ground.held}
-        for name, address in (("peer_link", ground.address(node)), ("backup_path", ground.backup(node))):
-            inside = {of[each.interface] for each in ground.held if each.address.ip == address} - {""}
-            if inside:
-                what = f"nodes.{node}.{name} {address} is in VRF {', '.join(sorted(inside))}"
-                fix = "the agent runs outside of it and cannot use it: choose an address of the default VRF"
-                found.append(fail(what, fix))
         names = net.vrfs()
+        for name, address, wanted, fix in (
+            ("peer_link", ground.address(node), "", "the peer link has to be in the default VRF"),
+            ("backup_path", ground.backup(node), config.backup_path.vrf, "set backup_path.vrf: {}, on both switches"),
+        ):
+            inside = sorted({of[each.interface] for each in ground.held if each.address.ip == address} - {wanted})
+            if inside:
+                what = f"nodes.{node}.{name} {address} is in {_told(inside[0])}, and is looked for in {_told(wanted)}"
+                found.append(fail(what, fix.format(inside[0] or "null")))
     except DriverError as error:
         return fail(str(error), "run this on the switch itself")
-    told = f"VRF {', '.join(names)}" if names else "there is no VRF"
-    return together(found, passed(f"{told}; both paths are in the default one" if names else told))
+    vrf = config.backup_path.vrf
+    if vrf and vrf not in names:
+        found.append(fail(f"backup_path.vrf is {vrf}, and there is no such VRF", "see `ip vrf show`"))
+    paths = f"the backup path is in VRF {vrf}" if vrf else "both paths are in the default one"
+    return together(found, passed(f"VRF {', '.join(names)}; {paths}" if names else "there is no VRF"))
 
 
 def backup(ground: Ground) -> Finding:
@@ -82,7 +92,7 @@ def backup(ground: Ground) -> Finding:
     try:
         if not any(each.address.ip == own for each in ground.held):
             return fail(f"this switch does not have {own}", f"correct nodes.{ground.config.node}.backup_path")
-        way = net.way(str(peer), source=str(own))
+        way = net.way(str(peer), source=str(own), vrf=ground.config.backup_path.vrf)
     except DriverError as error:
         return fail(str(error), "configure a route to the peer's backup address")
     link = ground.config.peer_link.interface
@@ -99,6 +109,28 @@ def _has_way(where: str, vrf: str) -> bool:
     except DriverError:
         return False
     return True
+
+
+def _told(vrf: str) -> str:
+    return f"VRF {vrf}" if vrf else "the default VRF"
+
+
+def _leak(where: str, vrf: str) -> str:
+    """Return what lets a program of the default VRF reach one address in another."""
+    return f"ip {'-6 ' if ':' in where else ''}route add {where} dev {vrf}; sysctl -w {_ACCEPT}=1"
+
+
+def _vrf_behind(interface: str) -> str:
+    """Return the VRF that a route over `interface` leads into: its own device, or that of an interface in it."""
+    return interface if interface in net.vrfs() else net.vrf_of(interface)
+
+
+def _accepts() -> bool | None:
+    """Return whether sockets of the default VRF get what comes in over another, None where there are no VRFs."""
+    try:
+        return Path("/proc/sys", *_ACCEPT.split(".")).read_text().strip() == "1"
+    except OSError:
+        return None
 
 
 def _vrf_of_server(ground: Ground) -> str:

@@ -38,6 +38,7 @@ class Settings:
     preferred: str = ""
     key_file: Path | None = None
     interface: str = ""
+    backup_vrf: str = ""
     vip: str = ""
     vip_port: int | None = None
     replication_port: int | None = None
@@ -58,6 +59,7 @@ class Settings:
             },
             "nodes": nodes,
             "peer_link": {"interface": self.interface},
+            "backup_path": {"vrf": self.backup_vrf},
             "vip": {"address": self.vip, "port": self.vip_port},
             "replication": {"port": self.replication_port},
             "server": {"file": None if self.database_file is None else str(self.database_file)},
