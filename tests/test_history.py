@@ -226,3 +226,11 @@ def test_a_split_brain_tells_when_this_side_served_no_more() -> None:
     lines = text(moved(1.0, move="split-brain", side="given", serving=0.012, sign=""))
     assert lines[0].endswith("SPLIT-BRAIN sw1 -> sw2, term 4, automatic")
     assert lines[2] == "    sw1 served no more after 12 ms"
+
+
+def test_a_side_that_serves_again_because_the_verdict_turned_tells_when() -> None:
+    lines = text(moved(1.0, move="split-brain", **{"from": "sw1", "to": "sw1"}, serving=1.3, sign="it gave way"))
+    assert lines[0].endswith("SPLIT-BRAIN sw1 serves again, term 4, automatic")
+    assert "    first sign: it gave way" in lines
+    assert any(line.startswith("    clients accepted after 1300 ms") for line in lines)
+    assert lines[-1] == "    writes at risk: none, the same data are served"

@@ -7,12 +7,14 @@ from itertools import pairwise
 
 import pytest
 
-from ovsha.core.facts import Mode
+from ovsha.core.election import Goal
+from ovsha.core.facts import Life, Mode, Record, Stamp, State, Vip
 from ovsha.core.passage import PATIENCE, Passage, Passages
-from ovsha.core.side import Decision
+from ovsha.core.side import Decision, turn
 from ovsha.core.transition import Step
 from sim_side import Agent
 from simulation import NODES, Pair, serves, wait_for
+from views import NODE, NOW, PEER, a_copy, a_peer, active_case, an_active
 
 SECOND = 1.0
 
@@ -253,3 +255,68 @@ def test_a_paused_side_has_not_begun_to_take_what_it_would(pair: Watched) -> Non
     assert_without_gaps(taken)
     decide = next(phase for phase in taken.phases if phase.name == "decide")
     assert decide.took >= 4.5, "the pause is what the outage was spent on"
+
+
+# A split brain whose verdict turned while this side gave way, turn by turn.
+
+
+class Recorded:
+    """One side's turns on facts that were recorded, and the moves that it tells."""
+
+    def __init__(self) -> None:
+        self.meter, self.told = Passages(), list[Passage]()
+        self.memory = active_case().memory
+
+    def turn(self, at: float, record: Record, **view: object) -> Decision:
+        """Take the turn at `at` seconds, with the peer as `record` says."""
+        seen = replace(active_case().view, now=NOW + at, record=record, **view)  # type: ignore[arg-type]
+        decision = turn(seen, self.memory)
+        self.memory = decision.memory
+        self.told += self.meter.decided(seen, decision)
+        return decision
+
+
+STRONGER, WEAKER = a_peer(stamp=Stamp(4, PEER), controllers=1), a_peer(stamp=Stamp(4, PEER))
+HALF_CLOSED: dict[str, object] = {"server": an_active(managers_open=False), "vip": Vip(link_up=True)}
+
+
+def test_a_verdict_that_turns_is_told_as_a_split_brain_after_which_this_side_serves_again() -> None:
+    side = Recorded()
+    side.turn(0.0, active_case().peer)
+    assert side.turn(1.0, STRONGER).rule.name == "split-lost"
+    assert side.turn(1.2, STRONGER, **HALF_CLOSED).rule.name == "split-lost"
+    assert side.turn(2.0, WEAKER, **HALF_CLOSED).rule.name == "split-won"
+    side.meter.stepped(Step.OPEN_MANAGERS, NOW + 2.1)
+    side.meter.vip_added(NOW + 2.2)
+    side.meter.stepped(Step.ADD_VIP, NOW + 2.3)
+    assert side.turn(2.4, active_case().peer).record.state is State.ACTIVE
+    side.meter.controller_seen(NOW + 2.5)
+    side.turn(2.6, active_case().peer)
+    (move,) = side.told
+    assert (move.kind, move.side, move.source, move.target, move.failed) == ("split-brain", "taken", NODE, NODE, "")
+    assert move.reason == "both sides serve and we go on: it is the preferred side"
+    assert move.sign == "both sides serve and the peer goes on: it has a controller's session"
+    assert move.serving == pytest.approx(1.3), "from the first verdict on"
+    assert names(move) == ["decide", "managers", "VIP", "announce", "controller"]
+    assert_without_gaps(move)
+
+
+def test_a_verdict_that_turns_before_anything_was_closed_is_told_and_the_next_loss_is_measured_by_itself() -> None:
+    side = Recorded()
+    side.turn(0.0, active_case().peer)
+    for at, record in ((1.0, STRONGER), (1.1, WEAKER), (9.0, STRONGER)):
+        side.turn(at, record)
+    side.turn(9.5, STRONGER, server=a_copy(), vip=Vip(link_up=True))
+    assert [(move.kind, move.side, move.target) for move in side.told] == [
+        ("split-brain", "taken", NODE), ("split-brain", "given", PEER),
+    ]  # fmt: skip
+    assert side.told[1].serving == pytest.approx(0.5)
+
+
+def test_who_only_wavers_and_closes_nothing_has_not_moved() -> None:
+    side = Recorded()
+    hung = an_active(life=Life.HUNG)
+    side.turn(0.0, active_case().peer)
+    assert side.turn(1.0, active_case().peer, server=hung).rule.goal is Goal.FENCE
+    side.turn(1.1, active_case().peer)
+    assert side.told == side.meter.end(NOW + 2.0) == []

@@ -79,7 +79,7 @@ def _move(row: Row) -> list[str]:
 def _times(row: Row) -> str:
     if row["serving"] is None:
         return ""
-    if row["move"] == "split-brain":
+    if row["move"] == "split-brain" and row["side"] == "given":
         return f"{row['from']} served no more after {milliseconds(row['serving'])}"
     if row["side"] == "given":
         return f"{row['to']} was heard to serve after {milliseconds(row['serving'])}"

@@ -64,10 +64,10 @@ class Passage:
     """One move of the service, `source` -> `target`, as this side saw it.
 
     `kind`: that of the handover (switchover, restore, link-cut, start, resolve), or failover, or split-brain on the
-    side that gives way, or resume when the same side serves again, or missed.  `side`: taken, given or missed.
-    `said`: the reason an operator gave.  `serving`: seconds until clients were accepted, `controller`: until the first
-    one was connected, None when that was not seen.  `age`: how long ago it began.  `failed`: why it did not come to
-    its end, "" when it did.
+    side that gives way, for good or until the verdict turns, or resume when the same side serves again, or missed.
+    `side`: taken, given or missed.  `said`: the reason an operator gave.  `serving`: seconds until clients were
+    accepted, `controller`: until the first one was connected, None when that was not seen.  `age`: how long ago it
+    began.  `failed`: why it did not come to its end, "" when it did.
     """
 
     kind: str
@@ -159,6 +159,8 @@ class Passages:
         acts = view.mode is Mode.ACTIVE
         if goal is Goal.SERVE and acts and not serving and self._taking is None:
             self._taking, self._giving = self._begin_taking(case, decision), None
+        elif goal is Goal.SERVE and acts and serving and self._giving is not None:
+            self._taking, self._giving = self._turn_back(case, decision, self._giving), None
         elif self._serving and goal not in (Goal.SERVE, Goal.KEEP) and self._giving is None:
             yield from self._end_taking(now, decision, decision.why)
             self._giving = self._begin_giving(case, decision)
@@ -219,7 +221,7 @@ class Passages:
         now, memory, settings = c.view.now, decision.memory, c.view.settings
         ask = memory.ask if decision.rule.name == "granted" else None
         holder = memory.holder
-        kind = ask.kind.value if ask else {None: "start", settings.node: "resume"}.get(holder, "failover")
+        kind = ask.kind.value if ask else {None: "start", settings.node: _RESUME}.get(holder, "failover")
         if decision.rule.name == "resolved":
             kind = Kind.RESOLVE.value
         here = memory.wanted is not None or decision.rule.name in _BY_ORDER
@@ -230,10 +232,8 @@ class Passages:
         }  # fmt: skip
         if ask is not None:
             return self._begin_planned(head, now)
-        if kind == "resume" and self._giving is not None:
-            move = _Open({**head, "sign": self._giving.head["reason"]}, self._giving.began, self._giving.began)
-            move.phase("decide", now)
-            return move
+        if kind == _RESUME and self._giving is not None:
+            return _resumed(head, self._giving, now)
         if self._sign is None or self._good is None or kind != "failover":
             return _Open(head, now, now)
         at, sign = self._sign
@@ -241,6 +241,24 @@ class Passages:
         move = _Open({**head, "sign": sign}, began, began)
         move.phase("detect", at)
         move.phase("decide", now)
+        return move
+
+    def _turn_back(self, c: Case, decision: Decision, giving: _Open) -> _Open | None:
+        """Return what begins when this side goes on serving after all; None when nobody can have noticed.
+
+        A verdict that turns in a split brain is told even so: for a while both sides may have given way.
+        """
+        split = giving.head["kind"] == _SPLIT
+        if decision.state is State.ACTIVE and not split:
+            return None
+        node = c.view.settings.node
+        head = {
+            "kind": _RESUME, "side": "taken", "source": node, "target": node, "term": decision.record.term,
+            "reason": decision.why, "rule": decision.rule.name,
+        }  # fmt: skip
+        move = _resumed(head, giving, c.view.now)
+        if c.view.server.managers_open:
+            move.opened = c.view.now  # its controllers may have stayed
         return move
 
     def _begin_planned(self, head: dict[str, Any], now: float) -> _Open:
@@ -275,7 +293,7 @@ class Passages:
 
     def _begin_giving(self, c: Case, decision: Decision) -> _Open:
         grant, settings = decision.memory.grant, c.view.settings
-        kind = "split-brain" if decision.rule.name == "split-lost" else "failover"
+        kind = _SPLIT if decision.rule.name == "split-lost" else "failover"
         kind = grant.kind.value if grant is not None else kind
         head = {
             "kind": kind, "side": "given", "source": settings.node, "target": settings.peer,
@@ -312,9 +330,18 @@ class Passages:
         yield Passage("missed", "missed", *way, reason, decision.rule.name, age=age)
 
 
+_SPLIT, _RESUME = "split-brain", "resume"
 _SILENT = "its heartbeats stopped"
 _BY_ORDER = ("forced", "resolved")
 """The rules by which a side serves because its operator says so."""
+
+
+def _resumed(head: dict[str, Any], giving: _Open, now: float) -> _Open:
+    """Return the move of a side that serves again what it had begun to give, from the beginning of that on."""
+    kind = _SPLIT if giving.head["kind"] == _SPLIT else _RESUME
+    move = _Open({**head, "kind": kind, "sign": giving.head["reason"]}, giving.began, giving.began)
+    move.phase("decide", now)
+    return move
 
 
 def _sign(c: Case) -> str:
