@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ovsha import durable
 from ovsha.errors import DriverError
 
 
@@ -58,7 +59,7 @@ def together(wanted: Sequence[Wanted]) -> list[Path | None]:
                 placed.append(number)
         for directory in {each.path.parent for each in wanted}:
             path = directory
-            _sync(directory)
+            durable.sync(directory)
     except OSError as error:
         _take_back(wanted, copies, placed, parts)
         raise DriverError(f"{path}: cannot be written: {error.strerror}; nothing was changed") from None
@@ -143,11 +144,3 @@ def _take_back(
         if part is not None and number not in placed:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
