@@ -100,7 +100,7 @@ class Network:
         """Make the namespaces, the links and the addresses; all links are up afterwards."""
         sw1, sw2, ctl = (self.namespace(node) for node in (SW1, SW2, CTL))
         link, eth = INTERFACE["peer link"], INTERFACE["backup path"]
-        _batch(
+        run_batch(
             *(f"netns add {namespace}" for namespace in (sw1, sw2, ctl)),
             f"link add {link} address {PEER_LINK_MAC[SW1]} netns {sw1} type veth"
             f" peer name {link} address {PEER_LINK_MAC[SW2]} netns {sw2}",
@@ -110,7 +110,7 @@ class Network:
                 for node in SWITCHES
             ),
         )
-        _batch(
+        run_batch(
             "link set lo up",
             "link add br0 type bridge",
             _address_order("add", self.plan.management[CTL], self.plan.lengths["backup path"], "br0"),
@@ -120,7 +120,7 @@ class Network:
             namespace=ctl,
         )
         for node in SWITCHES:
-            _batch("link set lo up", namespace=self.namespace(node))
+            run_batch("link set lo up", namespace=self.namespace(node))
             self.reset_addresses(node)
             self.link_up("peer link", node)
             self.link_up("backup path", node)
@@ -136,7 +136,7 @@ class Network:
         for path, interface in INTERFACE.items():
             commands.append(f"address flush dev {interface} scope global")
             commands += self._own_addresses(path, node)
-        _batch(*commands, namespace=self.namespace(node))
+        run_batch(*commands, namespace=self.namespace(node))
 
     def _own_addresses(self, path: Line, node: str) -> Iterator[str]:
         """Yield the orders by which the switch gets its own addresses of that path; they may be there already."""
@@ -149,7 +149,7 @@ class Network:
     def link_down(self, path: Line, node: str | None = None) -> None:
         """Take the link down at `node`'s end, or at both ends for None; the carrier goes on both."""
         for each in SWITCHES if node is None else (node,):
-            _batch(f"link set {INTERFACE[path]} down", namespace=self.namespace(each))
+            run_batch(f"link set {INTERFACE[path]} down", namespace=self.namespace(each))
 
     def link_up(self, path: Line, node: str | None = None) -> None:
         """Take the link up again at `node`'s end, or at both ends for None.
@@ -160,7 +160,7 @@ class Network:
             orders = [f"link set {INTERFACE[path]} up", *self._own_addresses(path, each)]
             if path == "backup path" and ":" not in self.plan.management[CTL]:
                 orders.append(f"route replace {NOWHERE} via {self.plan.management[CTL]}")
-            _batch(*orders, namespace=self.namespace(each))
+            run_batch(*orders, namespace=self.namespace(each))
 
     def cut(self, path: Line, into: str | None = None) -> None:
         """Lose every frame that arrives at `into` by this path, or at both switches for None; the carrier stays."""
@@ -269,7 +269,8 @@ def _base36(number: int) -> str:
     return digits
 
 
-def _batch(*commands: str, namespace: str | None = None) -> None:
+def run_batch(*commands: str, namespace: str | None = None) -> None:
+    """Have ip(8) carry out these commands, in a namespace or here.  Raises RuntimeError with what it says."""
     where: Iterable[str] = () if namespace is None else ("-n", namespace)
     _run(["ip", *where, "-batch", "-"], given="\n".join(commands) + "\n")
 

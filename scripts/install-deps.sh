@@ -8,12 +8,13 @@ set -eu
 cd "$(dirname "$0")/.."
 
 # openvswitch-vtep brings ovsdb-server, its tools, ovs-pki and the hardware_vtep schema; prometheus brings promtool;
-# chromium looks at the page, for which it needs a font.
+# chromium looks at the page, for which it needs a font; frr announces a routed VIP, in the lab's namespaces only.
 packages='
     ca-certificates
     groff-base
     chromium
     fonts-dejavu-core
+    frr
     iproute2
     iputils-ping
     make
@@ -54,7 +55,7 @@ machine_packages='
     systemd-container
 '
 # What these packages would run at once and at each boot; the lab starts its own servers.
-services='openvswitch-switch openvswitch-vtep prometheus'
+services='frr openvswitch-switch openvswitch-vtep prometheus'
 policy=/usr/sbin/policy-rc.d
 
 installed() {

@@ -89,9 +89,9 @@ def _routed(ground: Ground) -> Finding:
     if announced and ground.look.document is not None and not there:
         what = f"this switch has a route to {vip}, which {peer} has not"
         return fail(what, "find out who announces it (ip route get; show bgp), and choose another vip.address")
-    if announced:
+    if announced and not there:
         return warn(f"this switch has a route to {vip}", f"see that it leads to {peer}, and to nobody else", **facts)
-    return passed(f"{vip} is on {peer}" if there else f"{vip} is free: there is no route to it", **facts)
+    return passed(f"{vip} is on {peer}, and there is a route" if there else f"{vip} is free: nobody has it", **facts)
 
 
 def replication(ground: Ground) -> Finding:
