@@ -31,6 +31,11 @@ class Segment:
     def __exit__(self, *exc: object) -> None:
         remove_namespace(self._namespace)
 
+    def join(self, address: str) -> tuple[str, ...]:
+        """Have it an address of its own, with prefix length; return what stands before a program that is to use it."""
+        _ip("-n", self._namespace, "address", "add", address, "dev", _BRIDGE)
+        return ("ip", "netns", "exec", self._namespace)
+
     def attach(self, machine: Machine, interface: str, address: str) -> None:
         """Give a running machine a cable to it: an interface of that name, up, with that address and prefix length.
 

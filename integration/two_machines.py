@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -45,6 +45,7 @@ class Pair:
     sw2: Machine
     peer_link: Segment
     management: Segment
+    addresses: Mapping[str, tuple[str, str]]
 
     @property
     def both(self) -> tuple[Machine, Machine]:
@@ -55,7 +56,7 @@ class Pair:
         """Switch on what is off, and lay the cables, which go with a machine that is switched off."""
         for machine in self.both:
             machine.boot()
-            link, management = ADDRESSES[machine.name]
+            link, management = self.addresses[machine.name]
             self.peer_link.attach(machine, "peerlink.4094", f"{link}/29")
             self.management.attach(machine, "eth0", f"{management}/24")
 
@@ -98,15 +99,18 @@ def journal(machine: Machine) -> str:
 
 
 @contextmanager
-def switched_on() -> Iterator[Pair]:
-    """Give two machines that are on and joined, with clagd's files and nothing else: no package, nothing configured."""
+def switched_on(addresses: Mapping[str, tuple[str, str]] = ADDRESSES) -> Iterator[Pair]:
+    """Give two machines that are on and joined, with clagd's files and nothing else: no package, nothing configured.
+
+    `addresses`: on the peer link and on the management network, by the machine's name.
+    """
     with ExitStack() as stack:
-        sw1, sw2 = (stack.enter_context(Machine(name)) for name in ADDRESSES)
-        pair = Pair(sw1, sw2, stack.enter_context(Segment()), stack.enter_context(Segment()))
+        sw1, sw2 = (stack.enter_context(Machine(name)) for name in addresses)
+        pair = Pair(sw1, sw2, stack.enter_context(Segment()), stack.enter_context(Segment()), addresses)
         for machine in pair.both:
             other = pair.sw2 if machine is pair.sw1 else pair.sw1
             priority = 1000 if machine is pair.sw1 else 2000
-            unit = CLAGD.format(here=ADDRESSES[machine.name], there=ADDRESSES[other.name], priority=priority)
+            unit = CLAGD.format(here=addresses[machine.name], there=addresses[other.name], priority=priority)
             machine.copy_in(HERE / "standins", "/opt/clagd/standins")
             machine.copy_in(HERE / "standins" / "clagctl", "/usr/bin/clagctl")
             machine.write("/etc/systemd/system/clagd.service", unit)
