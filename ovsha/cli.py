@@ -31,6 +31,7 @@ from ovsha.commands import (
     simulate,
     status,
     switchover,
+    upgrade,
     verify,
 )
 from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, group
@@ -101,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
     preflight.add(commands)
     ledger.add(commands)
     switchover.add(commands)
+    upgrade.add(commands)
     verify.add(commands)
     actions = group(commands, "config", "look at a configuration file")
     valid = command(actions, "check", _config_check, "say whether a configuration file can be used")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ovsha import acting, joining, upgrading
-from ovsha.core import force
+from ovsha.core import force, upgrade
 from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
 from ovsha.moves import Moves
@@ -149,7 +149,8 @@ def _upgrade_finish(moves: Moves, wanted: Order) -> Order:
     answer: Order = {"node": agent.config.node, **_schemas(moves)}
     if wanted["check"]:
         exposure = list(force.exposure(now)) if lost and now is not None else []
-        answer |= {"refused": upgrading.finish_refusal(agent, lost) or None, "exposure": exposure}
+        passes = now is None or upgrade.passes(now)
+        answer |= {"refused": upgrading.finish_refusal(agent, lost) or None, "passes": passes, "exposure": exposure}
         return answer
     _refuse(upgrading.finish(agent, lost, wanted["reason"], wanted["who"]))
     if lost:

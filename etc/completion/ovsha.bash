@@ -46,11 +46,11 @@ _ovsha() {
             continue
         fi
         case $word in
-            --at|--config|--for|--keep|--last|--output|--reason|--since|--target|--to) skip=1 ;;
+            --at|--config|--for|--from|--keep|--last|--output|--reason|--since|--target|--to|--wait) skip=1 ;;
             -*) ;;
             *)
                 case "$path $word" in
-                    " agent"|" backup"|" backup create"|" backup list"|" backup prune"|" backup restore"|" backup show"|" backup verify"|" cancel"|" check"|" collect"|" config"|" config check"|" counters"|" explain"|" failover"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" pause"|" peer"|" peer forget"|" peer show"|" preflight"|" resolve"|" restore-primary"|" resume"|" simulate"|" status"|" switchover"|" sync-status"|" verify") path="$path $word" ;;
+                    " agent"|" backup"|" backup create"|" backup list"|" backup prune"|" backup restore"|" backup show"|" backup verify"|" cancel"|" check"|" collect"|" config"|" config check"|" counters"|" explain"|" failover"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" pause"|" peer"|" peer forget"|" peer show"|" preflight"|" resolve"|" restore-primary"|" resume"|" simulate"|" status"|" switchover"|" sync-status"|" upgrade"|" upgrade finish"|" upgrade prepare"|" upgrade status"|" verify") path="$path $word" ;;
                     *) place=$((place + 1)) ;;
                 esac
                 ;;
@@ -61,6 +61,7 @@ _ovsha() {
         *" --at") :; return ;;
         *" --config") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         *" --for") :; return ;;
+        *" --from") :; return ;;
         " backup prune --keep") :; return ;;
         " resolve --keep") mapfile -t COMPREPLY < <(compgen -W "self peer" -- "$current"); return ;;
         *" --last") :; return ;;
@@ -69,6 +70,7 @@ _ovsha() {
         *" --since") :; return ;;
         *" --target") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         *" --to") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_nodes "${passed[@]}")" -- "$current"); return ;;
+        *" --wait") :; return ;;
         *" --watch") :; return ;;
     esac
     case $current in
@@ -113,13 +115,17 @@ _ovsha() {
                 " status") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target --watch" -- "$current") ;;
                 " switchover") mapfile -t COMPREPLY < <(compgen -W "--at --config --help --json --reason --target --to --yes" -- "$current") ;;
                 " sync-status") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target" -- "$current") ;;
+                " upgrade") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
+                " upgrade finish") mapfile -t COMPREPLY < <(compgen -W "--config --from --help --json --peer-lost --reason --restore-database --target --wait --yes" -- "$current") ;;
+                " upgrade prepare") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --reason --target --yes" -- "$current") ;;
+                " upgrade status") mapfile -t COMPREPLY < <(compgen -W "--config --diff --help --json --target" -- "$current") ;;
                 " verify") mapfile -t COMPREPLY < <(compgen -W "--all --config --help --json --target" -- "$current") ;;
             esac
             return
             ;;
     esac
     case "$path $place" in
-        " 0") mapfile -t COMPREPLY < <(compgen -W "agent backup cancel check collect config counters explain failover forensics history ledger pause peer preflight resolve restore-primary resume simulate status switchover sync-status verify" -- "$current") ;;
+        " 0") mapfile -t COMPREPLY < <(compgen -W "agent backup cancel check collect config counters explain failover forensics history ledger pause peer preflight resolve restore-primary resume simulate status switchover sync-status upgrade verify" -- "$current") ;;
         " backup 0") mapfile -t COMPREPLY < <(compgen -W "create list prune restore show verify" -- "$current") ;;
         " backup restore 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
         " backup show 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
@@ -136,6 +142,7 @@ _ovsha() {
         " ledger show 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept ledgers "${passed[@]}")" -- "$current") ;;
         " peer 0") mapfile -t COMPREPLY < <(compgen -W "forget show" -- "$current") ;;
         " simulate 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
+        " upgrade 0") mapfile -t COMPREPLY < <(compgen -W "finish prepare status" -- "$current") ;;
     esac
 }
 

@@ -86,7 +86,8 @@ def _need_serving(options: argparse.Namespace, config: Config) -> None:
         raise DriverError(f"{config.node} is not the active side, and a backup is restored there only; {hint}")
 
 
-def _kept_term(config: Config) -> int:
+def kept_term(config: Config) -> int:
+    """Return the newest term that the agent of this switch has kept on disk.  Raises DriverError for a damaged file."""
     kept = store.load(config.state_directory / "state.json", config.pair.id, config.node)
     return max(kept.term, kept.reserved - 1, kept.peer_stamp.term if kept.peer_stamp else 0)
 
@@ -145,7 +146,7 @@ def _offline(options: argparse.Namespace, config: Config, opened: Opened) -> int
         raise DriverError(
             f"{config.peer} has newer data: term {peer_term}, and {file} has {own_term}; restore there"
         )
-    stamp = Stamp(max(own_term, peer_term, _kept_term(config)) + 1, config.node, False)
+    stamp = Stamp(max(own_term, peer_term, kept_term(config)) + 1, config.node, False)
     now = restore.rows_of_file(file, database)
     entries = list(compare.difference(now, opened.rows))
     consent.ask(options, "\n".join(_intent_offline(config, opened, entries, stamp, warnings)))
