@@ -13,8 +13,8 @@ from ovsha import __version__, durable
 from ovsha.backups import check, take
 from ovsha.checks import credentials, ovsdb
 from ovsha.config import Config
+from ovsha.drivers import disk
 from ovsha.errors import DriverError
-from ovsha.ledger import disk
 from ovsha.upgrades import manifest
 from ovsha.upgrades.manifest import Database, File, Kind, Manifest, Save
 
@@ -112,7 +112,7 @@ def _fill(config: Config, part: Path, at: datetime) -> Manifest:
             continue
         if not stat.S_ISREG(before.st_mode) or before.st_size > _LARGEST:
             raise DriverError(f"{path}: is no file, or is too large to be saved; see upgrade.files")
-        disk.need_room(part, before.st_size)
+        disk.require({part: before.st_size}, disk.SPARE)
         read = path.read_bytes()
         mode = stat.S_IMODE(before.st_mode)
         copy = part / manifest.FILES / str(path).lstrip("/")
@@ -131,7 +131,7 @@ def _fill(config: Config, part: Path, at: datetime) -> Manifest:
 
 def _save_database(config: Config, part: Path) -> Database:
     taken = take.take(config, prune=False)
-    disk.need_room(part, taken.path.stat().st_size)
+    disk.require({part: taken.path.stat().st_size}, disk.SPARE)
     copy = part / taken.path.name
     with taken.path.open("rb") as source, durable.whole(copy) as target:
         shutil.copyfileobj(source, target)
