@@ -1,6 +1,6 @@
 """Measure the moves of the service on this switch, and have each recorded.
 
-The core follows a move (ovsha.core.passage); here its clock is read and the kernel is asked
+The core follows a move (ovsha.core.movewatch); here its clock is read and the kernel is asked
 for the first session with a controller, since the Manager rows tell it seconds later.
 """
 
@@ -12,8 +12,9 @@ from ovs.poller import Poller
 
 from ovsha.core.facts import View
 from ovsha.core.history import why
+from ovsha.core.movewatch import Passages
 from ovsha.core.outside import ServiceMove
-from ovsha.core.passage import Passage, Passages
+from ovsha.core.passage import Passage
 from ovsha.core.side import Decision
 from ovsha.core.transition import Step
 from ovsha.errors import DriverError

@@ -9,7 +9,8 @@ import pytest
 
 from ovsha.core.election import Goal
 from ovsha.core.facts import Life, Mode, Record, Stamp, State, Vip
-from ovsha.core.passage import PATIENCE, Passage, Passages
+from ovsha.core.movewatch import PATIENCE, Passages
+from ovsha.core.passage import Passage
 from ovsha.core.side import Decision, turn
 from ovsha.core.transition import Step
 from sim_side import Agent
