@@ -105,6 +105,7 @@ install: install-data
 install-data:
 	install -d "$(DESTDIR)/etc/ovsha/hooks.d"
 	install -Dm644 -t "$(DESTDIR)/usr/share/ovsha" etc/ovsha.yaml
+	install -Dm755 -t "$(DESTDIR)/usr/share/ovsha" etc/mlag-facts.keepalived
 	install -Dm644 -t "$(DESTDIR)/usr/share/ovsha/prometheus" etc/prometheus/ovsha.rules.yml
 	install -Dm644 -t "$(DESTDIR)/usr/share/ovsha/grafana" etc/grafana/ovsha.json
 	install -Dm644 -t "$(DESTDIR)/usr/share/man/man8" man/ovsha.8 man/ovsha-ovsdb-server.8

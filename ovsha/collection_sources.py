@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from ovsha import __version__, client, exchange, programs
+from ovsha import __version__, client, exchange, mlag, programs
 from ovsha import config as configuration
 from ovsha.config import Config
 from ovsha.errors import DriverError
@@ -72,8 +72,7 @@ def sources(config: Config, *, database: bool) -> list[Source]:
 
 
 def _programs(config: Config) -> Iterator[tuple[str, tuple[str, ...]]]:
-    yield "clagctl.json", config.clag.command
-    yield "clagctl.txt", config.clag.text_command
+    yield from () if config.standalone else mlag.commands(config.clag).items()
     yield "net/addresses.txt", ("ip", "-d", "-s", "address", "show")
     yield "net/routes.txt", ("ip", "route", "show", "table", "all")
     yield "net/routes6.txt", ("ip", "-6", "route", "show", "table", "all")

@@ -209,6 +209,10 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         yield "heartbeat.stall_interval", f"is not longer than heartbeat.dead_interval ({beat.dead_interval:g})"
     if config.exchange.port == config.replication.port:
         yield "exchange.port", f"{config.exchange.port} is already replication.port, at the same address"
+    if config.clag.source == "command" and not config.clag.own_command:
+        yield "clag.own_command", "is missing although clag.source is command; write for example " + _as_yaml(
+            ["/usr/local/sbin/mlag-facts"]
+        )
     if config.server.hang_interval > config.server.stall_limit:
         yield "server.hang_interval", f"is longer than server.stall_limit ({config.server.stall_limit:g})"
     if config.lone_boot is not None and config.lone_boot <= beat.dead_interval:

@@ -218,15 +218,30 @@ class Server:
 
 @dataclass(frozen=True, kw_only=True)
 class Clag:
-    """How clagd is asked."""
+    """Who is asked for the MLAG role of this switch: clagd, by clagctl or by nv, or a command of your own."""
 
+    source: Literal["auto", "clagctl", "nv", "command"] = key(
+        "Who is asked: clagctl, nv, own_command (command), or the first of these that is there, own_command before the "
+        "others (auto).",
+        read.choice("auto", "clagctl", "nv", "command"),
+        "auto",
+    )
     command: tuple[str, ...] = key(
-        "The command that prints the state of clagd as JSON.", read.command, ["/usr/bin/clagctl", "-j"]
+        "The command by which clagctl prints the state of clagd as JSON.", read.command, ["/usr/bin/clagctl", "-j"]
     )
     text_command: tuple[str, ...] = key(
         "The command that prints it as text, for releases without the JSON form.",
         read.command,
         ["/usr/bin/clagctl"],
+    )
+    nv_command: tuple[str, ...] = key(
+        "The command by which NVUE prints it as JSON.", read.command, ["/usr/bin/nv", "show", "mlag", "-o", "json"]
+    )
+    own_command: tuple[str, ...] = key(
+        "A command of your own that prints the facts of another MLAG as docs/mlag-sources.rst says; null for none.",
+        read.command_or_null,
+        None,
+        ["/usr/local/sbin/mlag-facts"],
     )
     interval: float = key("The time between two questions.", read.seconds(0.1, 3600), 5.0)
     timeout: float = key("How long the command may take before it is killed.", read.seconds(0.1, 600), 4.0)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ovs.poller import Poller
 
+from ovsha import mlag
 from ovsha.config import Config
 from ovsha.core import collision_words
 from ovsha.core import record as codec
@@ -125,9 +127,7 @@ class Switch:
         endpoints = []
         if peer is not None:
             self.source = PeerSource(self.settings.source, config.server.database, silence)
-            self.clag = ClagReader(
-                config.clag.command, config.clag.text_command, config.clag.interval, config.clag.timeout
-            )
+            self.clag = ClagReader(partial(mlag.questions, config.clag), config.clag.interval, config.clag.timeout)
             endpoints.append(
                 Endpoint(PEER_LINK, str(own.peer_link), str(peer.peer_link), config.heartbeat.port,
                          config.peer_link.interface)

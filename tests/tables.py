@@ -19,9 +19,10 @@ from ovsha.core.election import RULES  # noqa: E402
 from ovsha.core.metrics import METRICS  # noqa: E402
 from ovsha.core.transition import PLANS  # noqa: E402
 from ovsha.core.verdict import CRITERIA  # noqa: E402
+from ovsha.drivers.mlag_facts import ABSOLUTE, CLAGCTL, CLAGCTL_TEXT, NV, OWN, Source  # noqa: E402
 
 README = ROOT / "README.rst"
-PAGES = (README, *(ROOT / "docs" / f"{name}.rst" for name in ("deciding", "monitoring", "security")))
+PAGES = (README, *(ROOT / "docs" / f"{name}.rst" for name in ("deciding", "monitoring", "security", "mlag-sources")))
 MARKED = re.compile(r"(\.\. begin (\w+), made by tests/tables\.py\n\n).*?(\n\.\. end \2\n)", re.DOTALL)
 
 
@@ -62,8 +63,23 @@ def tables() -> dict[str, str]:
         "commands": table(("command", "what it does"), _commands()),
         "rules": table(("rule", "goal", "because"), rules),
         "plans": table(("goal", "step", "what is done"), plans),
+        "mlag_clagctl": _mlag(CLAGCTL),
+        "mlag_clagctl_text": _mlag(CLAGCTL_TEXT),
+        "mlag_nv": _mlag(NV),
+        "mlag_command": _mlag(OWN),
         "verdict": table(("order", "the side goes on of which it is true that"), verdict),
     }
+
+
+def _mlag(source: Source) -> str:
+    """Return where a source of MLAG facts tells each, and how it is read there."""
+    root = f"{source.roots[0]}." if source.roots[0] else ""
+
+    def shown(place: str) -> str:
+        return f"``{place.removeprefix(ABSOLUTE) if place.startswith(ABSOLUTE) else root + place}``"
+
+    rows = [(f"``{fact.name}``", " or ".join(map(shown, fact.places)), fact.how.value) for fact in source.facts]
+    return table(("fact", "where it stands", "how it is read"), rows)
 
 
 def _commands() -> list[tuple[str, ...]]:

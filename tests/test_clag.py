@@ -18,6 +18,7 @@ from ovs.poller import Poller
 from ovsha.core.facts import Clag, MlagRole
 from ovsha.drivers.clag import OUTPUT_LIMIT, ClagReader
 from ovsha.drivers.clag_parse import parse
+from ovsha.drivers.mlag_facts import CLAGCTL, CLAGCTL_TEXT, Question
 
 FIXTURES = Path(__file__).parent / "fixtures" / "clag"
 SAMPLES = sorted(p.name for p in FIXTURES.iterdir())
@@ -202,11 +203,17 @@ def settle(reader: ClagReader, until: Callable[[], bool]) -> float:
     return longest
 
 
+def reading(command: tuple[str, ...], text: tuple[str, ...], interval: float, timeout: float) -> ClagReader:
+    """Return a reader of clagctl's JSON form and, where there is one, of its text form."""
+    questions = (Question(command, CLAGCTL), *((Question(text, CLAGCTL_TEXT),) if text else ()))
+    return ClagReader(lambda: questions, interval, timeout)
+
+
 def asked(
     readers: list[ClagReader], command: tuple[str, ...], text: tuple[str, ...] = (), timeout: float = LIMIT
 ) -> ClagReader:
     """Return a reader that has been answered, or has failed, once."""
-    reader = ClagReader(command, text, interval=3600.0, timeout=timeout)
+    reader = reading(command, text, interval=3600.0, timeout=timeout)
     readers.append(reader)
     settle(reader, lambda: reader.age(0.0) is not None)
     return reader
@@ -233,7 +240,7 @@ def gone(pid: int) -> None:
 
 
 def test_nothing_is_known_before_the_first_answer() -> None:
-    reader = ClagReader(("true",), (), 5.0, 4.0)
+    reader = reading(("true",), (), 5.0, 4.0)
     assert reader.facts == Clag()
     assert reader.age(3.0) is None
     reader.close()
@@ -283,7 +290,7 @@ def test_a_slow_clagctl_is_killed_with_its_children_and_the_turn_never_waits(
     readers: list[ClagReader], script: Script, tmp_path: Path
 ) -> None:
     slow = script("clagctl", f"sleep 1000 & echo $! > {tmp_path}/pid; echo half; wait")
-    reader = ClagReader(slow, slow, interval=3600.0, timeout=0.5)
+    reader = reading(slow, slow, interval=3600.0, timeout=0.5)
     readers.append(reader)
     longest = settle(reader, lambda: reader.age(0.0) is not None)
     assert reader.facts == Clag(trouble="clagctl gave no answer within 0.5 s")
@@ -335,7 +342,7 @@ def test_the_next_question_comes_an_interval_after_the_last(
     readers: list[ClagReader], script: Script, tmp_path: Path
 ) -> None:
     command = script("clagctl", f"echo x >> {tmp_path}/asked; cat {FIXTURES}/json-primary.json")
-    reader = ClagReader(command, (), interval=0.1, timeout=LIMIT)
+    reader = reading(command, (), interval=0.1, timeout=LIMIT)
     readers.append(reader)
     start = time.monotonic()
     settle(reader, lambda: (tmp_path / "asked").exists() and (tmp_path / "asked").stat().st_size >= 6)
@@ -347,7 +354,7 @@ def test_however_often_it_is_poked_there_is_one_child_and_then_one_more(
 ) -> None:
     os.mkfifo(tmp_path / "gate")
     body = f"echo x >> {tmp_path}/asked; read line < {tmp_path}/gate; cat {FIXTURES}/json-primary.json"
-    reader = ClagReader(script("clagctl", body), (), interval=3600.0, timeout=LIMIT)
+    reader = reading(script("clagctl", body), (), interval=3600.0, timeout=LIMIT)
     readers.append(reader)
     settle(reader, lambda: (tmp_path / "asked").exists())
     for _ in range(20):
@@ -366,7 +373,7 @@ def test_no_child_outlives_close(script: Script, tmp_path: Path) -> None:
     stubborn = (
         f"trap '' TERM HUP INT; sleep 1000 & echo $$ $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pids; wait"
     )
-    reader = ClagReader(script("clagctl", stubborn), (), interval=1.0, timeout=LIMIT)
+    reader = reading(script("clagctl", stubborn), (), interval=1.0, timeout=LIMIT)
     settle(reader, lambda: (tmp_path / "pids").exists())
     leader, child = map(int, (tmp_path / "pids").read_text().split())
     assert alive(leader)
@@ -378,7 +385,7 @@ def test_no_child_outlives_close(script: Script, tmp_path: Path) -> None:
 
 def test_no_descriptor_and_no_zombie_is_left_behind(script: Script) -> None:
     before = sorted(os.listdir("/proc/self/fd"))
-    reader = ClagReader(script("clagctl", "echo oops"), script("text", "echo oops"), 0.01, LIMIT)
+    reader = reading(script("clagctl", "echo oops"), script("text", "echo oops"), 0.01, LIMIT)
     ends: list[float] = []
     while len(ends) < 10:
         settle(reader, lambda: (reader.age(0.0) or 0.0) not in (0.0, *ends))

@@ -16,7 +16,7 @@ CORE_MAY_IMPORT = {
 TOP = {
     "agent", "bundles", "checks", "cli", "client", "commands", "control", "control_explain", "control_peer", "daemon",
     "duel", "exchange", "explaining", "exposition", "forensics_job", "journald", "logtail", "move", "orders", "page",
-    "passages", "preflight", "recorder", "recording", "report", "retelling", "setup", "switch", "told", "urls",
+    "mlag", "passages", "preflight", "recorder", "recording", "report", "retelling", "setup", "switch", "told", "urls",
     "control_backup", "job_main", "joining", "task_job", "tasks", "upgrades", "upgrading",
 }  # fmt: skip
 """What drives or is driven by the whole, and so is out of reach for the layers below."""

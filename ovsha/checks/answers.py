@@ -12,8 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ovsha import __version__
-from ovsha.checks import credentials, mlag, ovsdb
+from ovsha import __version__, mlag
+from ovsha.checks import credentials, ovsdb
 from ovsha.config import Config
 from ovsha.core import schema as schemas
 from ovsha.drivers.exchange import Exchange
@@ -77,7 +77,8 @@ def _schema(config: Config) -> dict[str, str]:
 
 
 def _mlag(config: Config) -> dict[str, Any]:
-    clag, detail = mlag.ask(config)
+    answer = mlag.ask(config.clag)
+    clag, detail = answer.clag, answer.detail
     return {
         "role": clag.role.value if clag.role else None,
         "priority": detail.priority,

@@ -1,17 +1,17 @@
-"""Check the MLAG pair as clagd sees it: peer, roles, backup path, anycast address, conflicts, proto-down."""
+"""Check the MLAG pair as its daemon sees it: peer, roles, backup path, anycast address, conflicts, proto-down."""
 
 from __future__ import annotations
 
 from ipaddress import ip_address
 
-from ovsha import programs
-from ovsha.checks import mlag_detail
+from ovsha import mlag
 from ovsha.checks.look import Look
 from ovsha.checks.mlag_detail import Detail
 from ovsha.checks.outcome import Level, Outcome, critical, joined, ok, unknown, warning
 from ovsha.config import Config
 from ovsha.core.facts import Clag
-from ovsha.drivers.clag_parse import CLAGD_DOWN, parse
+from ovsha.drivers.clag_parse import CLAGD_DOWN
+from ovsha.drivers.mlag_facts import CLAGCTL, OWN, Source
 from ovsha.errors import DriverError
 
 _SERVICE = "systemctl status clagd, and /var/log/clagd.log"
@@ -19,11 +19,14 @@ _SERVICE = "systemctl status clagd, and /var/log/clagd.log"
 
 def check(look: Look) -> Outcome:
     """Return how the MLAG pair is."""
+    if look.config.standalone:
+        return ok("this switch stands alone: there is no MLAG pair")
     try:
-        clag, detail = ask(look.config)
+        answer = mlag.ask(look.config.clag)
     except DriverError as error:
-        return unknown(f"clagd cannot be asked: {error}", "correct clag.command in the configuration")
-    outcome, elsewhere = judge(clag, detail), other_vrf(look.config, detail)
+        return unknown(f"the MLAG role cannot be asked for: {error}", "correct section clag of the configuration")
+    outcome = judge(answer.clag, answer.detail, answer.source)
+    elsewhere = None if answer.source is OWN else other_vrf(look.config, answer.detail)
     return joined([warning(*elsewhere)], outcome) if elsewhere and outcome.level is Level.OK else outcome
 
 
@@ -38,28 +41,20 @@ def other_vrf(config: Config, detail: Detail) -> tuple[str, str] | None:
     return what, f"set backup_path.vrf: {detail.vrf or 'null'} on both switches"
 
 
-def ask(config: Config) -> tuple[Clag, Detail]:
-    """Return what clagctl tells in both its forms.  Raises DriverError when it cannot be run, or hangs."""
-    limit = config.clag.timeout
-    texts = [programs.read(command, limit)[1] for command in (config.clag.command, config.clag.text_command)]
-    clags = [parse(text) for text in texts]
-    clag = next((each for each in clags if each.role is not None), clags[0])
-    return clag, mlag_detail.together(mlag_detail.from_json(texts[0]), mlag_detail.from_text(texts[1]))
-
-
-def judge(clag: Clag, detail: Detail) -> Outcome:
-    """Return what clagd's answer means for an operator."""
+def judge(clag: Clag, detail: Detail, source: Source = CLAGCTL) -> Outcome:
+    """Return what the answer of an MLAG source means for an operator."""
     if CLAGD_DOWN in clag.trouble:
         return critical(f"clagd does not run, or MLAG is not configured: {CLAGD_DOWN}", f"see {_SERVICE}")
     if clag.role is None:
-        return unknown(f"what clagctl prints is not understood: {clag.trouble}", f"run clagctl; see {_SERVICE}")
-    found = [*_peer(clag, detail), *_backup(clag, detail), *_interfaces(detail)]
-    return joined(found, ok(_fine(clag, detail), **_facts(clag, detail)))
+        return unknown(f"what {source.who} prints is not understood: {clag.trouble}", source.see)
+    found = [*_peer(clag, detail, source), *_backup(clag, detail, source), *_interfaces(detail)]
+    return joined(found, ok(_fine(clag, detail), source=source.name, **_facts(clag, detail)))
 
 
-def _peer(clag: Clag, detail: Detail) -> list[Outcome]:
+def _peer(clag: Clag, detail: Detail, source: Source) -> list[Outcome]:
     if clag.peer_alive is None:
-        return [unknown("clagctl does not tell whether the peer is alive", f"run clagctl; see {_SERVICE}")]
+        why = f": {detail.reason}" if detail.reason else ""
+        return [unknown(f"{source.who} does not tell whether the peer is alive{why}", source.see)]
     if clag.peer_alive:
         return []
     role = clag.role.value if clag.role else "unknown"
@@ -67,10 +62,16 @@ def _peer(clag: Clag, detail: Detail) -> list[Outcome]:
         what = f"the peer is not alive over {detail.peer_interface or 'the peer link'}, but the backup path is active"
         return [critical(f"{what}: the peer link is cut (our role {role})", "see the peer link's bond and its ports")]
     what = f"the peer is not alive and the backup path is inactive (our role {role})"
+    if source is OWN:
+        return [critical(what, f"the peer is down, or its MLAG daemon is: on the peer {source.see}")]
     return [critical(what, f"the peer is down, or its clagd is: on the peer see {_SERVICE}")]
 
 
-def _backup(clag: Clag, detail: Detail) -> list[Outcome]:
+def _backup(clag: Clag, detail: Detail, source: Source) -> list[Outcome]:
+    if source is OWN:
+        silent = clag.backup_active is False and clag.peer_alive
+        what = "the backup path is not alive: a cut peer link could not be told from a dead peer"
+        return [warning(what, source.see)] if silent else []
     if not detail.backup:
         what = "no backup IP is configured: if the primary dies hard, the secondary never takes over"
         return [warning(what, "set clagd-backup-ip to the peer's address on another network, on both switches")]
@@ -104,9 +105,10 @@ def _fine(clag: Clag, detail: Detail) -> str:
     priorities = f" (priority {detail.priority})" if detail.priority is not None else ""
     theirs = f" (priority {detail.peer_priority})" if detail.peer_priority is not None else ""
     anycast = f"anycast IP {detail.anycast}" if detail.anycast else "no anycast IP"
-    bonds = f"{len(detail.interfaces)} interfaces without conflict"
-    path = f"backup IP {detail.backup} active" if clag.backup_active else f"backup IP {detail.backup}"
-    return f"peer alive; {role}{priorities}, peer {peer_role}{theirs}; {path}; {anycast}; {bonds}"
+    bonds = f"; {len(detail.interfaces)} interfaces without conflict" if detail.interfaces else ""
+    path = f"backup IP {detail.backup}" if detail.backup else "backup path"
+    path += {True: " active", False: "", None: " unknown"}[clag.backup_active]
+    return f"peer alive; {role}{priorities}, peer {peer_role}{theirs}; {path}; {anycast}{bonds}"
 
 
 def _facts(clag: Clag, detail: Detail) -> dict[str, object]:

@@ -1,18 +1,21 @@
-"""Read from clagctl what an operator wants to know beyond the roles: priorities, addresses, conflicts, proto-down.
+"""Read from an MLAG source what an operator wants to know beyond the roles: priorities, addresses, conflicts.
 
-The JSON form knows the addresses, the text form also the conflicts and the reasons of a
+clagctl's JSON form knows the addresses, the text form also the conflicts and the reasons of a
 proto-down, so both are read.  What an answer does not tell is "" or None.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ovsha.drivers import mlag_facts
+from ovsha.drivers.mlag_facts import CLAGCTL, CLAGCTL_TEXT, Source
+
 _NONE = ("", "-")
+_DIGITS = 9
 _LABEL = re.compile(r"\s*([A-Za-z ,]+):\s*(.*)")
 
 
@@ -44,30 +47,39 @@ class Detail:
     anycast: str = ""
     interfaces: tuple[Interface, ...] = ()
     vrf: str = ""
+    reason: str = ""
 
 
-def from_json(text: str) -> Detail:
-    """Return what `clagctl -j` tells; an empty Detail for what is not its answer."""
+def read(source: Source, text: str) -> Detail:
+    """Return what the source tells; an empty Detail for what is not its answer."""
+    if source in (CLAGCTL, CLAGCTL_TEXT) and not text.lstrip().startswith("{"):
+        return from_text(text)
+    return from_json(text, CLAGCTL if source is CLAGCTL_TEXT else source)
+
+
+def from_json(text: str, source: Source = CLAGCTL) -> Detail:
+    """Return what is told in JSON; an empty Detail for what is not the source's answer."""
     try:
-        answer, _ = json.JSONDecoder().raw_decode(text[max(0, text.find("{")) :])
-    except (ValueError, RecursionError):
+        answer = mlag_facts.decoded(text[max(0, text.find("{")) :])
+    except ValueError:
         return Detail()
-    status = answer.get("status") if isinstance(answer, dict) else None
-    if not isinstance(status, dict):
-        return Detail()
-    table = answer.get("clagIntfs")
-    rows = table.items() if isinstance(table, dict) else ()
+    told = mlag_facts.found(source, answer)
+    backup, vrf = mlag_facts.backup(told.get("backup_address"))
+    table = answer.get("clagIntfs") if source is CLAGCTL and isinstance(answer, dict) else None
+    rows = table.items() if told and isinstance(table, dict) else ()
     return Detail(
-        _number(status.get("ourPriority")),
-        _word(status.get("ourId")).lower(),
-        _number(status.get("peerPriority")),
-        _word(status.get("peerId")).lower(),
-        _word(status.get("peerIf")),
-        _word(status.get("peerIp")),
-        _word(status.get("backupIp")),
-        _word(status.get("sysMac")).lower(),
-        _word(status.get("vxlanAnycast")),
+        _number(told.get("priority")),
+        _word(told.get("id")).lower(),
+        _number(told.get("peer_priority")),
+        _word(told.get("peer_id")).lower(),
+        _word(told.get("peer_interface")),
+        _word(told.get("peer_address")),
+        backup,
+        _word(told.get("system_mac")).lower(),
+        _word(told.get("anycast_address")),
         tuple(_of_json(str(name), row) for name, row in rows if isinstance(row, dict)),
+        vrf,
+        _word(told.get("reason")),
     )
 
 
@@ -148,6 +160,8 @@ def _first(words: list[str]) -> int | None:
 
 
 def _number(value: object) -> int | None:
+    if isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS:
+        return int(value)
     return value if type(value) is int else None
 
 

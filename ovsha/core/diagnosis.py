@@ -328,9 +328,9 @@ def _clag(m: Moment) -> Iterator[Finding]:
     if m.case.standalone:
         return
     if clag.role is None:
-        yield f"the MLAG role is unknown: {clag.trouble}", "see `clagctl` and the log of clagd"
+        yield f"the MLAG role is unknown: {clag.trouble}", "see `ovsha check mlag`"
     elif m.case.alive and clag.role is m.peer.mlag:
-        yield f"both switches are MLAG {clag.role.value}", "see `clagctl` on both"
+        yield f"both switches are MLAG {clag.role.value}", "see `ovsha check mlag` on both"
 
 
 def _long_active(m: Moment) -> Record | None:

@@ -1,6 +1,6 @@
-"""Read this switch's MLAG role from clagd, by running clagctl(8) as a child that is polled.
+"""Read this switch's MLAG role from clagd or the like, by running clagctl(8) or another command as a polled child.
 
-Talks to nobody itself, raises nothing: a clagctl that is missing, slow, killed or not
+Talks to nobody itself, raises nothing: a command that is missing, slow, killed or not
 understood leaves the facts unknown and says why in `Clag.trouble`.
 """
 
@@ -11,13 +11,14 @@ import math
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from ovs.poller import POLLIN, Poller
 
 from ovsha.core.facts import Clag
 from ovsha.drivers.clag_parse import CLAGD_DOWN, parse
+from ovsha.drivers.mlag_facts import Question
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ _CLOSE_LIMIT = 2.0
 
 
 class _Child:
-    """One running clagctl and its offspring, a process group of their own."""
+    """One running clagctl or the like and its offspring, a process group of their own."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self.process = subprocess.Popen(
@@ -71,7 +72,7 @@ class _Child:
             self.full = len(self._output) >= OUTPUT_LIMIT
 
     def ended(self) -> bool:
-        """Say whether clagctl has exited; it is not reaped yet, so its pid is still its own."""
+        """Say whether it has exited; it is not reaped yet, so its pid is still its own."""
         return os.waitid(os.P_PIDFD, self._exit, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def kill(self) -> None:
@@ -96,15 +97,16 @@ class _Child:
 
 
 class ClagReader:
-    """Ask clagctl every `interval` seconds, and give it `timeout` seconds for an answer.
+    """Ask every `interval` seconds, and give the command `timeout` seconds for an answer.
 
-    `command` prints JSON, `text_command` prints text and is run when the JSON is not
-    understood; it may be empty.  There is never more than one child.
+    `questions` says before each whom to ask; the second one is asked when the answer to the first is not understood.
+    There is never more than one child.
     """
 
-    def __init__(self, command: Sequence[str], text_command: Sequence[str], interval: float, timeout: float) -> None:
+    def __init__(self, questions: Callable[[], Sequence[Question]], interval: float, timeout: float) -> None:
         self.facts = Clag()
-        self._commands = tuple(tuple(c) for c in (command, text_command) if c)
+        self._choose = questions
+        self._questions: Sequence[Question] = ()
         self._interval = interval
         self._timeout = timeout
         self._child: _Child | None = None
@@ -126,16 +128,16 @@ class ClagReader:
         self._due = min(self._due, now)
 
     def run(self, now: float) -> None:
-        """Start, read, or end a clagctl, whichever is due."""
+        """Start, read, or end a command, whichever is due."""
         if self._dying is not None and self._dying.reap():
             self._dying = None
         if self._child is not None:
             self._follow(self._child, now)
         if self._child is None and self._dying is None and now >= self._next():
             if self._form is None:
-                self._form = 0
+                self._form, self._questions = 0, self._choose()
                 self._due = now + self._interval
-            self._start(self._commands[self._form], now)
+            self._start(self._questions[self._form].command, now)
 
     def wait(self, poller: Poller, now: float) -> None:
         """Wake up for output, an exit, a child that takes too long, or the next question."""
@@ -178,7 +180,8 @@ class ClagReader:
             self._answer(child, now)
         elif now >= self._asked + self._timeout:
             self._stop(child)
-            self._conclude(Clag(trouble=f"clagctl gave no answer within {self._timeout:g} s"), now)
+            who = self._questions[self._form or 0].source.who
+            self._conclude(Clag(trouble=f"{who} gave no answer within {self._timeout:g} s"), now)
 
     def _stop(self, child: _Child) -> None:
         self._child = None
@@ -187,14 +190,15 @@ class ClagReader:
             self._dying = child
 
     def _answer(self, child: _Child, now: float) -> None:
-        facts = parse(child.text)
-        status = child.process.returncode
+        status, source = child.process.returncode, self._questions[self._form or 0].source
+        facts = parse(child.text, source, status)
         if facts.role is None and CLAGD_DOWN not in facts.trouble:
-            if self._form == 0 and len(self._commands) > 1:
+            if self._form == 0 and len(self._questions) > 1:
                 log.debug("%s; asking for the text form", facts.trouble)
                 self._form = 1
                 return
-            facts = Clag(trouble=facts.trouble + (f" (exit status {status})" if status else ""))
+            if status and not source.status:
+                facts = Clag(trouble=f"{facts.trouble} (exit status {status})")
         self._conclude(facts, now)
 
     def _conclude(self, facts: Clag, now: float) -> None:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
 
+from ovsha import mlag
 from ovsha.checks import mlag as check
 from ovsha.checks.mlag_detail import Detail
+from ovsha.drivers.mlag_facts import OWN
 from ovsha.errors import DriverError
 from ovsha.preflight.finding import Finding, fail, of_check, passed, together, warn
 from ovsha.preflight.ground import Ground
@@ -22,21 +24,18 @@ _DEFAULT_PRIORITY = 32768
 def setup(ground: Ground) -> Finding:
     """Return how MLAG is set up."""
     try:
-        clag, detail = check.ask(ground.config)
+        answer = mlag.ask(ground.config.clag)
     except DriverError as error:
-        return fail(f"clagd cannot be asked: {error}", "correct clag.command, or install MLAG first")
-    now = of_check(check.judge(clag, detail))
-    if clag.role is None:
+        return fail(
+            f"the MLAG role cannot be asked for: {error}", "correct section clag of the file, or set MLAG up first"
+        )
+    detail = answer.detail
+    now = of_check(check.judge(answer.clag, detail, answer.source))
+    if answer.clag.role is None:
         return now
-    configured = read_interfaces()
-    found = [
-        now,
-        *_own(detail),
-        *against_file(detail, configured),
-        *_addresses(ground, detail),
-        *_peer(ground, detail),
-    ]
-    return together(found, passed(f"{now.text}; system MAC {detail.system_mac}", **now.facts))
+    clagd = [] if answer.source is OWN else [*_own(detail), *against_file(detail, read_interfaces())]
+    found = [now, *clagd, *_addresses(ground, detail), *_peer(ground, detail)]
+    return together(found, passed(f"{now.text}; system MAC {detail.system_mac or 'unknown'}", **now.facts))
 
 
 def read_interfaces(path: Path = INTERFACES) -> dict[str, str]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from ovsha import programs
-from ovsha.checks import mlag_detail, net
+from ovsha import mlag
+from ovsha.checks import net
 from ovsha.checks.mlag_detail import Detail
 from ovsha.config_schema import Clag
 from ovsha.core.facts import MlagRole
-from ovsha.drivers.clag_parse import parse
 from ovsha.errors import DriverError
-
-_VRF = re.compile(r"backup\s+ip:\s*\S+\s+vrf\s+(\S+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -94,15 +90,11 @@ def interface_of(address: str) -> str:
 
 
 def _ask(clag: Clag) -> tuple[Detail, MlagRole | None, str]:
-    """Return what clagctl tells in both its forms.  Raises DriverError when it tells no role."""
-    texts = [programs.read(command, clag.timeout)[1] for command in (clag.command, clag.text_command) if command]
-    facts = [parse(text) for text in texts]
-    role = next((each.role for each in facts if each.role is not None), None)
-    if role is None:
-        raise DriverError(facts[0].trouble)
-    details = [mlag_detail.from_json(texts[0]), mlag_detail.from_text(texts[-1])]
-    vrf = _VRF.search(texts[-1])
-    return mlag_detail.together(*details), role, vrf[1] if vrf else ""
+    """Return what the MLAG tells, and the VRF of its backup path.  Raises DriverError when it tells no role."""
+    answer = mlag.ask(clag)
+    if answer.clag.role is None:
+        raise DriverError(answer.clag.trouble)
+    return answer.detail, answer.clag.role, answer.detail.vrf
 
 
 def _address(text: str) -> str:
