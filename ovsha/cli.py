@@ -33,6 +33,7 @@ from ovsha.commands import (
     switchover,
     upgrade,
     verify,
+    vtep_bootstrap,
 )
 from ovsha.commands.common import DEFAULT_CONFIG, add_common, add_config, command, group
 from ovsha.errors import ConfigError, DriverError, UsageError
@@ -104,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
     switchover.add(commands)
     upgrade.add(commands)
     verify.add(commands)
+    vtep_bootstrap.add(commands)
     actions = group(commands, "config", "look at a configuration file")
     valid = command(actions, "check", _config_check, "say whether a configuration file can be used")
     valid.add_argument("file", metavar="FILE", type=Path, nargs="?", help="the file; default: that of --config")

@@ -42,7 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.dry_run:
             print(shlex.join(line))
             return 0
-        make_database(config.server.file, options.schema or SCHEMAS.get(config.server.database))
+        schema = options.schema or SCHEMAS.get(config.server.database)
+        if make_database(config.server.file, schema):
+            made = f"{config.server.file} was not there; made an empty one of {schema}"
+            print(f"ovsha-ovsdb-server: {made}", file=sys.stderr)
         check_database(config.server.file, config.server.database)
         _become(config, line)
     except ConfigError as error:
@@ -97,13 +100,13 @@ def command(config: Config, extra: str) -> list[str]:
     ]
 
 
-def make_database(file: Path, schema: Path | None) -> None:
-    """Make an empty database where there is none; it is whole, or not there, whenever this ends.
+def make_database(file: Path, schema: Path | None) -> bool:
+    """Make an empty database where there is none, and say whether; it is whole, or not there, whenever this ends.
 
     Nothing follows an empty one (its lineage is unknown), so the peer's data comes here and not the other way.
     """
     if file.exists():
-        return
+        return False
     if schema is None or not schema.exists():
         known = "its schema is not known" if schema is None else f"{schema} is not there; install openvswitch-vtep"
         raise DriverError(f"{file}: there is no database, and none can be made: {known}")
@@ -118,7 +121,7 @@ def make_database(file: Path, schema: Path | None) -> None:
     finally:
         part.unlink(missing_ok=True)
         part.with_name(f".{part.name}.~lock~").unlink(missing_ok=True)
-    print(f"ovsha-ovsdb-server: {file} was not there; made an empty one of {schema}", file=sys.stderr)
+    return True
 
 
 def check_database(file: Path, name: str) -> None:

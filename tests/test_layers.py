@@ -16,8 +16,9 @@ CORE_MAY_IMPORT = {
 TOP = {
     "agent", "bundles", "checks", "cli", "client", "commands", "control", "control_explain", "control_peer", "daemon",
     "duel", "exchange", "explaining", "exposition", "forensics_job", "journald", "logtail", "move", "orders", "page",
-    "mlag", "passages", "preflight", "recorder", "recording", "report", "retelling", "setup", "switch", "told", "urls",
-    "control_backup", "job_main", "joining", "task_job", "tasks", "upgrades", "upgrading",
+    "mlag", "passages", "preflight", "recorder", "recording", "report", "retelling", "setup", "switch", "told",
+    "urls", "control_backup", "job_main", "joining", "task_job", "tasks", "upgrades", "upgrading", "bootstrap",
+    "vtep_bootstrap",
 }  # fmt: skip
 """What drives or is driven by the whole, and so is out of reach for the layers below."""
 
@@ -95,7 +96,7 @@ def within_exactly(module: str, imported: set[str]) -> bool:
 
 
 STARTERS = {
-    "bundler", "child", "clag", "content", "forensics_job", "hooks", "programs", "safe_start",
+    "bundler", "child", "clag", "content", "forensics_job", "hooks", "private", "programs", "safe_start",
     "snapshot", "stall", "tasks",
 }  # fmt: skip
 """What starts programs: clagctl, ovsdb-tool, copies of files, hooks, what a check asks, and children of our own."""

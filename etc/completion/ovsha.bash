@@ -46,11 +46,11 @@ _ovsha() {
             continue
         fi
         case $word in
-            --at|--config|--for|--from|--keep|--last|--output|--reason|--since|--target|--to|--wait) skip=1 ;;
+            --at|--config|--controller-ip|--controller-port|--controller_ip|--controller_port|--credentials-path|--credentials_path|--db-ha|--db-ha-repl-sv|--db-ha-vip|--db_ha|--db_ha_repl_sv|--db_ha_vip|--for|--from|--interface|--keep|--last|--node|--output|--own-ip|--own_ip|--peer-ip|--peer-name|--peer_ip|--peer_name|--pki-path|--pki_path|--reason|--since|--target|--to|--wait) skip=1 ;;
             -*) ;;
             *)
                 case "$path $word" in
-                    " agent"|" backup"|" backup create"|" backup list"|" backup prune"|" backup restore"|" backup show"|" backup verify"|" cancel"|" check"|" collect"|" config"|" config check"|" counters"|" explain"|" failover"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" pause"|" peer"|" peer forget"|" peer show"|" preflight"|" resolve"|" restore-primary"|" resume"|" simulate"|" status"|" switchover"|" sync-status"|" upgrade"|" upgrade finish"|" upgrade prepare"|" upgrade status"|" verify") path="$path $word" ;;
+                    " agent"|" backup"|" backup create"|" backup list"|" backup prune"|" backup restore"|" backup show"|" backup verify"|" cancel"|" check"|" collect"|" config"|" config check"|" counters"|" explain"|" failover"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" pause"|" peer"|" peer forget"|" peer show"|" preflight"|" resolve"|" restore-primary"|" resume"|" simulate"|" status"|" switchover"|" sync-status"|" upgrade"|" upgrade finish"|" upgrade prepare"|" upgrade status"|" verify"|" vtep-bootstrap") path="$path $word" ;;
                     *) place=$((place + 1)) ;;
                 esac
                 ;;
@@ -60,12 +60,24 @@ _ovsha() {
     case "$path $before" in
         *" --at") :; return ;;
         *" --config") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        *" --controller_ip") :; return ;;
+        *" --controller_port") :; return ;;
+        *" --credentials-path") :; return ;;
+        *" --db_ha") mapfile -t COMPREPLY < <(compgen -W "active standby" -- "$current"); return ;;
+        *" --db_ha_repl_sv") :; return ;;
+        *" --db_ha_vip") :; return ;;
         *" --for") :; return ;;
         *" --from") :; return ;;
+        *" --interface") :; return ;;
         " backup prune --keep") :; return ;;
         " resolve --keep") mapfile -t COMPREPLY < <(compgen -W "self peer" -- "$current"); return ;;
         *" --last") :; return ;;
+        *" --node") :; return ;;
         *" --output") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+        *" --own-ip") :; return ;;
+        *" --peer-ip") :; return ;;
+        *" --peer-name") :; return ;;
+        *" --pki-path") :; return ;;
         *" --reason") :; return ;;
         *" --since") :; return ;;
         *" --target") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
@@ -120,12 +132,13 @@ _ovsha() {
                 " upgrade prepare") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --reason --target --yes" -- "$current") ;;
                 " upgrade status") mapfile -t COMPREPLY < <(compgen -W "--config --diff --help --json --target" -- "$current") ;;
                 " verify") mapfile -t COMPREPLY < <(compgen -W "--all --config --help --json --target" -- "$current") ;;
+                " vtep-bootstrap") mapfile -t COMPREPLY < <(compgen -W "--config --controller-ip --controller-port --controller_ip --controller_port --credentials-path --credentials_path --db-ha --db-ha-repl-sv --db-ha-vip --db_ha --db_ha_repl_sv --db_ha_vip --dry-run --help --interface --no-encryption --no_encryption --node --own-ip --own_ip --peer-ip --peer-name --peer_ip --peer_name --pki-path --pki_path --yes" -- "$current") ;;
             esac
             return
             ;;
     esac
     case "$path $place" in
-        " 0") mapfile -t COMPREPLY < <(compgen -W "agent backup cancel check collect config counters explain failover forensics history ledger pause peer preflight resolve restore-primary resume simulate status switchover sync-status upgrade verify" -- "$current") ;;
+        " 0") mapfile -t COMPREPLY < <(compgen -W "agent backup cancel check collect config counters explain failover forensics history ledger pause peer preflight resolve restore-primary resume simulate status switchover sync-status upgrade verify vtep-bootstrap" -- "$current") ;;
         " backup 0") mapfile -t COMPREPLY < <(compgen -W "create list prune restore show verify" -- "$current") ;;
         " backup restore 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
         " backup show 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
@@ -143,6 +156,9 @@ _ovsha() {
         " peer 0") mapfile -t COMPREPLY < <(compgen -W "forget show" -- "$current") ;;
         " simulate 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
         " upgrade 0") mapfile -t COMPREPLY < <(compgen -W "finish prepare status" -- "$current") ;;
+        " vtep-bootstrap 0") : ;;
+        " vtep-bootstrap 1") : ;;
+        " vtep-bootstrap 2") : ;;
     esac
 }
 

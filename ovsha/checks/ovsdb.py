@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsha.config import Config
+from ovsha.config_schema import Server
 from ovsha.core.facts import Role
 from ovsha.drivers import unixctl_parse
 from ovsha.errors import DriverError
@@ -71,7 +72,12 @@ def program(server: OwnServer) -> str:
 
 def look(config: Config) -> OwnServer:
     """Return what is to be seen of the server now; never raises."""
-    pidfile = config.server.pidfile
+    return look_at(config.server)
+
+
+def look_at(places: Server) -> OwnServer:
+    """Return what is to be seen now of the server that has these places; never raises."""
+    pidfile = places.pidfile
     try:
         pid = int(pidfile.read_text())
         words = tuple(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0"))[:-1]
@@ -87,14 +93,14 @@ def look(config: Config) -> OwnServer:
     if state in ("T", "t"):
         return OwnServer(pid, words, stopped=True, trouble="a signal has stopped it")
     try:
-        return _asked(pid, words, config)
+        return _asked(pid, words, places)
     except DriverError as error:
         return OwnServer(pid, words, trouble=str(error))
 
 
-def _asked(pid: int, words: tuple[str, ...], config: Config) -> OwnServer:
-    with Control(config.server.pidfile.parent / f"ovsdb-server.{pid}.ctl") as control:
-        status = unixctl_parse.sync_status(control.command("ovsdb-server/sync-status"), config.server.database)
+def _asked(pid: int, words: tuple[str, ...], places: Server) -> OwnServer:
+    with Control(places.pidfile.parent / f"ovsdb-server.{pid}.ctl") as control:
+        status = unixctl_parse.sync_status(control.command("ovsdb-server/sync-status"), places.database)
         return OwnServer(
             pid,
             words,

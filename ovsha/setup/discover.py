@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 
 from ovsha import mlag
-from ovsha.checks import net
+from ovsha.checks import net, ovsdb
 from ovsha.checks.mlag_detail import Detail
-from ovsha.config_schema import Clag
+from ovsha.config import Config
+from ovsha.config_schema import Clag, Server
 from ovsha.core.facts import MlagRole
 from ovsha.errors import DriverError
+from ovsha.ledger import content
+
+DATABASE = "hardware_vtep"
+PLACES = tuple(map(Path, ("/var/lib/openvswitch/conf.db", "/var/lib/openvswitch/vtep.db", "/etc/openvswitch/vtep.db")))
+"""Where it is: the vendor's, ours, and the one of Debian's openvswitch-vtep."""
+
+VENDORS_START = Path("/usr/share/openvswitch/scripts/ovs-ctl-vtep")
 
 
 @dataclass(frozen=True)
@@ -116,3 +125,25 @@ def _way(destination: str, vrf: str) -> tuple[str, str]:
         for other in net.vrfs():
             return net.way(destination, vrf=other).source, other
         raise
+
+
+def database_file(config: Config | None = None) -> Path:
+    """Return the file that holds, or is to hold, the hardware_vtep database of this switch.
+
+    It is the one that an older configuration names, that a running server serves, that is there in one of the usual
+    places, or else the vendor's, or Debian's where conf.db is another database.
+    """
+    if config is not None:
+        return config.server.file
+    for word in reversed(ovsdb.look_at(Server()).words[1:]):
+        if not word.startswith("-") and holds_vtep(Path(word)):
+            return Path(word)
+    return next((each for each in PLACES if holds_vtep(each)), PLACES[0] if VENDORS_START.exists() else PLACES[1])
+
+
+def holds_vtep(file: Path) -> bool:
+    """Say whether a file is a database of the schema hardware_vtep."""
+    try:
+        return file.is_absolute() and file.is_file() and content.tool(30.0, "db-name", str(file)).strip() == DATABASE
+    except DriverError:
+        return False

@@ -14,14 +14,14 @@ from ovsha.config_schema import Config
 from ovsha.config_yaml import read_yaml
 from ovsha.errors import ConfigError
 
-_NODES = "The two switches, by the names that `node` and `pair.preferred` use."
+_NODES = "The switches, by the names that `node` and `pair.preferred` use."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
     """The addresses of one switch, without prefix lengths; None is none."""
 
-    peer_link: str
+    peer_link: str | None = None
     backup_path: str | None = None
 
 
@@ -48,7 +48,8 @@ class Settings:
     def values(self) -> dict[str, Any]:
         """Return them nested as in the file."""
         nodes = {
-            name: {"peer_link": node.peer_link, "backup_path": node.backup_path} for name, node in self.nodes.items()
+            name: _without_nothing({"peer_link": node.peer_link, "backup_path": node.backup_path})
+            for name, node in self.nodes.items()
         }
         told: dict[str, Any] = {
             "node": self.node,
@@ -57,14 +58,14 @@ class Settings:
                 "key_file": None if self.key_file is None else str(self.key_file),
                 "preferred": self.preferred,
             },
-            "nodes": nodes,
             "peer_link": {"interface": self.interface},
             "backup_path": {"vrf": self.backup_vrf},
             "vip": {"address": self.vip, "port": self.vip_port},
             "replication": {"port": self.replication_port},
             "server": {"file": None if self.database_file is None else str(self.database_file)},
         }
-        return _merged(_without_nothing(told), self.more)
+        # A switch that stands alone has no addresses, and is named all the same.
+        return _merged({**_without_nothing(told), "nodes": nodes}, self.more)
 
 
 def render(settings: Settings, before: str = "") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,27 +11,20 @@ from ovsha.errors import DriverError
 LIMIT = 360.0
 """Seconds for a job; making a database and starting the server may take five minutes."""
 
+_PROGRAM = "systemctl"
 _BOOTED = Path("/run/systemd/system")
 
 
 class Services:
-    """The services of this switch.  `systemctl` names another program that behaves like systemctl.
-
-    Everything raises DriverError in one line.
-    """
-
-    def __init__(self, systemctl: str = "systemctl") -> None:
-        self._program = systemctl
+    """The services of this switch; everything raises DriverError in one line."""
 
     def need(self) -> None:
         """Raise unless there is a systemd that can be asked."""
-        if self._program == "systemctl" and not _BOOTED.is_dir():
+        if not _BOOTED.is_dir():
             raise DriverError(
                 "systemd does not run here, so no service can be started: start ovsdb-server and the agent by hand"
                 " (ovsha-ovsdb-server --dry-run shows how)"
             )
-        if shutil.which(self._program) is None:
-            raise DriverError(f"{self._program} is not installed, so no service can be started")
 
     def exists(self, unit: str) -> bool:
         """Say whether systemd knows such a unit."""
@@ -83,19 +75,19 @@ class Services:
     def _show(self, unit: str, value: str) -> str:
         status, text = self._ask("show", "-P", value, unit)
         if status != 0:
-            raise DriverError(f"{self._program} show {unit}: {_line(text)}")
+            raise DriverError(f"{_PROGRAM} show {unit}: {_line(text)}")
         return text.strip()
 
     def _ask(self, *words: str) -> tuple[int, str]:
         self.need()
-        return programs.read([self._program, *words], 30.0)
+        return programs.read([_PROGRAM, *words], 30.0)
 
     def _order(self, *words: str) -> None:
         self.need()
-        status, text = programs.read([self._program, *words], LIMIT)
+        status, text = programs.read([_PROGRAM, *words], LIMIT)
         if status != 0:
             told = " ".join(filter(None, (_line(text), *(_told(self.trouble(unit)) for unit in _units(words)))))
-            raise DriverError(f"{self._program} {' '.join(words)}: {told or f'exit status {status}'}")
+            raise DriverError(f"{_PROGRAM} {' '.join(words)}: {told or f'exit status {status}'}")
 
 
 def _units(words: Iterable[str]) -> list[str]:

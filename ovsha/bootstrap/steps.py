@@ -1,0 +1,184 @@
+"""Say the steps of vtep-bootstrap, in the vendor's words where they are the vendor's."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ovsha.bootstrap import environment, pki, place, prepare, rows, vendor
+from ovsha.bootstrap.place import Way
+from ovsha.bootstrap.prepare import AGENT_UNIT, SERVER_UNIT, Known
+from ovsha.bootstrap.rows import DATABASE
+from ovsha.checks import ovsdb
+from ovsha.errors import DriverError
+from ovsha.ledger.session import Session
+from ovsha.safe_start import SCHEMAS, make_database
+from ovsha.setup import files, key
+from ovsha.setup.files import Wanted
+from ovsha.setup.services import Services
+from ovsha.setup.step import Step
+
+CERTIFICATE = "create certificate on a switch, to be used for authentication with controller"
+SIGN = "sign certificate"
+RESTART = "restart a service"
+
+
+@dataclass(frozen=True)
+class Rows(Step):
+    """The rows of the database, which are made together and reported one by one: each with what is said of it."""
+
+    reports: tuple[tuple[str, str], ...] = ()
+
+
+class Bootstrap:
+    """Makes the steps of one run; `work` is a directory for what is not in its place yet."""
+
+    def __init__(self, known: Known, services: Services, work: Path) -> None:
+        self._known, self._services, self._work = known, services, work
+        self._files: list[Wanted] = []
+
+    def steps(self) -> list[Step]:
+        """Return them in their order; what can fail comes before anything is in its place."""
+        return [
+            *self._vendor(), *self._certificate(), *self._key(), *self._stop(), *self._rows(), self._put(),
+            self._restart(),
+        ]  # fmt: skip
+
+    def wanted(self) -> list[Wanted]:
+        """Return the files that are written besides certificate and key."""
+        known = self._known
+        wanted = [Wanted(known.file, known.text.encode(), 0o644)] if known.text != known.before else []
+        if known.environment != known.environment_before:
+            wanted.append(Wanted(environment.FILE, known.environment.encode(), 0o644))
+        return wanted
+
+    def _vendor(self) -> Iterator[Step]:
+        known = self._known
+        if known.tool:
+            words = vendor.arguments(known.options, pairs=known.tool_knows_pairs)
+            yield Step(
+                f"run {known.tool}",
+                shlex.join([known.tool, *words]),
+                lambda: vendor.run(known.tool, words),
+                f"see what it says; nothing of ovsha was written, and {known.tool} may have left a part",
+            )
+
+    def _certificate(self) -> Iterator[Step]:
+        known, maker = self._known, pki.Maker(self._known.options, self._work)
+        if not known.options.encryption or known.tool:
+            return
+        there = f"{known.options.credential('cert')} is there" if known.certificate else ""
+        name, place = known.options.name, f"--dir={known.options.pki}"
+        remedy = "see that ovs-pki (openvswitch-common) and openssl are installed, and the room on the disk"
+
+        def sign() -> str:
+            said = maker.sign()
+            self._files += maker.wanted()
+            return said
+
+        yield Step(CERTIFICATE, f"ovs-pki {place} req {name}", maker.request, remedy, skipped=there)
+        yield Step(SIGN, f"ovs-pki --batch {place} sign {name} switch", sign, remedy, skipped=there)
+
+    def _key(self) -> Iterator[Step]:
+        if self._known.new_key:
+            file = self._known.config.pair.key_file
+
+            def make() -> str:
+                self._files.append(Wanted(file, key.make(), key.MODE))
+                return ""
+
+            yield Step("create the key of the pair", f"make {file} of 256 random bits", make)
+
+    def _stop(self) -> Iterator[Step]:
+        where = self._known.place
+        if where is not None and where.way is Way.PARKED and self._lacking():
+            yield Step(
+                "stop the parked server",
+                f"systemctl stop {SERVER_UNIT}",
+                functools.partial(_quietly, self._services.stop, SERVER_UNIT),
+                undo=lambda: self._services.start(SERVER_UNIT),
+            )
+
+    def _rows(self) -> Iterator[Step]:
+        known, where = self._known, self._known.place
+        if where is None:
+            reason = "a standby copies them from the active side"
+            yield Step("define physical switch, controller and addresses", "", str, skipped=reason)
+            return
+        reports = tuple(
+            (each.step, each.note if each.words else "it is there already") for each in known.changes
+        )  # fmt: skip
+        line = rows.command(list(known.changes), f"unix:{known.config.server.socket}")
+        by = f"by {where.way.value} ({where.file})"
+        would = f"{shlex.join(line) if line else 'nothing is lacking'}\n{by}"
+        remedy = "nothing of it was written; correct what vtep-ctl says, and run this again"
+        do = functools.partial(self._write, where)
+        yield Rows(rows.SWITCH, would, do, remedy, reports=reports)
+
+    def _write(self, where: place.Place) -> str:
+        if not self._lacking() and not self._known.tool:
+            return ""
+        if self._known.tool:
+            where = place.find(self._known.config.server)
+        made = not where.file.exists()
+        if where.way is Way.FILE:
+            make_database(where.file, SCHEMAS[DATABASE])
+        try:
+            with place.target(self._known.config.server, where) as target:
+                with Session(target, DATABASE, ovsdb.ANSWER_LIMIT) as session:
+                    there = rows.read(session)
+                return rows.apply(rows.changes(self._known.options, there), target)
+        except DriverError:
+            if made:
+                where.file.unlink(missing_ok=True)
+                where.file.with_name(f".{where.file.name}.~lock~").unlink(missing_ok=True)
+            raise
+
+    def _put(self) -> Step:
+        def put() -> str:
+            wanted = [*self._files, *self.wanted()]
+            copies = [copy for copy in files.together(wanted) if copy is not None]
+            said = [str(each.path) for each in wanted] + [f"the older one is {copy}" for copy in copies]
+            return "\n".join(said)
+
+        known = self._known
+        new = [] if known.certificate or not known.options.encryption or known.tool else ["certificate and key"]
+        new += [str(known.config.pair.key_file)] if known.new_key else []
+        new += [str(each.path) for each in self.wanted()]
+        would = f"write {', '.join(new)}; an older file is copied first" if new else "nothing has changed"
+        return Step("put certificate, key and configuration in their places", would, put, "make room on the disk")
+
+    def _restart(self) -> Step:
+        known = self._known
+        server = known.restarts_server or any(each.words for each in known.changes if self._parked)
+        agent = bool(self.wanted()) or known.new_key
+        orders = [f"systemctl disable --now {' '.join(known.foreign)}"] if known.foreign else []
+        orders.append(f"systemctl enable {SERVER_UNIT} {AGENT_UNIT}")
+        orders.append(f"systemctl {'restart' if server else 'start'} {SERVER_UNIT}")
+        orders.append(f"systemctl {'restart' if agent else 'start'} {AGENT_UNIT}")
+
+        def restart() -> str:
+            # The vendor's program may have started it just now.
+            self._services.disable(*prepare.foreign(self._services))
+            self._services.enable(SERVER_UNIT, AGENT_UNIT)
+            (self._services.restart if server else self._services.start)(SERVER_UNIT)
+            (self._services.restart if agent else self._services.start)(AGENT_UNIT)
+            return "" if server or agent else "nothing that they read has changed"
+
+        remedy = f"see journalctl -u {SERVER_UNIT} -u {AGENT_UNIT}, and run this again: what is done stays done"
+        return Step(RESTART, "\n".join(orders), restart, remedy)
+
+    @property
+    def _parked(self) -> bool:
+        return self._known.place is not None and self._known.place.way is Way.PARKED
+
+    def _lacking(self) -> bool:
+        return any(each.words for each in self._known.changes)
+
+
+def _quietly(order: Callable[[str], None], unit: str) -> str:
+    order(unit)
+    return ""

@@ -1,0 +1,98 @@
+"""Set a switch up with the command line of the vendor's vtep-bootstrap."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from pathlib import Path
+from typing import Any
+
+from ovsha.bootstrap import options as given_options
+from ovsha.commands import consent
+from ovsha.commands.common import DEFAULT_CONFIG, add_config, command
+from ovsha.commands.operator import order
+
+_NAME = "vtep-bootstrap"
+
+
+def add(commands: Any) -> None:
+    """Add `vtep-bootstrap`."""
+    what = "set this switch up for its controllers and its pair, with the command line of the vendor's vtep-bootstrap"
+    added = command(commands, _NAME, _run, what)
+    _arguments(added, argparse.SUPPRESS)
+    consent.add(added)
+
+
+def _arguments(parser: Any, config: object) -> None:
+    given_options.add(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show every step and what would be written, do nothing")
+    add_config(parser, config)
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Here, because a question to the agent should not wait for what only this command imports.
+    import tempfile
+
+    from ovsha.bootstrap import finish, pki, prepare
+    from ovsha.bootstrap.steps import Bootstrap
+    from ovsha.setup import lock
+    from ovsha.setup.services import Services
+    from ovsha.setup.step import plan, run
+
+    wanted = given_options.read(options)
+    file: Path = options.config if options.config is not None else DEFAULT_CONFIG
+    prepare.need_root()
+    services = Services()
+    services.need()
+    with lock.held():
+        known = prepare.look(wanted, file.absolute(), services)
+        planned = Bootstrap(known, services, Path(tempfile.gettempdir()))
+        told = "\n".join([*plan(planned.steps()), *_diff(known, planned)])
+        if options.dry_run:
+            print(told)
+            return 0
+        if not options.yes:
+            consent.ask(options, told)
+        with pki.work(wanted) as work:
+            run(Bootstrap(known, services, Path(work)).steps(), _report)
+        if known.without:
+            print(f"ovsha: {known.without}; its part was done by ovsha", file=sys.stderr)
+        document = finish.agent(known.config)
+        refused = finish.serves(known.config, wanted, document, order)
+    return _finish(known.config, refused)
+
+
+def _finish(config: Any, refused: str) -> int:
+    """Tell what came of it; 1 when the side does not serve that is to, or when the preflight finds what cannot work."""
+    from ovsha.bootstrap import finish
+
+    document = finish.status(config)
+    bad = bool(refused)
+    for grade, text in finish.findings(config, document):
+        bad = bad or grade == "FAIL"
+        print(f"ovsha: preflight: {grade} {text}", file=sys.stderr)
+    if refused:
+        print(f"ovsha: {config.node} does not serve: {refused}", file=sys.stderr)
+    do = f"; do: {document['do']}" if document["do"] else ""
+    print(f"{config.node} of {config.pair.id}: {document['verdict']}{do}")
+    return 1 if bad else 0
+
+
+def _report(step: Any, output: str) -> None:
+    """Print a step in the vendor's form."""
+    for name, said in getattr(step, "reports", ()) or ((step.name, output),):
+        shown = "\n".join(line.strip() if not number else f"              {line.strip()}" for number, line in
+                          enumerate(said.splitlines()))  # fmt: skip
+        print(f"Executed:\n          {name}\n            ({shown}).", flush=True)
+
+
+def _diff(known: Any, planned: Any) -> list[str]:
+    """Return what would change in the files, as a unified diff each."""
+    lines = []
+    for each in planned.wanted():
+        before = known.before if each.path == known.file else known.environment_before
+        after = each.content.decode().splitlines()
+        lines += ["", *difflib.unified_diff(before.splitlines(), after, str(each.path), str(each.path), lineterm="")]
+    return lines
+
