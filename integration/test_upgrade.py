@@ -7,14 +7,13 @@ the vendor's script starts active and writable.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 import seed
 import settings
@@ -168,9 +167,14 @@ def test_upgraded_switch_follows_a_newer_one_only_after_its_own_upgrade_and_is_l
 def test_upgrade_that_is_called_off_at_once_disturbs_nobody(lab: MakeLab) -> None:
     pair = pair_with_scripts(lab)
     with undisturbed(pair):
-        upgrade(pair.sw2, "prepare")
-        said = upgrade(pair.sw2, "finish")
-    assert "everything is as it was saved" in said
+        told = json.loads(upgrade(pair.sw2, "prepare", "--json"))
+        assert {"prepared", "place", "rows", "term", "files", "absent"} < told.keys()
+        assert [each["kind"] for each in told["files"]].count("key") == 1
+        assert where(pair.sw1)["sides"]["sw2"]["in_upgrade"] is True
+        told = json.loads(upgrade(pair.sw2, "finish", "--json"))
+    assert (told["equal"], told["put_back"], told["left"]) == (True, [], [])
+    upgrade(pair.sw2, "prepare")
+    assert "everything is as it was saved" in upgrade(pair.sw2, "finish")
     assert "was finished" in upgrade(pair.sw2, "finish"), "again is no error"
     assert "is in no upgrade" in refused(pair.sw1, "finish")
 
@@ -255,29 +259,38 @@ def test_blank_database_is_offered_to_nobody_when_the_mark_was_wiped_as_well(lab
     assert seconds_with_two(pair) == 0
 
 
-@pytest.mark.parametrize("after", [0.4, 0.6, 0.8, 1.0, 1.3])
-def test_prepare_that_is_killed_leaves_a_whole_save_or_none_and_can_be_run_again(lab: MakeLab, after: float) -> None:
-    pair = pair_with_scripts(lab)
-    command = [*pair.sw2.entering, sys.executable, "-m", "ovsha", "upgrade", "prepare", "--yes"]
+def killed(switch: Switch, after: float, *words: str) -> None:
+    """Run the command and kill it, and then the agent, a while later; the agent comes back."""
+    command = [sys.executable, "-m", "ovsha", "upgrade", *words, "--yes", "--config", str(switch.config_file)]
     running = subprocess.Popen(
-        [*command, "--config", str(pair.sw2.config_file)],
+        [*switch.entering, *command],
         cwd=HERE.parent,
-        env=pair.sw2.environment | {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        env={**os.environ, **switch.environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     time.sleep(after)
     running.kill()
     running.wait()
-    pair.sw2.agent.kill()
-    pair.sw2.agent.start()
-    pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
-    marked = status(pair.sw2)["upgrade"] is not None
-    if marked:
-        assert len(saves(pair.sw2)) == 1
-    else:
-        upgrade(pair.sw2, "prepare")
-    upgrade(pair.sw2, "finish")
+    switch.agent.kill()
+    switch.agent.start()
+
+
+def test_command_or_agent_that_is_killed_anywhere_leaves_what_can_be_run_again(lab: MakeLab) -> None:
+    pair = pair_with_scripts(lab)
+    for after in (0.3, 0.5, 0.7, 0.9, 1.1, 1.4):
+        killed(pair.sw2, after, "prepare")
+        pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
+        if status(pair.sw2)["upgrade"] is None:
+            upgrade(pair.sw2, "prepare")
+        place = Path(where(pair.sw2)["place"])
+        assert (place / "manifest.json").exists(), "what stands has its save"
+        upgraded(pair.sw2)
+        killed(pair.sw2, after, "finish")
+        pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
+        upgrade(pair.sw2, "finish")
+        assert status(pair.sw2)["upgrade"] is None
     assert not list((pair.sw2.directory / "state" / "upgrade").glob(".new-*"))
-    await_rows(pair, 50)
+    assert len(saves(pair.sw2)) <= 4, "the oldest have gone; one that was killed had no time for it"
+    await_every_row(pair, pair.sw2)
     assert lost(pair, pair.sw1) == []

@@ -60,7 +60,7 @@ def sources(config: Config, *, database: bool) -> list[Source]:
         Source("versions.txt", _versions),
         *(_directory(name, state / name, pattern) for name, pattern in (
             ("journal", "*"), ("ledgers", "*.json"), ("ledgers", "*.rows"), ("bases", "*.json"),
-            ("forensics", "*/manifest.json"), ("forensics", "*/trace-*.jsonl"),
+            ("forensics", "*/manifest.json"), ("forensics", "*/trace-*.jsonl"), ("upgrade", "*.json"),
         )),
         Source("state.json", partial(_file, "state.json", state / "state.json")),
         *(Source(f"log/{path.name}", partial(_tail, f"log/{path.name}", path)) for path in (

@@ -121,6 +121,8 @@ STORIES = (
            "Hooks fail on sw1 of pair rack7"),
     simple("OvshaPaused", f'ovsha_side_mode{{{OWN}, mode="paused"}}', "1x40", "0x40",
            {**SIDE, "mode": "paused"}, "sw1 of pair rack7 only watches (mode paused)", "0x10 1x10 0x20"),
+    simple("OvshaUpgradeOpen", f"ovsha_side_upgrade_seconds{{{OWN}}}", "20000+60x40", "60+60x40", SIDE,
+           "sw1 of pair rack7 is in an upgrade that nobody finishes", "20000x2 _x38"),
     Story("OvshaServiceMoved", serving("1x20 0x20", "0x20 1x20"),
           {"pair": "rack7", "node": "sw2", "side": "sw2", "whose": "own"},
           "The service of pair rack7 has moved to sw2", (serving("1x40", "0x40"),)),

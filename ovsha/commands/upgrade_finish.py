@@ -16,7 +16,7 @@ from ovsha.commands import consent, moments, upgrade_lost
 from ovsha.commands.common import find
 from ovsha.commands.operator import order
 from ovsha.commands.progress import bar
-from ovsha.commands.upgrade_status import line, need_save, next_step, plain
+from ovsha.commands.upgrade_status import line, need_pair, need_save, next_step, plain
 from ovsha.commands.verify import replication_address
 from ovsha.config import Config
 from ovsha.core.status import SCHEMA
@@ -51,6 +51,8 @@ def run(options: argparse.Namespace) -> int:
     if options.peer_lost and not options.reason.strip():
         raise UsageError("--peer-lost needs --reason: say why, for those who read the record afterwards")
     config, trouble = _configuration(options)
+    if config is not None:
+        need_pair(config)
     known = _known(options) if config is not None else None
     directory = (config.state_directory if config is not None else _STATE) / DIRECTORY
     saved, lacking = _saved(options, directory, known)

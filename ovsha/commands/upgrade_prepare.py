@@ -12,6 +12,7 @@ from ovsha import config as configuration
 from ovsha.commands import consent
 from ovsha.commands.common import find
 from ovsha.commands.operator import order
+from ovsha.commands.upgrade_status import need_pair
 from ovsha.config import Config
 from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
@@ -26,6 +27,7 @@ _EVERY = 0.1
 def run(options: argparse.Namespace) -> int:
     """Prepare this switch for an upgrade."""
     config = configuration.load(options.config)
+    need_pair(config)
     agent = find(options)
     checked = order(agent, "upgrade-prepare", check=True)
     consent.ask(options, "\n".join(_intent(config, checked)))

@@ -26,6 +26,7 @@ Document = dict[str, Any]
 def run(options: argparse.Namespace) -> int:
     """Tell it."""
     config = configuration.load(options.config)
+    need_pair(config)
     directory = config.state_directory / DIRECTORY
     try:
         known: Document | None = client.ask_json(find(options), "status", "json", schema=SCHEMA)
@@ -41,6 +42,13 @@ def run(options: argparse.Namespace) -> int:
     if options.diff and saved is not None:
         print("\n".join(text for each in found for text in differences.lines(saved, each.file)))
     return 0
+
+
+def need_pair(config: Config) -> None:
+    """Raise DriverError for one switch alone: there is nobody to follow, and so nothing of this is of use."""
+    if not config.peer:
+        how = "take a backup with `ovsha backup create` before an upgrade, and restore it after"
+        raise DriverError(f"{config.node} stands alone: {how}")
 
 
 def newest(directory: Path, known: Document | None) -> Save | None:

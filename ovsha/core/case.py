@@ -70,7 +70,7 @@ class Case:
     @property
     def upgrading(self) -> bool:
         """This side was prepared for an upgrade that nobody has finished: it follows, and does not begin to serve."""
-        return self.view.upgrade is not None
+        return self.view.upgrade is not None and not self.standalone
 
     @property
     def peer_upgrading(self) -> bool:
