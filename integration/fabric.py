@@ -16,12 +16,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 from typing import Self
 
 from lab import Lab
+from monitor import Monitor
 from service import Service
 from switch import HERE, events
 from topology import SWITCHES, remove_namespace, run_batch
@@ -77,10 +76,7 @@ class Fabric:
         self._directory = Path(tempfile.gettempdir()) / f"{lab.prefix}.frr.lab"
         self._services: list[Service] = []
         self._vip = str(lab.sw1.config["vip"]["address"])
-        self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._watch: subprocess.Popen[str] | None = None
-        self.routes: list[tuple[float, str]] = []
-        """What the spine's kernel was told of its route to the VIP: when, by the monotonic clock, and ip(8)'s line."""
+        self._watch: Monitor | None = None
         self.client_events = lab.directory / "client.events"
 
     def __enter__(self) -> Self:
@@ -100,18 +96,14 @@ class Fabric:
         for node in SWITCHES:
             self._start(node, self._network.namespace(node), documented(node))
         self._start("spine", self._spine, SPINE)
-        command = ["stdbuf", "-oL", "ip", "-netns", self._spine, "monitor", "route"]
-        self._watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self._listener.start()
+        self._watch = Monitor(("ip", "netns", "exec", self._spine), "route", self._vip)
         self._lab.wait_until(self._reaches_all, 60.0, "the spine and both switches have each other's routes")
 
     def _remove(self) -> None:
         for service in self._services:
             service.kill()
         if self._watch is not None:
-            self._watch.kill()
-            self._listener.join()
-            self._watch.__exit__(None, None, None)
+            self._watch.close()
         for namespace in (self._spine, self._client):
             remove_namespace(namespace)
         shutil.rmtree(self._directory, ignore_errors=True)
@@ -136,8 +128,10 @@ class Fabric:
 
     def moved(self, node: str, since: float) -> float:
         """Return how many seconds after `since` the spine's route led to `node` and nowhere else any more."""
-        last = [at for at, line in self.routes if at >= since and not line.startswith("Deleted") and PORT[node] in line]
-        assert last, f"no route to {node} since then: {self.routes}"
+        assert self._watch is not None
+        told = self._watch.told
+        last = [at for at, line in told if at >= since and not line.startswith("Deleted") and PORT[node] in line]
+        assert last, f"no route to {node} since then: {told}"
         return last[-1] - since
 
     def uplink(self, node: str, state: str) -> None:
@@ -155,13 +149,6 @@ class Fabric:
         networks = [self._ip(self._network.namespace(node), "-4", "route", "show", "10.99.0.0/24") for node in SWITCHES]
         networks += [self._ip(self._network.namespace(n), "-6", "route", "show", "fd00:99::/64") for n in SWITCHES]
         return all("No failed" in each for each in shown) and all(networks)
-
-    def _listen(self) -> None:
-        assert self._watch is not None
-        assert self._watch.stdout is not None
-        for line in self._watch.stdout:
-            if self._vip in line:
-                self.routes.append((time.monotonic(), line.strip()))
 
     def _wire(self) -> None:
         for namespace in (self._spine, self._client):

@@ -99,11 +99,10 @@ class Network:
     def build(self) -> None:
         """Make the namespaces, the links and the addresses; all links are up afterwards."""
         sw1, sw2, ctl = (self.namespace(node) for node in (SW1, SW2, CTL))
-        link, eth = INTERFACE["peer link"], INTERFACE["backup path"]
+        eth = INTERFACE["backup path"]
         run_batch(
             *(f"netns add {namespace}" for namespace in (sw1, sw2, ctl)),
-            f"link add {link} address {PEER_LINK_MAC[SW1]} netns {sw1} type veth"
-            f" peer name {link} address {PEER_LINK_MAC[SW2]} netns {sw2}",
+            self._peer_link(),
             *(
                 f"link add {eth} address {MANAGEMENT_MAC[node]} netns {self.namespace(node)} type veth"
                 f" peer name {node} netns {ctl}"
@@ -124,6 +123,16 @@ class Network:
             self.reset_addresses(node)
             self.link_up("peer link", node)
             self.link_up("backup path", node)
+
+    def remake_peer_link(self) -> None:
+        """Delete the peer link's interfaces and make them anew, with other indexes and all that is their own."""
+        run_batch(f"link delete {INTERFACE['peer link']}", namespace=self.namespace(SW1))
+        run_batch(self._peer_link())
+        self.link_up("peer link")
+
+    def _peer_link(self) -> str:
+        ends = (f"{INTERFACE['peer link']} address {PEER_LINK_MAC[n]} netns {self.namespace(n)}" for n in SWITCHES)
+        return "link add " + " type veth peer name ".join(ends)
 
     def remove(self) -> None:
         """Kill what still runs in the namespaces and delete them."""

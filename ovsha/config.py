@@ -276,11 +276,17 @@ def _doubts(config: Config) -> Iterator[tuple[str, str]]:
         if config.backup_path.vrf:
             yield "backup_path.vrf", "names a VRF, but the switches have no backup_path in it"
     for name, node in config.nodes.items():
+        if getattr(node.peer_link, "zone", ""):
+            yield (
+                f"nodes.{name}.peer_link",
+                f"{node.peer_link} is bound to the interface as it is now: when that is deleted and made anew, "
+                "ovsdb-server has to be restarted; an address such as fd00:4094::9 beside it does not need that",
+            )
         if getattr(node.peer_link, "made_of_mac", False):
             yield (
                 f"nodes.{name}.peer_link",
                 f"{node.peer_link} is made of the interface's MAC and changes with it; give it a fixed one, such as "
-                f"fe80::9/64, in /etc/network/interfaces",
+                "fe80::9/64, in /etc/network/interfaces",
             )
     if config.metrics.enabled and not netaddr.IPAddress(config.metrics.address).is_loopback():
         yield "metrics.address", f"whoever reaches {config.metrics.address} can read the state of the pair"

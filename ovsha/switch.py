@@ -166,6 +166,7 @@ class Switch:
         self._copy = CopyWatch(config.replication.max_lag, config.replication.token_interval)
         self._count_at = 0.0
         self._carrier: bool | None = None
+        self._shown: tuple[bool, str] | None = None
         self._known = kept.peer_identity
         self._boot_id = boot_id()
         self._schemas: tuple[object, object, str] = (None, None, "")
@@ -199,6 +200,7 @@ class Switch:
         self._watch("database", self.server.write_trouble)
         self.exchange.run(now)
         self._watch("exchange", self.exchange.trouble)
+        self._announce_anew(now)
         if self._carrier is not self.vip.peer_carrier:
             self._carrier = self.vip.peer_carrier
             self.clag.poke(now)
@@ -332,6 +334,14 @@ class Switch:
         self.peer.close()
         self.source.close(now)
         self.server.close(now)
+
+    def _announce_anew(self, now: float) -> None:
+        """Tell the neighbours again when the VIP's interface has come back, or has another MAC, as bonds get one."""
+        shown, before = (self.vip.carrier, self.vip.mac), self._shown
+        if shown != before:
+            self._shown = shown
+            if before is not None and self.vip.carrier and self.vip.present:
+                self.announce(now)
 
     def _believe(self, state: dict[str, object], now: float) -> None:
         try:

@@ -92,6 +92,21 @@ install_packages() {
     done
 }
 
+# ifupdown2 would take the place of what configures this machine, so it is unpacked beside the sources; the lab gives
+# it a root of its own.
+unpack() {
+    target=.packages/$1
+    [ ! -d "$target" ] || return 0
+    part=.packages/part
+    rm -rf "$part"
+    mkdir -p "$part"
+    (cd "$part" && { apt-get -q download "$1" 2>/dev/null || { apt-get -q update && apt-get -q download "$1"; }; })
+    dpkg -x "$part"/*.deb "$part/root"
+    chmod 755 "$part/root/usr/share/$1/__main__.py" # as its postinst does
+    mv "$part/root" "$target"
+    rm -rf "$part"
+}
+
 # pip's answer to pyproject.toml is kept as long as that file and the interpreter stay as they are.
 install_venv() {
     stamp="$(cat pyproject.toml scripts/install-deps.sh | sha256sum | cut -d' ' -f1) $(/usr/bin/python3 --version)"
@@ -105,8 +120,8 @@ install_venv() {
 # shellcheck disable=SC2086  # lists of words
 for part in "${@:-apt venv}"; do
     case $part in
-        'apt venv') install_packages $packages; install_venv ;;
-        apt) install_packages $packages ;;
+        'apt venv') install_packages $packages; unpack ifupdown2; install_venv ;;
+        apt) install_packages $packages; unpack ifupdown2 ;;
         deb) install_packages $deb_packages ;;
         machines) install_packages $machine_packages ;;
         venv) install_venv ;;

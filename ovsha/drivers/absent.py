@@ -42,6 +42,7 @@ class NoVip(Idle):
 
     present = False
     astray = False
+    carrier = False
     mac = ""
     peer_carrier = None
 
