@@ -121,7 +121,7 @@ deb-test: deps-deb deps-machines
 	OVSHA_MACHINES=1 $(PYTHON) -m pytest integration/test_package.py $(PYTEST_ARGS)
 
 machines-test: deps-deb deps-machines
-	OVSHA_MACHINES=1 $(PYTHON) -m pytest integration/test_machines.py $(PYTEST_ARGS)
+	OVSHA_MACHINES=1 $(PYTHON) -m pytest integration/test_machines*.py $(PYTEST_ARGS)
 
 deps-deb:
 	scripts/install-deps.sh apt deb

@@ -100,6 +100,15 @@ class BareSwitch:
         """Return what a file of it holds."""
         return self.ok(f"cat {shlex.quote(path)}")
 
+    def programs(self) -> set[str]:
+        """Return the names of the programs that run on it."""
+        pids = subprocess.run(["ip", "netns", "pids", self.namespace], capture_output=True, text=True, check=True)
+        found = set()
+        for pid in pids.stdout.split():
+            with suppress(OSError):
+                found.add(Path(f"/proc/{pid}/comm").read_text().strip())
+        return found
+
     def until(self, condition: Callable[[], object], what: str, limit: float = _LIMIT) -> None:
         """Wait until `condition` holds; AssertionError with `what` after `limit` seconds."""
         deadline = time.monotonic() + limit

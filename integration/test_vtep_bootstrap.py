@@ -229,10 +229,63 @@ def test_a_refused_row_names_its_step_and_leaves_no_file(pair: BarePair) -> None
     pair.sw1.ok("printf '#!/bin/sh\\necho vtep-ctl: no >&2; exit 1\\n' >/usr/bin/vtep-ctl; chmod +x /usr/bin/vtep-ctl")
     assert "define physical switch: vtep-ctl: no" in refused(pair.sw1, ACTIVE, 1)
     nothing_was_done(pair.sw1)
-    assert pair.sw1.sh("pgrep -f ovsha-db-").returncode == 1, "the private server has ended"
+    assert "ovsdb-server" not in pair.sw1.programs(), "the private server has ended"
 
 
 def test_another_switchs_database_is_not_given_a_second_one(pair: BarePair) -> None:
     pair.sw1.ok(f"ovsha-vtep-bootstrap {ACTIVE}")
     line = refused(pair.sw1, ACTIVE.replace("vtep7", "vtep8"), 1)
     assert "the database has the physical switch vtep7, and vtep8 would be a second one" in line
+
+
+def test_a_server_that_runs_keeps_its_data_and_gets_the_rows(pair: BarePair) -> None:
+    pair.sw1.install_vendors()
+    pair.sw1.ok("rm /usr/bin/vtep-bootstrap")
+    pair.sw1.ok(f"ovsdb-tool create {DATA}/conf.db /usr/share/openvswitch/vtep.ovsschema")
+    pair.sw1.ok("systemctl enable openvswitch-vtep; systemctl start openvswitch-vtep; vtep-ctl add-ls kept")
+    assert "by the server that runs here and is active" in pair.sw1.ok(f"ovsha vtep-bootstrap --dry-run {ACTIVE}")
+    pair.sw1.ok(f"ovsha-vtep-bootstrap {ACTIVE}")
+    assert "disabled" in pair.sw1.sh("systemctl is-enabled openvswitch-vtep").stdout
+    assert pair.sw1.ok("vtep-ctl list-ls").split()[-1] == "kept"
+    assert f"file: {DATA}/conf.db" not in pair.sw1.read("/etc/ovsha/ovsha.yaml"), "it is the default"
+    copy_credentials(pair)
+    pair.sw2.ok(f"ovsha-vtep-bootstrap {STANDBY}")
+    in_sync(pair)
+    assert rows(pair.sw1) == rows(pair.sw2)
+
+
+def test_a_backup_is_told_from_what_can_be_written_to(pair: BarePair) -> None:
+    pair.sw1.ok(f"ovsha-vtep-bootstrap {ACTIVE}")
+    copy_credentials(pair)
+    pair.sw2.ok(f"ovsha-vtep-bootstrap {STANDBY}")
+    in_sync(pair)
+    pair.sw1.ok("ovsha switchover --yes --reason test")
+    pair.sw1.until(lambda: pair.sw2.sh("ip -o address show to 169.254.0.11").stdout, "sw2 serves")
+    pair.sw1.until(lambda: pair.sw1.sh("ovsha sync-status").returncode == 0, "it is in sync")
+    again = pair.sw1.ok(f"ovsha-vtep-bootstrap {ACTIVE}")
+    assert again.splitlines()[-1].startswith("vtep7-1 of vtep7: in sync")
+    line = refused(pair.sw1, ACTIVE.replace("192.168.100.157", "192.168.100.158"), 1)
+    assert "this side is the backup, and its copy lacks what --db_ha active brings" in line
+    assert "ovsha switchover to vtep7-1" in line
+
+
+def test_the_operator_is_asked_unless_it_stands_in_for_the_vendors(pair: BarePair) -> None:
+    done = pair.sw1.sh(f"ovsha vtep-bootstrap {ACTIVE}")
+    assert (done.returncode, done.stderr) == (2, "ovsha: there is no terminal to ask at; add --yes to have it done\n")
+    nothing_was_done(pair.sw1)
+
+
+@pytest.mark.parametrize("moment", ["ovs-pki", "vtep-ctl"])
+def test_killed_at_any_moment_it_is_run_again_to_the_same_end(pair: BarePair, moment: str) -> None:
+    real = pair.sw1.ok(f"command -v {moment}").strip()
+    pair.sw1.ok(f"cp {real} /usr/bin/real-{moment}")
+    pair.sw1.write(f"/usr/bin/{moment}", '#!/bin/sh\nkill -9 "$(cat /run/killed)"; exit 1\n', 0o755)
+    started = 'sh -c \'echo $$ >/run/killed; exec ovsha-vtep-bootstrap "$@"\' x'
+    assert pair.sw1.sh(f"{started} {ACTIVE}").returncode == 137
+    assert pair.sw1.ok("ls -A /etc/ovsha 2>/dev/null || true") == ""
+    assert not [name for name in pair.sw1.ok(f"ls {DATA}").split() if name.endswith(".pem")]
+    pair.sw1.until(lambda: "ovsdb-server" not in pair.sw1.programs(), "the private server has ended too")
+    pair.sw1.ok(f"cp /usr/bin/real-{moment} {real}")
+    pair.sw1.ok(f"ovsha-vtep-bootstrap {ACTIVE}")
+    assert [each["name"] for each in rows(pair.sw1)["Physical_Switch"]] == ["vtep7"]
+    assert [name for name in pair.sw1.ok(f"ls -A {DATA}").split() if "ovsha" in name] == []

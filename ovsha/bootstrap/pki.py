@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ovsha.programs import run
 from ovsha.setup.files import Wanted
 
 _LIMIT = 300.0
+_WORK = ".ovsha-setup-"
 _MODES = {"privkey": 0o600, "cert": 0o644, "req": 0o644}
 
 
@@ -83,10 +85,12 @@ class Maker:
 def work(options: Options) -> tempfile.TemporaryDirectory[str]:
     """Make the directory to work in, beside where the files go, so that there is room for them.
 
-    Raises DriverError.
+    What a killed command has left there is removed; there is no other one meanwhile.  Raises DriverError.
     """
     try:
         options.credentials.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=".ovsha-", dir=options.credentials)
+        for left in options.credentials.glob(f"{_WORK}*"):
+            shutil.rmtree(left)
+        return tempfile.TemporaryDirectory(prefix=_WORK, dir=options.credentials)
     except OSError as error:
         raise DriverError(f"{options.credentials}: cannot be written: {os.strerror(error.errno or 0)}") from None
