@@ -10,7 +10,7 @@ import fcntl
 import os
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -38,6 +38,18 @@ def credentials(name: str) -> Credentials:
     return Credentials(
         directory / f"{name}-privkey.pem", directory / f"{name}-cert.pem", directory / "pki" / other / "cacert.pem"
     )
+
+
+def pair() -> Credentials:
+    """Return the files that both switches have for TLS between them: one certificate, and both authorities."""
+    directory = _ready()
+    bundle = directory / "both-cacert.pem"
+    if not bundle.exists():
+        part = directory / f"both-cacert.{os.getpid()}"
+        authorities = [directory / "pki" / f"{name}ca" / "cacert.pem" for name in ("controller", "switch")]
+        part.write_text("".join(each.read_text() for each in authorities))
+        part.replace(bundle)
+    return replace(credentials("sw1"), ca_certificate=bundle)
 
 
 def _ready() -> Path:

@@ -66,6 +66,8 @@ class Switch:
         """Whether its server is started without a source from its next start on, and so active and writable at once."""
         self.credentials = credentials
         """What its server is given for TLS from its next start on, None for nothing."""
+        self.server_tls = False
+        """Whether its server takes the peer's sessions over TLS from its next start on."""
         self._network = network
         self._clag = (clag_timers, clag_priority, backup_path)
         self._off: LossOfPower | None = None
@@ -78,6 +80,7 @@ class Switch:
         usual = settings.configuration(node, directory, key_file, self._clagctl, network.plan)
         self.config = settings.merged(usual, overrides)
         settings.write(self.config_file, self.config)
+        self.server_tls = bool(self.config["replication"].get("tls"))
         self.server = self._service("ovsdb-server", self._server_command, self._server_is_ready)
         self.agent = self._service("ovsha", self._agent_command)
         self.clagd = self._service("clagd", self._clagd_command, lambda: self.clagctl("priority").returncode == 0)
@@ -203,7 +206,8 @@ class Switch:
     @property
     def replication(self) -> str:
         """What its peer copies from."""
-        return f"tcp:{settings.host(self.address)}:{settings.REPLICATION_PORT}"
+        method = "ssl" if self.server_tls else "tcp"
+        return f"{method}:{settings.host(self.address)}:{settings.REPLICATION_PORT}"
 
     def global_config(self) -> dict[str, str]:
         """Return Global.other_config, empty when there is no such row; a backup answers too."""
@@ -250,12 +254,13 @@ class Switch:
 
     def _server_command(self) -> Sequence[str]:
         options: Sequence[str] = () if self.credentials is None else self.credentials.options()
+        method = "pssl" if self.server_tls else "ptcp"
         return (
             "ovsdb-server",
             "--no-chdir",
             f"--pidfile={self.run_directory / 'ovsdb-server.pid'}",
             f"--remote=punix:{self.socket}",
-            f"--remote=ptcp:{settings.REPLICATION_PORT}:{settings.host(self.address)}",
+            f"--remote={method}:{settings.REPLICATION_PORT}:{settings.host(self.address)}",
             *([] if self.server_plain else [f"--sync-from={PARKED}"]),
             *options,
             str(self.database),

@@ -29,6 +29,7 @@ from ovsha.drivers import store
 from ovsha.drivers.identity import own_identity
 from ovsha.drivers.systemd import Notifier
 from ovsha.duel import Duel
+from ovsha.listening import Listening
 from ovsha.orders import Orders
 from ovsha.passages import Meter
 from ovsha.recorder import Recorder
@@ -64,6 +65,7 @@ class Agent:
         self.trace = Trace()
         self.recorder = Recorder(config.state_directory, config.recorder, boot)
         self.standing = Keeper(config.state_directory, config.mode == "advise", time.time)
+        self.listening = Listening(self.switch, self.recorder)
         self.upgrading = upgrading.Upgrading(config.state_directory, config.upgrade.limit, time.time)
         self.meter = Meter(self.switch, self.orders, self.recorder, clock)
         self.duel = Duel(config, key, self.switch, self.trace)
@@ -98,6 +100,7 @@ class Agent:
         self.duel.run(now)
         acting.look(self)
         upgrading.look(self)
+        self.listening.run(self.view, self.decision, self.standing.mode)
         for _ in range(_STEPS_PER_TURN):
             decision = self._decide(now, woke)
             woke = False

@@ -37,6 +37,9 @@ KEY_MOST = 4096
 
 LOOPBACK = "lo"
 
+TLS_FILES = ("private_key", "certificate", "ca_cert")
+"""The keys of section replication that stand together or not at all."""
+
 LONGEST_STALL = 5.0
 """Seconds that a resynchronisation of 100,000 rows silences a backup on two cores: 4.3 measured, and some margin."""
 
@@ -213,6 +216,11 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str]]:
         yield "clag.own_command", "is missing although clag.source is command; write for example " + _as_yaml(
             ["/usr/local/sbin/mlag-facts"]
         )
+    named = [getattr(config.replication, name) is not None for name in TLS_FILES]
+    if config.replication.tls or any(named):
+        for name, there in zip(TLS_FILES, named, strict=True):
+            if not there:
+                yield f"replication.{name}", f"is missing; TLS needs all of {', '.join(TLS_FILES)}"
     if config.server.hang_interval > config.server.stall_limit:
         yield "server.hang_interval", f"is longer than server.stall_limit ({config.server.stall_limit:g})"
     if config.lone_boot is not None and config.lone_boot <= beat.dead_interval:

@@ -153,6 +153,25 @@ class Replication:
         2.0,
     )
     max_lag: float = key("The lag up to which the backup counts as in sync.", read.seconds(0.01, 3600), 1.0)
+    tls: bool = key("Whether the copy goes over TLS, and both servers show each other a certificate.", read.flag, False)
+    private_key: Path | None = key(
+        "The private key of ovsdb-server, towards the peer and the controllers; null leaves that to its options.",
+        read.path_or_null,
+        None,
+        "/etc/openvswitch/sw1-privkey.pem",
+    )
+    certificate: Path | None = key(
+        "The certificate of that key; the peer's server shows the same, or one of the same authority.",
+        read.path_or_null,
+        None,
+        "/etc/openvswitch/sw1-cert.pem",
+    )
+    ca_cert: Path | None = key(
+        "The authorities that are believed, one after the other: that of the certificate, and the controllers'.",
+        read.path_or_null,
+        None,
+        "/etc/openvswitch/ovsha-cacert.pem",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

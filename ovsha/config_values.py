@@ -126,6 +126,11 @@ def absolute_paths(value: object) -> tuple[Path, ...]:
     return tuple(absolute_path(each) for each in value)
 
 
+def path_or_null(value: object) -> Path | None:
+    """Read the path of a file, or null for none."""
+    return None if value is None else absolute_path(value)
+
+
 def command(value: object) -> tuple[str, ...]:
     """Read a command as a list of words, the program with its whole path: no shell looks at it."""
     if not isinstance(value, list) or not value or not all(isinstance(word, str) and word for word in value):

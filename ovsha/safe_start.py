@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ovsha import config as configuration
+from ovsha import remotes
 from ovsha.config import Config
 from ovsha.core.lineage import PARKED
 from ovsha.errors import ConfigError, DriverError
@@ -29,6 +30,9 @@ SCHEMAS: Mapping[str, Path] = {"hardware_vtep": Path("/usr/share/openvswitch/vte
 OPTIONS = "OVSDB_SERVER_OPTIONS"
 FORBIDDEN = ("--active", "--config-file", "--monitor", "--pidfile", "--remote", "--sync-from")
 """What would give the server another role or another listener than the agent reckons with."""
+
+_TLS_OPTIONS = ("--private-key", "-p", "--certificate", "-c", "--ca-cert", "-C", "--bootstrap-ca-cert")
+"""What says which certificate is shown and which are believed, to the peer and to the controllers alike."""
 
 _LIMIT = 60.0
 
@@ -81,8 +85,7 @@ def command(config: Config, extra: str) -> list[str]:
             raise ConfigError(f"{OPTIONS}: {option}: is no option; the database is server.file of the configuration")
         if any(name == each or (len(name) > 3 and each.startswith(name)) for each in FORBIDDEN):
             raise ConfigError(f"{OPTIONS}: {name}: is decided by the agent; take it away")
-    address = config.nodes[config.node].peer_link
-    listener = f"[{address}]" if address is not None and address.version == 6 else str(address)
+    listener, _ = remotes.listeners(config)
     return [
         SERVER,
         "--detach",
@@ -93,11 +96,26 @@ def command(config: Config, extra: str) -> list[str]:
         "-vsyslog:err",
         "-vfile:info",
         f"--remote=punix:{config.server.socket}",
-        *([f"--remote=ptcp:{config.replication.port}:{listener}"] if address is not None else []),
+        *([f"--remote={listener}"] if listener else []),
         f"--sync-from={PARKED}",
+        *_tls(config, options),
         *options,
         str(config.server.file),
     ]
+
+
+def _tls(config: Config, options: Sequence[str]) -> list[str]:
+    """Return the options for the files of section replication; raise ConfigError where `options` name others."""
+    files = remotes.credentials(config)
+    if files is None:
+        return []
+    for option in options:
+        name = option.partition("=")[0]
+        if name in _TLS_OPTIONS or (name[:2] in _TLS_OPTIONS and not name.startswith("--")):
+            raise ConfigError(f"{OPTIONS}: {name}: is decided by section replication; take it away")
+    return [
+        f"--private-key={files.private_key}", f"--certificate={files.certificate}", f"--ca-cert={files.ca_cert}"
+    ]  # fmt: skip
 
 
 def make_database(file: Path, schema: Path | None) -> bool:

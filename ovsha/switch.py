@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ovs.poller import Poller
 
-from ovsha import mlag
+from ovsha import mlag, remotes
 from ovsha.config import Config
 from ovsha.core import collision_words
 from ovsha.core import record as codec
@@ -60,7 +60,7 @@ def settings(config: Config) -> Settings:
         node=config.node,
         peer=config.peer,
         preferred=config.pair.preferred if peer else config.node,
-        source=_remote("tcp", str(peer.peer_link), config.replication.port) if peer else "",
+        source=remotes.peer_server(config),
         has_vip=config.vip.address is not None,
         dead_interval=config.heartbeat.dead_interval,
         stall_interval=config.heartbeat.stall_interval,
@@ -77,22 +77,17 @@ def settings(config: Config) -> Settings:
     )
 
 
-def _remote(method: str, address: str, port: int) -> str:
-    """Return a connection method of ovsdb(7): the port comes first in a passive one."""
-    host = f"[{address}]" if ":" in address else address
-    return f"{method}:{port}:{host}" if method.startswith("p") else f"{method}:{host}:{port}"
-
-
 def local_server(config: Config) -> LocalServer:
     """Return what drives the ovsdb-server of this switch."""
     return LocalServer(
         config.server.pidfile,
         config.server.socket,
         config.server.database,
-        _remote("ptcp", str(config.vip.address), config.vip.port) if config.vip.address is not None else "",
+        remotes.remote("ptcp", str(config.vip.address), config.vip.port) if config.vip.address is not None else "",
         patience=config.heartbeat.dead_interval,
         hang_interval=config.server.hang_interval,
         stall_limit=config.server.stall_limit,
+        copied_at=remotes.listeners(config),
     )
 
 

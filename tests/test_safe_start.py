@@ -38,6 +38,23 @@ def test_server_listens_on_its_socket_and_its_replication_address_alone() -> Non
     assert remotes == ["--remote=punix:/var/run/openvswitch/db.sock", "--remote=ptcp:9999:169.254.0.9"]
 
 
+TLS = "replication: {tls: WANTED, private_key: /k.pem, certificate: /c.pem, ca_cert: /a.pem}\n"
+
+
+@pytest.mark.parametrize(("wanted", "method"), [("true", "pssl"), ("false", "ptcp")])
+def test_files_of_the_configuration_are_given_to_the_server_before_the_peer_is_listened_to_with_them(
+    wanted: str, method: str
+) -> None:
+    text = (FILE + TLS).replace("ADDRESS1", "fd00::1").replace("ADDRESS2", "fd00::2").replace("VIP", "fd00::3")
+    given = config.parse(text.replace("WANTED", wanted), "a test")
+    line = safe_start.command(given, "--ssl-protocols=TLSv1.2")
+    assert f"--remote={method}:9999:[fd00::1]" in line
+    assert {"--private-key=/k.pem", "--certificate=/c.pem", "--ca-cert=/a.pem", "--ssl-protocols=TLSv1.2"} < {*line}
+    for other in ("--bootstrap-ca-cert=/b.pem", "-p/x.pem", "-C/x.pem", "--certificate=/x.pem"):
+        with pytest.raises(ConfigError, match="is decided by section replication; take it away"):
+            safe_start.command(given, other)
+
+
 def test_address_of_ipv6_stands_in_brackets() -> None:
     line = safe_start.command(configuration("fd00::1", "fd00::2", "fd00::3"), "")
     assert "--remote=ptcp:9999:[fd00::1]" in line

@@ -63,6 +63,7 @@ def settings(config: Config) -> dict[str, Any]:
         "vip.port": config.vip.port,
         "vip.mode": config.vip.mode,
         "replication.port": config.replication.port,
+        "replication.tls": config.replication.tls,
         "heartbeat.port": config.heartbeat.port,
         "heartbeat.interval": config.heartbeat.interval,
         "heartbeat.dead_interval": config.heartbeat.dead_interval,

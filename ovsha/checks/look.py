@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from ovsha import remotes
 from ovsha.checks import ovsdb
 from ovsha.config import Config
 from ovsha.core.facts import Role
@@ -59,9 +60,7 @@ class Look:
     @property
     def source(self) -> str:
         """Where the peer's database is copied from, as "tcp:169.254.0.9:9999"."""
-        address = str(self.config.nodes[self.config.peer].peer_link)
-        host = f"[{address}]" if ":" in address else address
-        return f"tcp:{host}:{self.config.replication.port}"
+        return remotes.peer_server(self.config)
 
     @property
     def without_agent(self) -> str:

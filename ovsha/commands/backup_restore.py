@@ -18,7 +18,6 @@ from ovsha.client import NotRunning
 from ovsha.commands import consent, on_peer
 from ovsha.commands.backup_actions import SCHEMA, about, kinds, note, size, table_lines, written
 from ovsha.commands.common import find
-from ovsha.commands.verify import replication_address
 from ovsha.config import Config
 from ovsha.core.facts import Stamp
 from ovsha.core.status import SCHEMA as STATUS
@@ -27,6 +26,7 @@ from ovsha.errors import DriverError
 from ovsha.ledger import compare, schema
 from ovsha.ledger.compare import Entry
 from ovsha.ledger.session import Session
+from ovsha.remotes import peer_server
 
 _LIMIT = 120.0
 """Seconds for one answer of ovsdb-server; a transaction of 100,000 rows takes some."""
@@ -109,7 +109,7 @@ def _await_copy(config: Config, entries: list[Entry], columns: dict[str, tuple[s
     """Tell whether the peer's database has the rows too."""
 
     def missing() -> bool:
-        with suppress(DriverError), Session(replication_address(config), config.server.database, _LOOK_LIMIT) as peer:
+        with suppress(DriverError), Session(peer_server(config), config.server.database, _LOOK_LIMIT) as peer:
             return bool(restore.remaining(peer, entries, columns))
         return True
 
@@ -131,7 +131,7 @@ def _offline(options: argparse.Namespace, config: Config, opened: Opened) -> int
     own_term, warnings = restore.term_of_file(file, database), []
     peer_term = 0
     try:
-        with Session(replication_address(config), database, _LOOK_LIMIT) as peer:
+        with Session(peer_server(config), database, _LOOK_LIMIT) as peer:
             if restore.writable(peer):
                 raise DriverError(
                     f"ovsdb-server of {config.peer} is active and may have newer data; restore there, or stop it too"

@@ -27,6 +27,7 @@ from ovsha.ledger.judge import Judged, Verdict
 from ovsha.ledger.peer import Peer
 from ovsha.ledger.session import Session
 from ovsha.ledger.shelf import Head
+from ovsha.remotes import peer_server
 
 _LIMIT = 60.0
 """Seconds for one answer of ovsdb-server: it may be in the middle of a resynchronisation."""
@@ -121,7 +122,7 @@ def _active(options: argparse.Namespace, config: Config) -> str:
     document = client.ask_json(find(options), "status", "json", schema=SCHEMA)
     for node, side in document["sides"].items():
         if side is not None and side["current"] and side["serving"] and side["role"] == "active":
-            return f"unix:{config.server.socket}" if node == document["node"] else str(document["source"]["address"])
+            return f"unix:{config.server.socket}" if node == document["node"] else peer_server(config)
     raise DriverError("neither side is active, so nothing can be replayed; see ovsha status")
 
 

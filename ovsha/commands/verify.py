@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ovsha import config as configuration
 from ovsha.commands.common import question
 from ovsha.commands.progress import bar
+from ovsha.remotes import peer_server
 
 if TYPE_CHECKING:
     from ovsha.config import Config
@@ -41,7 +42,7 @@ def _run(options: argparse.Namespace) -> int:
     database = config.server.database
     with (
         Session(f"unix:{config.server.socket}", database, _LIMIT) as own,
-        Session(replication_address(config), database, _LIMIT, config.peer) as peer,
+        Session(peer_server(config), database, _LIMIT, config.peer) as peer,
         bar(options, "comparing") as progress,
     ):
         found = verify.compare(own, peer, progress)
@@ -51,13 +52,6 @@ def _run(options: argparse.Namespace) -> int:
     else:
         print("\n".join(_text(config, found, time.monotonic() - began, None if options.all else _SHOWN)))
     return 0 if equal else 1
-
-
-def replication_address(config: Config) -> str:
-    """Return where the peer's server takes sessions, in the form of ovsdb(7)."""
-    address = str(config.nodes[config.peer].peer_link)
-    host = f"[{address}]" if ":" in address else address
-    return f"tcp:{host}:{config.replication.port}"
 
 
 def _document(config: Config, found: Found, equal: bool, seconds: float) -> dict[str, Any]:

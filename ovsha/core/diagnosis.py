@@ -361,10 +361,10 @@ def _troubles(m: Moment) -> Iterator[Finding]:
     if m.outside.server_trouble and m.own.life in USABLE:
         yield f"ovsdb-server on {m.own.node}: {m.outside.server_trouble}", "compare section server of the configuration"
     if m.outside.source_trouble and m.case.alive and m.peer.life in USABLE:
-        yield (
-            f"our session to ovsdb-server on {m.peer.node}: {m.outside.source_trouble}",
-            f"see that it listens on the replication address of {m.peer.node}, and no filter is between",
-        )
+        do = f"see that it listens on the replication address of {m.peer.node}, and no filter is between"
+        if m.case.view.settings.source.startswith("ssl:"):
+            do = f"compare section replication and the certificates of both switches (`ovsha check certs`); {do}"
+        yield f"our session to ovsdb-server on {m.peer.node}: {m.outside.source_trouble}", do
 
 
 def _divergence(m: Moment) -> Iterator[Finding]:

@@ -105,7 +105,7 @@ _OF_A_VIP = ("VIP", "VIP listener", "managers' remote", "VTEP sessions")
 
 
 def _address(source: str | None) -> str:
-    return "nobody" if source is None else source.removeprefix("tcp:").partition(" ")[0]
+    return "nobody" if source is None else source.removeprefix("tcp:").removeprefix("ssl:").partition(" ")[0]
 
 
 def _table(document: dict[str, Any], width: int | None) -> list[str]:

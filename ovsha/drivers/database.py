@@ -99,7 +99,7 @@ class Database:
         if error is None and isinstance(result, dict):
             self.trouble = ""
             self._take(result)
-        else:
+        elif self.channel.connected:
             self.trouble = f"database {self._name} cannot be monitored: {error}"
 
     def _notice(self, method: str, params: list[Any]) -> None:

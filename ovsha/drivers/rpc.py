@@ -15,6 +15,7 @@ from typing import Any
 from ovs.jsonrpc import Connection, Message
 from ovs.poller import Poller
 
+from ovsha.drivers import tls
 from ovsha.drivers.stream import Stream
 
 Reply = Callable[[Any, str | None], None]
@@ -100,7 +101,7 @@ class Channel:
                 return
         status = connection.get_status()
         if status:
-            self.close(now, _word(status))
+            self.close(now, _ended(connection.stream) or _word(status))
 
     def wait(self, poller: Poller, now: float) -> None:
         """Wake the loop when there is something to do here."""
@@ -146,10 +147,12 @@ class Channel:
             return
         _keep_alive(stream.socket)
         self._connection, self._stream = Connection(stream), None
-        self.trouble, self.closed_at = "", None
+        # Where a handshake is still to come, what hindered the last one is not over yet.
+        self.trouble, self.closed_at = (self.trouble if isinstance(stream, tls.TlsStream) else ""), None
         self._greet()
 
     def _deliver(self, connection: Connection, message: Message) -> None:
+        self.trouble = ""
         if message.type == Message.T_NOTIFY:
             self._notice(message.method, message.params)
         elif message.type == Message.T_REQUEST:
@@ -172,6 +175,11 @@ def _keep_alive(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _KEEP_ALIVE:
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _ended(stream: Stream | None) -> str:
+    """Return what TLS has found wrong with a connection, "" for nothing."""
+    return stream.trouble if isinstance(stream, tls.TlsStream) else ""
 
 
 def _word(code: int) -> str:

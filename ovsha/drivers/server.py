@@ -33,7 +33,10 @@ _LAST_BREATH = 1.0
 
 
 class LocalServer:
-    """The ovsdb-server of this switch; `listener` is the remote for the VIP, "" where there is none."""
+    """The ovsdb-server of this switch; `listener` is the remote for the VIP, "" where there is none.
+
+    `copied_at`: the remote for the peer, and its counterpart with or without TLS, which is not to be there.
+    """
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class LocalServer:
         patience: float,
         hang_interval: float,
         stall_limit: float,
+        copied_at: tuple[str, str] = ("", ""),
     ) -> None:
         self.listener = listener
         self.managers = f"db:{database},Global,managers"
@@ -54,6 +58,7 @@ class LocalServer:
         self.write_trouble = ""
         self._database_name = database
         self._rundir = pidfile.parent
+        self._copied_at, self._exchanging = copied_at, False
         self._patience, self._hang_interval, self._stall_limit = patience, hang_interval, stall_limit
         self._process = Process(pidfile)
         self._control = Channel(None, _RETRY, self._poll)
@@ -191,6 +196,23 @@ class LocalServer:
             done(error)
 
         self._order([("remove-remote", [remote])], lambda: self._set_remotes(self._remotes - {remote}), answered)
+
+    @property
+    def copied_otherwise(self) -> bool:
+        """Whether the peer is listened to with TLS and should be without, or the other way."""
+        return bool(self._copied_at[1]) and self._copied_at[1] in self._remotes and not self._exchanging
+
+    def listen_rightly(self, done: Done) -> None:
+        """Listen to the peer as configured, at the same port; its sessions end, and it comes again."""
+        wanted, other = self._copied_at
+        self._exchanging = True
+        orders = [("remove-remote", [other])] + ([] if wanted in self._remotes else [("add-remote", [wanted])])
+
+        def answered(error: str | None) -> None:
+            self._exchanging = False
+            done(error)
+
+        self._order(orders, lambda: self._set_remotes(self._remotes - {other} | {wanted}), answered)
 
     def fence(self) -> None:
         """Leave orders to close and to park in the control socket of a server that hangs."""

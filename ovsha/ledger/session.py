@@ -11,6 +11,7 @@ from typing import Any
 from ovs.jsonrpc import Connection, Message
 from ovs.poller import Poller
 
+from ovsha.drivers import tls
 from ovsha.drivers.stream import Stream
 from ovsha.errors import DriverError
 
@@ -79,7 +80,9 @@ class Session:
                     return message.result
             elif error == errno.EAGAIN:
                 error = self._wait(deadline)
-        what = "the connection ended" if error < 0 else os.strerror(error)
+        stream = self._connection.stream
+        unsafe = stream.trouble if isinstance(stream, tls.TlsStream) else ""
+        what = unsafe or ("the connection ended" if error < 0 else os.strerror(error))
         raise DriverError(f"ovsdb-server at {self.target} has not answered {method}: {what}")
 
     def _wait(self, deadline: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network
 
+from ovsha import remotes
 from ovsha.checks import net
 from ovsha.errors import DriverError
 from ovsha.preflight import probe
@@ -113,9 +114,9 @@ def replication(ground: Ground) -> Finding:
     if server.source is not None and f":{host}:" in server.source:
         what = f"ovsdb-server copies from {server.source}, which is the VIP: after a failover it would copy itself"
         found.append(fail(what, f"its source must be {ground.look.source}, the peer's own address"))
-    wanted = f"ptcp:{port}:[{config.nodes[config.node].peer_link}]" if own.version == 6 else f"ptcp:{port}:{own}"
+    wanted, _ = remotes.listeners(config)
     if server.role is not None and wanted not in server.remotes:
-        there = [each for each in server.remotes if each.startswith(f"ptcp:{port}")]
+        there = [each for each in server.remotes if each.startswith((f"ptcp:{port}", f"pssl:{port}"))]
         said = f"listens on {there[0]}" if there else "does not listen"
         found.append(fail(f"ovsdb-server {said}, and {wanted} is needed", f"add --remote={wanted} to its start"))
     return together(found, passed(f"{own} port {port} is on {config.peer_link.interface}, and is not the VIP"))
