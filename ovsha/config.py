@@ -177,7 +177,7 @@ def _nearest(name: str, known: list[str]) -> str:
 
 
 def _as_yaml(value: object) -> str:
-    text: str = yaml.safe_dump(value, default_flow_style=True, width=200)
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000)
     return text.removesuffix("\n").removesuffix("\n...")
 
 

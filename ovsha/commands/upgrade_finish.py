@@ -17,7 +17,6 @@ from ovsha.commands.common import find
 from ovsha.commands.operator import order
 from ovsha.commands.progress import bar
 from ovsha.commands.upgrade_status import line, need_pair, need_save, next_step, plain
-from ovsha.commands.verify import replication_address
 from ovsha.config import Config
 from ovsha.core.status import SCHEMA
 from ovsha.core.words import ago, span
@@ -25,6 +24,7 @@ from ovsha.errors import ConfigError, DriverError, UsageError
 from ovsha.ledger import verify
 from ovsha.ledger.session import Session
 from ovsha.ledger.verify import Found
+from ovsha.remotes import peer_server
 from ovsha.setup.services import Services
 from ovsha.upgrades import differences
 from ovsha.upgrades.differences import Difference, State
@@ -231,7 +231,7 @@ def _prove(options: argparse.Namespace, config: Config, known: Document, found: 
     database = config.server.database
     with (
         Session(f"unix:{config.server.socket}", database, _ANSWER_LIMIT) as own,
-        Session(replication_address(config), database, _ANSWER_LIMIT, config.peer) as peer,
+        Session(peer_server(config), database, _ANSWER_LIMIT, config.peer) as peer,
         bar(options, "comparing") as progress,
     ):
         compared = verify.compare(own, peer, progress)

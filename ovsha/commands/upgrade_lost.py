@@ -13,12 +13,12 @@ from ovsha.commands import consent
 from ovsha.commands.backup_restore import kept_term
 from ovsha.commands.common import find
 from ovsha.commands.operator import order
-from ovsha.commands.verify import replication_address
 from ovsha.config import Config
 from ovsha.core.facts import Stamp
 from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
 from ovsha.ledger.session import Session
+from ovsha.remotes import peer_server
 from ovsha.upgrades import save
 from ovsha.upgrades.manifest import Save
 
@@ -78,7 +78,7 @@ def restore_database(options: argparse.Namespace, config: Config, saved: Save) -
 def _need_nobody(config: Config) -> None:
     """Raise DriverError while the peer's server can be asked, or our own has the file open."""
     try:
-        with Session(replication_address(config), config.server.database, _LOOK_LIMIT):
+        with Session(peer_server(config), config.server.database, _LOOK_LIMIT):
             pass
     except DriverError as error:
         if "cannot be reached" not in str(error):
