@@ -23,6 +23,8 @@ from ovsha.commands import (
     failover,
     forensics,
     history,
+    init,
+    join,
     ledger,
     pause,
     peer,
@@ -99,6 +101,8 @@ def parser() -> argparse.ArgumentParser:
     simulate.add(commands)
     explain.add(commands)
     history.add(commands)
+    init.add(commands)
+    join.add(commands)
     peer.add(commands)
     preflight.add(commands)
     ledger.add(commands)

@@ -19,6 +19,8 @@ packages='
     iputils-ping
     make
     nftables
+    openssh-client
+    openssh-server
     openssl
     openvswitch-vtep
     procps
@@ -55,7 +57,7 @@ machine_packages='
     systemd-container
 '
 # What these packages would run at once and at each boot; the lab starts its own servers.
-services='frr openvswitch-switch openvswitch-vtep prometheus'
+services='frr openssh-server openvswitch-switch openvswitch-vtep prometheus'
 policy=/usr/sbin/policy-rc.d
 
 installed() {
@@ -88,6 +90,7 @@ install_packages() {
     # shellcheck disable=SC2086  # a list of words
     apt-get -q install -y --no-install-recommends $missing
     for service in $fresh; do
+        [ "$service" != openssh-server ] || service=ssh
         update-rc.d "$service" disable || echo "install-deps: $service may start at the next boot" >&2
     done
 }

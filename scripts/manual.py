@@ -53,6 +53,7 @@ FILES = (
     ("/etc/ovsha/hooks.d/", "executables that are run when a role changes or something is wrong"),
     ("/var/lib/ovsha/state.json", "the terms that were seen and used; without it the agent waits for its peer"),
     ("/var/lib/ovsha/identity", "by what the peer knows this switch"),
+    ("/var/lib/ovsha/joined.json", "where the data is that this switch had before it joined its pair"),
     ("/var/lib/ovsha/snapshots/", "the databases as they were before they were overwritten"),
     ("/var/lib/ovsha/ledgers/", "the rows that exist only in such a snapshot"),
     ("/var/lib/ovsha/forensics/", "what was kept of split brains"),
@@ -66,6 +67,8 @@ ENVIRONMENT = (
 )
 
 EXAMPLES = (
+    ("Make a pair: on the first switch,", "ovsha init --peer-name sw2 --vip 169.254.0.11"),
+    ("and on the second.", "ovsha join ovsha-join-sw1-sw2.json"),
     ("Called at night: what is wrong, and what to do?", "ovsha status"),
     ("What does the other switch say of it?", "ovsha status --peer"),
     ("Watch a failover while it happens.", "ovsha status --watch 1"),

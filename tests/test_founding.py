@@ -8,7 +8,8 @@ from functools import partial
 
 import pytest
 
-from ovsha.core import founding, side
+from made_up_pair import OUTSIDE
+from ovsha.core import diagnosis_lost, founding, side
 from ovsha.core.facts import Presence, Record, Role, Source, Stamp
 from ovsha.core.lineage import PARKED
 from sim_play import in_order
@@ -180,3 +181,10 @@ def test_the_pair_keeps_its_laws_whatever_happens_while_it_is_made() -> None:
 
 def test_started_pairs_are_no_founders() -> None:
     assert not any(host.founding for host in started().hosts.values())
+
+
+def test_status_says_that_the_other_side_has_not_joined_and_what_to_do() -> None:
+    case = active_case({**ALONE, "source": Source(closed=True)}, UNMET | {"founding": True})
+    found = list(diagnosis_lost.lost(replace(case, presence=Presence.NEVER), OUTSIDE, NODE))
+    assert [what for what, _ in found] == [f"{PEER} has not joined the pair yet"]
+    assert f"`ovsha join` on {PEER}" in found[0][1]

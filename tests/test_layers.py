@@ -19,6 +19,7 @@ TOP = {
     "mlag", "passages", "preflight", "recorder", "recording", "report", "retelling", "setup", "switch", "told",
     "urls", "control_backup", "job_main", "joining", "task_job", "tasks", "upgrades", "upgrading", "bootstrap",
     "vtep_bootstrap", "listening", "remotes",
+    "pairing",
 }  # fmt: skip
 """What drives or is driven by the whole, and so is out of reach for the layers below."""
 
@@ -98,6 +99,7 @@ def within_exactly(module: str, imported: set[str]) -> bool:
 STARTERS = {
     "bundler", "child", "clag", "content", "forensics_job", "hooks", "private", "programs", "safe_start",
     "snapshot", "stall", "tasks",
+    "fetch",
 }  # fmt: skip
 """What starts programs: clagctl, ovsdb-tool, copies of files, hooks, what a check asks, and children of our own."""
 

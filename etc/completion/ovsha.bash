@@ -46,11 +46,11 @@ _ovsha() {
             continue
         fi
         case $word in
-            --at|--config|--controller-ip|--controller-port|--controller_ip|--controller_port|--credentials-path|--credentials_path|--db-ha|--db-ha-repl-sv|--db-ha-vip|--db_ha|--db_ha_repl_sv|--db_ha_vip|--for|--from|--interface|--keep|--last|--node|--output|--own-ip|--own_ip|--peer-ip|--peer-name|--peer_ip|--peer_name|--pki-path|--pki_path|--reason|--since|--target|--to|--wait) skip=1 ;;
+            --address|--at|--backup-address|--bundle|--config|--controller-ip|--controller-port|--controller_ip|--controller_port|--credentials-path|--credentials_path|--database-file|--db-ha|--db-ha-repl-sv|--db-ha-vip|--db_ha|--db_ha_repl_sv|--db_ha_vip|--fingerprint|--for|--from|--interface|--keep|--last|--name|--node|--output|--own-ip|--own_ip|--peer-address|--peer-backup-address|--peer-ip|--peer-name|--peer_ip|--peer_name|--pki-path|--pki_path|--preferred|--reason|--since|--target|--to|--vip|--vip-port|--wait) skip=1 ;;
             -*) ;;
             *)
                 case "$path $word" in
-                    " agent"|" backup"|" backup create"|" backup list"|" backup prune"|" backup restore"|" backup show"|" backup verify"|" cancel"|" check"|" collect"|" config"|" config check"|" counters"|" explain"|" failover"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" pause"|" peer"|" peer forget"|" peer show"|" preflight"|" resolve"|" restore-primary"|" resume"|" simulate"|" status"|" switchover"|" sync-status"|" upgrade"|" upgrade finish"|" upgrade prepare"|" upgrade status"|" verify"|" vtep-bootstrap") path="$path $word" ;;
+                    " agent"|" backup"|" backup create"|" backup list"|" backup prune"|" backup restore"|" backup show"|" backup verify"|" cancel"|" check"|" collect"|" config"|" config check"|" counters"|" explain"|" failover"|" forensics"|" forensics clear"|" forensics list"|" forensics show"|" history"|" init"|" join"|" ledger"|" ledger dismiss"|" ledger list"|" ledger replay"|" ledger show"|" pause"|" peer"|" peer forget"|" peer show"|" preflight"|" resolve"|" restore-primary"|" resume"|" simulate"|" status"|" switchover"|" sync-status"|" upgrade"|" upgrade finish"|" upgrade prepare"|" upgrade status"|" verify"|" vtep-bootstrap") path="$path $word" ;;
                     *) place=$((place + 1)) ;;
                 esac
                 ;;
@@ -58,30 +58,41 @@ _ovsha() {
     done
     COMPREPLY=()
     case "$path $before" in
+        *" --address") :; return ;;
         *" --at") :; return ;;
+        *" --backup-address") :; return ;;
+        *" --bundle") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         *" --config") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         *" --controller_ip") :; return ;;
         *" --controller_port") :; return ;;
         *" --credentials-path") :; return ;;
+        *" --database-file") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         *" --db_ha") mapfile -t COMPREPLY < <(compgen -W "active standby" -- "$current"); return ;;
         *" --db_ha_repl_sv") :; return ;;
         *" --db_ha_vip") :; return ;;
+        *" --fingerprint") :; return ;;
         *" --for") :; return ;;
         *" --from") :; return ;;
         *" --interface") :; return ;;
         " backup prune --keep") :; return ;;
         " resolve --keep") mapfile -t COMPREPLY < <(compgen -W "self peer" -- "$current"); return ;;
         *" --last") :; return ;;
+        *" --name") :; return ;;
         *" --node") :; return ;;
         *" --output") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         *" --own-ip") :; return ;;
+        *" --peer-address") :; return ;;
+        *" --peer-backup-address") :; return ;;
         *" --peer-ip") :; return ;;
         *" --peer-name") :; return ;;
         *" --pki-path") :; return ;;
+        *" --preferred") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_nodes "${passed[@]}")" -- "$current"); return ;;
         *" --reason") :; return ;;
         *" --since") :; return ;;
         *" --target") mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
         *" --to") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_nodes "${passed[@]}")" -- "$current"); return ;;
+        *" --vip") :; return ;;
+        *" --vip-port") :; return ;;
         *" --wait") :; return ;;
         *" --watch") :; return ;;
     esac
@@ -110,6 +121,8 @@ _ovsha() {
                 " forensics list") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer" -- "$current") ;;
                 " forensics show") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer" -- "$current") ;;
                 " history") mapfile -t COMPREPLY < <(compgen -W "--all --config --help --json --last --peer --since" -- "$current") ;;
+                " init") mapfile -t COMPREPLY < <(compgen -W "--address --backup-address --bundle --config --database-file --dry-run --help --interface --json --name --node --peer-address --peer-backup-address --peer-name --preferred --print-bundle --vip --vip-port --yes" -- "$current") ;;
+                " join") mapfile -t COMPREPLY < <(compgen -W "--config --database-file --discard-local --dry-run --fingerprint --help --json --remove-bundle --replace --wait --yes" -- "$current") ;;
                 " ledger") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
                 " ledger dismiss") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --reason --target --yes" -- "$current") ;;
                 " ledger list") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target" -- "$current") ;;
@@ -138,7 +151,7 @@ _ovsha() {
             ;;
     esac
     case "$path $place" in
-        " 0") mapfile -t COMPREPLY < <(compgen -W "agent backup cancel check collect config counters explain failover forensics history ledger pause peer preflight resolve restore-primary resume simulate status switchover sync-status upgrade verify vtep-bootstrap" -- "$current") ;;
+        " 0") mapfile -t COMPREPLY < <(compgen -W "agent backup cancel check collect config counters explain failover forensics history init join ledger pause peer preflight resolve restore-primary resume simulate status switchover sync-status upgrade verify vtep-bootstrap" -- "$current") ;;
         " backup 0") mapfile -t COMPREPLY < <(compgen -W "create list prune restore show verify" -- "$current") ;;
         " backup restore 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
         " backup show 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
@@ -149,6 +162,7 @@ _ovsha() {
         " forensics 0") mapfile -t COMPREPLY < <(compgen -W "clear list show" -- "$current") ;;
         " forensics clear 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept forensics "${passed[@]}")" -- "$current") ;;
         " forensics show 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept forensics "${passed[@]}")" -- "$current") ;;
+        " join 0") : ;;
         " ledger 0") mapfile -t COMPREPLY < <(compgen -W "dismiss list replay show" -- "$current") ;;
         " ledger dismiss 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept ledgers "${passed[@]}")" -- "$current") ;;
         " ledger replay 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept ledgers "${passed[@]}")" -- "$current") ;;

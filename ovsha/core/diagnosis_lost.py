@@ -82,6 +82,10 @@ def lost(case: Case, outside: Outside, own: str) -> Iterator[Finding]:
     if case.presence is Presence.SILENT:
         do = f"start or restart ovsha on {peer}" + ("" if both(case) else "; the service is not touched by that")
         yield f"the agent on {peer} is silent{since}, but the switch is not dead", do
+    if case.memory.founding:
+        do = f"`ovsha join` on {peer}; `ovsha init` here makes the bundle for it"
+        yield f"{peer} has not joined the pair yet", do
+        return
     if case.presence is Presence.NEVER:
         yield f"{peer} was never heard since this switch booted", _why_never_heard(peer, outside)
 
