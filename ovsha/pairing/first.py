@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from ovsha import config as configuration
-from ovsha import safe_start
+from ovsha import remotes, safe_start
 from ovsha.addresses import bare
 from ovsha.checks import net, ovsdb
 from ovsha.config import Config
@@ -185,7 +185,7 @@ def _deaf(config: Config, services: Services) -> bool:
 
 def _options(config: Config, services: Services) -> str | None:
     """Return the file of options that carries on what TLS the running server of another service has."""
-    if services.is_active(units.SERVER) or server_options.tls_of(server_options.given()):
+    if services.is_active(units.SERVER) or remotes.credentials(config) or server_options.tls_of(server_options.given()):
         return None
     running = server_options.tls_of(ovsdb.look(config).words)
     return server_options.text([*server_options.given(), *running]) if running else None

@@ -6,8 +6,9 @@ Nothing is changed by any of this.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from ovsha import config as configuration
 from ovsha import exchange
 from ovsha.addresses import bare
 from ovsha.checks import net, ovsdb
-from ovsha.commands.verify import replication_address
 from ovsha.config import Config
 from ovsha.core import schema as schemas
 from ovsha.core.facts import Stamp
@@ -28,6 +28,7 @@ from ovsha.ledger import content, records
 from ovsha.ledger.session import Session
 from ovsha.pairing import making
 from ovsha.pairing.agent import Document
+from ovsha.remotes import peer_server
 from ovsha.setup import local_database
 from ovsha.setup.bundle import Bundle
 from ovsha.setup.local_database import Local
@@ -120,8 +121,29 @@ def there(config: Config, bundle: Bundle) -> There:
         )
     if not found["sides"][maker]["serving"] or found["sides"][maker]["stamp"] is None:
         raise DriverError(f"{maker} does not serve, so nothing can be copied from it: see ovsha status there")
-    with Session(replication_address(config), config.server.database, _ROWS_LIMIT, maker) as session:
+    with (
+        _with_credentials(config, bundle) as able,
+        Session(peer_server(able), config.server.database, _ROWS_LIMIT, maker) as session,
+    ):
         return There(found, session.schema(), making.rows_of(session))
+
+
+@contextmanager
+def _with_credentials(config: Config, bundle: Bundle) -> Iterator[Config]:
+    """Give a configuration by which the server there can be asked: what TLS needs is not in its place yet."""
+    section = config.replication
+    brought = {Path(each.path): each for each in bundle.files}
+    named = {name: getattr(section, name) for name in ("private_key", "certificate", "ca_cert")}
+    if not section.tls or not brought.keys() >= {*named.values()}:
+        yield config
+        return
+    with tempfile.TemporaryDirectory(prefix="ovsha-") as place:
+        for name, path in named.items():
+            file = Path(place) / name
+            file.touch(mode=0o600)
+            file.write_bytes(brought[path].content)
+            named[name] = file
+        yield replace(config, replication=replace(section, **named))
 
 
 def here(config: Config, bundle: Bundle, discard: bool) -> Here:

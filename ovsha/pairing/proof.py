@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ovsha.commands.verify import replication_address
 from ovsha.config import Config
 from ovsha.errors import DriverError
 from ovsha.ledger import verify
@@ -15,6 +14,7 @@ from ovsha.ledger.session import Session
 from ovsha.ledger.verify import Progress
 from ovsha.pairing import agent, making
 from ovsha.pairing.agent import Document
+from ovsha.remotes import peer_server
 
 _LIMIT = 60.0
 _LOOK_LIMIT = 0.5
@@ -65,7 +65,7 @@ def prove(config: Config, progress: Progress) -> Proof:
     database = config.server.database
     with (
         Session(f"unix:{config.server.socket}", database, _LIMIT) as own,
-        Session(replication_address(config), database, _LIMIT, config.peer) as peer,
+        Session(peer_server(config), database, _LIMIT, config.peer) as peer,
     ):
         found = verify.compare(own, peer, progress)
     if found.entries:
