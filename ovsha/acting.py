@@ -145,6 +145,8 @@ def plan_refusal(agent: Ordered, target: str, at: float) -> str:
     What has to be well then need not be so now.
     """
     config, stands = agent.config, agent.standing.now
+    if config.standalone:
+        return f"{config.node} stands alone: there is no other side to move the service to"
     if target not in (config.node, config.peer):
         return f"node {target} is not of this pair: it has {config.node} and {config.peer}"
     if stands.plan is not None:

@@ -156,7 +156,7 @@ class Aftermath:
         task = Errand(
             ident, config.node, config.peer, own.term, theirs.term, time.strftime("%Y-%m-%dT%H:%M:%SZ", moment),
             snapshot.name, str(data), same[2], config.server.database,
-            address=str(config.nodes[config.peer].peer_link), port=config.exchange.port,
+            address=str(config.other.peer_link), port=config.exchange.port,
             key_file=str(config.pair.key_file), socket=str(config.server.socket),
             state_directory=str(config.state_directory),
         )  # fmt: skip

@@ -232,7 +232,7 @@ class Agent:
         advice = (decision.would, decision.would_ask)
         if any(advice) and (last is None or advice != (last.would, last.would_ask)):
             acting.advise(self, decision)
-        if last is None or last.presence is not decision.presence:
+        if (last is None or last.presence is not decision.presence) and not self.config.standalone:
             log.info("the peer is %s", decision.presence.value)
         if last is not None and last.step is not decision.step and decision.step is not None:
             log.info("step: %s", decision.step.value)

@@ -19,6 +19,7 @@ from ovsha.core import alone
 from ovsha.core.facts import Life, View
 from ovsha.core.facts import Vip as VipFacts
 from ovsha.core.status import SCHEMA
+from ovsha.drivers.absent import NoSource
 from ovsha.drivers.server import LocalServer
 from ovsha.drivers.source import PeerSource
 from ovsha.errors import ConfigError, DriverError
@@ -33,7 +34,7 @@ _PROBE_EVERY = 0.1
 def look(config: Config, why: str, hangs: bool) -> dict[str, Any]:
     """Return the document of what can be seen; `why` and `hangs` as in `ovsha.core.alone.Around`."""
     settings = switch.settings(config)
-    server, source = switch.local_server(config), PeerSource(settings.source, config.server.database, LIMIT)
+    server, source = switch.local_server(config), _source(config, settings.source)
     try:
         now = _watch(server, source)
         facts, theirs = server.facts(now), source.facts(now)
@@ -44,13 +45,17 @@ def look(config: Config, why: str, hangs: bool) -> dict[str, Any]:
     vip, vip_trouble = _vip(config)
     told, peer_trouble = _ask_peer(config)
     around = alone.Around(
-        config.pair.id, config.server.database, str(config.vip.address), config.vip.interface, config.vip.port,
+        config.pair.id, config.server.database, str(config.vip.address or ""), config.vip.interface, config.vip.port,
         why, hangs, *troubles, vip_trouble, told, peer_trouble,
     )  # fmt: skip
     return alone.document(View(now, settings, facts, vip, source=theirs), around)
 
 
-def _watch(server: LocalServer, source: PeerSource) -> float:
+def _source(config: Config, address: str) -> PeerSource | NoSource:
+    return NoSource() if config.standalone else PeerSource(address, config.server.database, LIMIT)
+
+
+def _watch(server: LocalServer, source: PeerSource | NoSource) -> float:
     """Let both answer, for `LIMIT` seconds at most; return the time at which they were last looked at."""
     begun = now = time.monotonic()
     while True:
@@ -71,12 +76,16 @@ def _known(server: LocalServer, now: float) -> bool:
     return facts.life is Life.DOWN or (facts.role is not None and facts.loaded)
 
 
-def _known_there(source: PeerSource, now: float) -> bool:
+def _known_there(source: PeerSource | NoSource, now: float) -> bool:
+    if isinstance(source, NoSource):
+        return True
     facts = source.facts(now)
     return facts.loaded and facts.role is not None
 
 
 def _vip(config: Config) -> tuple[VipFacts, str]:
+    if config.vip.address is None:
+        return VipFacts(), ""
     try:
         vip = switch.vip_driver(config)
     except DriverError as error:
@@ -88,6 +97,8 @@ def _vip(config: Config) -> tuple[VipFacts, str]:
 
 
 def _ask_peer(config: Config) -> tuple[dict[str, Any] | None, str]:
+    if config.standalone:
+        return None, ""
     try:
         return ask_peer(config, _AGENT_LIMIT), ""
     except (DriverError, ConfigError) as error:
@@ -96,8 +107,8 @@ def _ask_peer(config: Config) -> tuple[dict[str, Any] | None, str]:
 
 def ask_peer(config: Config, limit: float) -> dict[str, Any]:
     """Return the status document of the peer's agent.  Raises DriverError and, for our pair key, ConfigError."""
+    address = str(config.other.peer_link)
     key = configuration.read_key(config.pair.key_file)
-    address = str(config.nodes[config.peer].peer_link)
     document = exchange.ask(address, config.exchange.port, key, "status", {}, limit)
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise DriverError(f"the agent on {config.peer} answers in a form of another release; upgrade both switches")

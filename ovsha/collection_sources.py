@@ -54,8 +54,10 @@ def sources(config: Config, *, database: bool) -> list[Source]:
             "ovsdb-server/list-dbs", "memory/show", "version", "vlog/list", "coverage/show",
         )),
         *(_program(name, command) for name, command in _programs(config)),
-        Source("trace.jsonl", partial(_trace, config)),
-        Source("agent.log", partial(_log, config)),
+        # The agent of a switch that stands alone answers no exchange; what it decided is in its journal.
+        *([] if config.standalone else [
+            Source("trace.jsonl", partial(_trace, config)), Source("agent.log", partial(_log, config)),
+        ]),
         Source("config.yaml", partial(_configuration, config)),
         Source("versions.txt", _versions),
         *(_directory(name, state / name, pattern) for name, pattern in (

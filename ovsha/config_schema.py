@@ -16,6 +16,7 @@ from typing import Any, Literal
 import netaddr
 
 from ovsha import config_values as read
+from ovsha.errors import ConfigError
 
 MLAG_DECIDES = "clag"
 """The value of `pair.preferred` that leaves the choice to clagd; no switch may bear this name."""
@@ -508,3 +509,14 @@ class Config:
     def standalone(self) -> bool:
         """This switch has no peer: it is the only one under `nodes`, and need have neither peer link nor VIP."""
         return not self.peer
+
+    @property
+    def other(self) -> Node:
+        """The peer's addresses.  Raises ConfigError as `need_other` does."""
+        self.need_other()
+        return self.nodes[self.peer]
+
+    def need_other(self) -> None:
+        """Raise ConfigError for a switch that stands alone, in words for who asked for what takes two."""
+        if self.standalone:
+            raise ConfigError(f"{self.node} stands alone, as the only one under nodes: there is no other side")

@@ -31,7 +31,7 @@ def commands(agent: Callable[[], Acquainted]) -> dict[str, Command]:
         if argv not in ([], ["json"]):
             conn.reply_error(f'"{argv[0]}" is no form; it is json or nothing')
             return
-        told = {"schema": SCHEMA, "peer": agent().config.peer, "forgotten": agent().forget_peer() or None}
+        told = {"schema": SCHEMA, "peer": agent().config.peer or None, "forgotten": agent().forget_peer() or None}
         conn.reply((json.dumps(told, indent=2) if argv else forget_text(told)) + "\n")
 
     return {"peer-forget": ("[json]", 0, 1, forget)}

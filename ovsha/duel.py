@@ -125,7 +125,7 @@ class Duel:
             "key": self._key.hex(),
             "peer": {
                 "node": config.peer,
-                "address": str(config.nodes[config.peer].peer_link),
+                "address": str(config.other.peer_link),
                 "port": config.exchange.port,
             },
             "database": database,

@@ -44,7 +44,7 @@ def explain(config: Config, at: str | None) -> dict[str, Any]:
     found = _now(config, decided) if at is None else _then(config, at, kept, decided)
     document = explanation.explain(found.entry)
     document["notes"] = [*found.notes, *troubles]
-    document["timers"] = _timers(found.entry, config, kept)
+    document["timers"] = None if config.standalone else _timers(found.entry, config, kept)
     return document
 
 

@@ -66,9 +66,10 @@ def local(config: Config) -> Recording:
 
 def of_peer(config: Config, limit: float) -> Recording:
     """Return what the peer's agent tells within `limit` seconds that it has kept.  Raises DriverError."""
+    address = str(config.other.peer_link)
     key = configuration.read_key(config.pair.key_file)
     troubles: list[str] = []
-    with Asker(str(config.nodes[config.peer].peer_link), config.exchange.port, key, limit) as asker:
+    with Asker(address, config.exchange.port, key, limit) as asker:
         names = _names(asker, "journal")
         wanted = [name for name in names if name.startswith(f"{EVENTS}-")][-_FILES:]
         events = list(_events(((name, _text(asker, "journal", name).splitlines()) for name in wanted), troubles))

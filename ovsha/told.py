@@ -168,7 +168,7 @@ def facts(config: Config, view: View, decision: Decision, occasion: Occasion) ->
         "at": datetime.now().astimezone().isoformat(timespec="milliseconds"),
         "pair": config.pair.id,
         "node": config.node,
-        "peer": config.peer,
+        "peer": config.peer or None,
         "from": occasion.before,
         "to": occasion.to,
         "reason": timeless(occasion.reason),
@@ -181,5 +181,5 @@ def facts(config: Config, view: View, decision: Decision, occasion: Occasion) ->
         "serving": record.serving,
         "presence": decision.presence.value,
         "peer_state": peer.state.value if peer is not None else None,
-        "vip": str(config.vip.address),
+        "vip": str(config.vip.address) if config.vip.address is not None else None,
     }

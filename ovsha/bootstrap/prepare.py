@@ -152,7 +152,7 @@ def _vip_is_free(config: Config) -> None:
 
 def _know_the_peer(config: Config) -> None:
     """Have the kernel learn the peer's MAC, by which it is known that it is the peer that has the VIP."""
-    peer = str(config.nodes[config.peer].peer_link)
+    peer = str(config.other.peer_link)
     family = socket.AF_INET6 if ip_address(peer).version == 6 else socket.AF_INET
     with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.sendto(b"", (peer, 9))

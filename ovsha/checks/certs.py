@@ -37,7 +37,7 @@ def check(look: Look) -> Outcome:
     facts = {"tls": True, "fingerprint": certificate.fingerprint, "ends_in": left, "file": str(files.certificate)}
     own = [*_valid(certificate, str(files.certificate), left), *_key(files, certificate, server.pid)]
     own += _authority(files)
-    same, words = _peer(look, certificate.fingerprint)
+    same, words = ([], "no peer needs the same") if look.config.standalone else _peer(look, certificate.fingerprint)
     text = f"{files.certificate} is valid for another {span(max(0.0, left))}, its key matches, {words}"
     return joined([*own, *same], ok(text, **facts))
 
@@ -113,7 +113,7 @@ def _user(pid: int) -> int | None:
 def _peer(look: Look, fingerprint: str) -> tuple[list[Outcome], str]:
     config, peer = look.config, look.config.peer
     try:
-        key, address = read_key(config.pair.key_file), str(config.nodes[peer].peer_link)
+        key, address = read_key(config.pair.key_file), str(config.other.peer_link)
         theirs = exchange.ask(address, config.exchange.port, key, answers.CERTIFICATE, {}, _ASK_LIMIT)
         other = theirs["fingerprint"]
     except (DriverError, ConfigError, KeyError, TypeError) as error:

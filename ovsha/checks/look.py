@@ -37,7 +37,7 @@ class Look:
     @property
     def other(self) -> dict[str, Any] | None:
         """The peer as its last heartbeat told, None when there never was one, or no agent here."""
-        return self.document["sides"][self.config.peer] if self.document else None
+        return self.document["sides"].get(self.config.peer) if self.document else None
 
     @property
     def current(self) -> bool:

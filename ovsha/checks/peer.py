@@ -16,6 +16,11 @@ _RECENT = 60.0
 def check(look: Look) -> Outcome:
     """Return how the peer is heard."""
     document, peer = look.document, look.config.peer
+    if look.config.standalone and document is None:
+        why = look.trouble.removesuffix("; start ovsha")
+        return critical(f"without the agent nothing is served again that stops: {why}", START)
+    if look.config.standalone:
+        return ok("this switch stands alone: there is no peer")
     if document is None:
         why = look.trouble.removesuffix("; start ovsha")
         return critical(f"without the agent {peer} is not heard here, and nothing moves by itself: {why}", START)
@@ -50,7 +55,7 @@ def check(look: Look) -> Outcome:
 
 def _other_key(look: Look, document: dict[str, Any]) -> bool:
     """Return whether heartbeats that come from the peer's own address were refused for their key a moment ago."""
-    node = look.config.nodes[look.config.peer]
+    node = look.config.other
     own = (str(node.peer_link).partition("%")[0], str(node.backup_path))
     forged = (each for each in document["collisions"]["seen"] if each["kind"] == "forged")
     return any(each["address"] in own and each["last_age"] < _RECENT for each in forged)

@@ -21,6 +21,8 @@ from ovsha.errors import DriverError
 
 def check(look: Look) -> Outcome:
     """Return how the copy is, seen from this side."""
+    if look.config.standalone:
+        return ok("this switch stands alone: nothing is copied from it or to it")
     server = look.server
     if server.pid is None or server.role is None:
         return critical(
@@ -45,7 +47,7 @@ def _session(look: Look, pid: int) -> bool:
 
     On the active side it may also be that of the peer's agent, which looks at our server over the same port.
     """
-    peer, port = bare(look.config.nodes[look.config.peer].peer_link), look.config.replication.port
+    peer, port = bare(look.config.other.peer_link), look.config.replication.port
     active = look.server.role is Role.ACTIVE
     return any(
         port == (each.local_port if active else each.remote_port)

@@ -35,7 +35,7 @@ def run(look: Look, names: Sequence[str]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "node": look.config.node,
-        "peer": look.config.peer,
+        "peer": look.config.peer or None,
         "agent": look.trouble or None,
         "status": worst(each.level for each in found.values()).name,
         "checks": [_plain(name, each) for name, each in shown],

@@ -152,6 +152,8 @@ def _where(options: argparse.Namespace, config: Config) -> tuple[str, str]:
         document = client.ask_json(find(options), "status", "json", schema=STATUS)
     except DriverError:
         return node, "the agent here does not answer, so the other side is not asked"
+    if config.standalone:
+        return node, "it stands alone"
     own, other = document["sides"][node], document["sides"][peer] or {}
     heard, synced = bool(other.get("current")), bool(document["in_sync"])
     if own["serving"]:

@@ -61,12 +61,13 @@ def _online(options: argparse.Namespace, config: Config, opened: Opened) -> int:
         left = len(restore.plan(restore.present(session, columns), opened, columns))
     # What clients have written since then is none of ours.
     since = f"; {left - failed} other rows were written by clients since" if left > failed else ""
-    copied = _await_copy(config, entries, columns)
+    copied = config.standalone or _await_copy(config, entries, columns)
+    there = f"{config.peer} has them too" if copied else f"{config.peer} has not copied them yet; see ovsha status"
     note(options, "warning", f"backup {opened.path.name} was restored: {written(entries)}")
     lines = [
         f"restored: {written(entries)}; {failed} of them differ{since}",
         f"what was there before: {before.path.name}, to be restored in the same way",
-        f"{config.peer} has them too" if copied else f"{config.peer} has not copied them yet; see ovsha status",
+        *([] if config.standalone else [there]),
     ]
     more = {"before": str(before.path), "copied": copied, "since": left - failed}
     status = _tell(options, opened, entries, "\n".join(lines), failed, **more)
@@ -81,7 +82,7 @@ def _need_serving(options: argparse.Namespace, config: Config) -> None:
         return  # then the server itself tells
     sides = document["sides"]
     if not sides[config.node]["serving"]:
-        other = sides[config.peer] or {}
+        other = sides.get(config.peer) or {}
         hint = f"run this on {config.peer}" if other.get("serving") else "see ovsha status"
         raise DriverError(f"{config.node} is not the active side, and a backup is restored there only; {hint}")
 
@@ -98,7 +99,7 @@ def _intent(config: Config, opened: Opened, entries: list[Entry]) -> list[str]:
         f"{opened.path.name} is restored into the running ovsdb-server of {config.node}:",
         *table_lines(opened, entries),
         f"In one transaction {counts['inserted']:,} rows are inserted, {counts['changed']:,} changed and "
-        f"{counts['deleted']:,} deleted; {config.peer} gets them at once.",
+        f"{counts['deleted']:,} deleted" + ("." if config.standalone else f"; {config.peer} gets them at once."),
         "NSX and the VTEP daemons stay connected and see just these rows go, come and change; rows keep their UUIDs.",
         "NSX may write its own state over it afterwards, for it holds itself to be right.",
         "A backup of what is there now is taken first.",
@@ -128,20 +129,9 @@ def _await_copy(config: Config, entries: list[Entry], columns: dict[str, tuple[s
 def _offline(options: argparse.Namespace, config: Config, opened: Opened) -> int:
     _need_stopped(options, config)
     file, database = config.server.file, config.server.database
-    own_term, warnings = restore.term_of_file(file, database), []
-    peer_term = 0
-    try:
-        with Session(peer_server(config), database, _LOOK_LIMIT) as peer:
-            if restore.writable(peer):
-                raise DriverError(
-                    f"ovsdb-server of {config.peer} is active and may have newer data; restore there, or stop it too"
-                )
-            peer_term = restore.term(peer)
-            _same_schema(opened, peer.schema(), f"ovsdb-server of {config.peer}")
-    except DriverError as error:
-        if "cannot be reached" not in str(error):
-            raise
-        warnings.append(f"ovsdb-server of {config.peer} cannot be asked: whether it has newer data is not known.")
+    own_term = restore.term_of_file(file, database)
+    warnings: list[str] = []
+    peer_term = 0 if config.standalone else _peer_term(config, opened, warnings)
     if peer_term > own_term:
         raise DriverError(
             f"{config.peer} has newer data: term {peer_term}, and {file} has {own_term}; restore there"
@@ -156,7 +146,8 @@ def _offline(options: argparse.Namespace, config: Config, opened: Opened) -> int
         raise DriverError(f"{error.filename or file}: {error.strerror}; the old file is still in its place") from None
     left = list(compare.difference(restore.rows_of_file(file, database), opened.rows))
     left = [entry for entry in left if entry.table != "Global"] if not opened.rows.get("Global") else left
-    following = f"start ovsdb-server here, then ovsha here, then ovsha on {config.peer}"
+    then = "" if config.standalone else f", then ovsha on {config.peer}"
+    following = f"start ovsdb-server here, then ovsha here{then}"
     lines = [
         f"restored into {file} as term {stamp.term}: {sum(opened.counts.values()):,} rows, {len(left)} of them differ",
         f"the old file is kept: {old}" if old else "there was no file before",
@@ -166,15 +157,49 @@ def _offline(options: argparse.Namespace, config: Config, opened: Opened) -> int
     return _tell(options, opened, entries, "\n".join(lines), len(left), **more)
 
 
+def _peer_term(config: Config, opened: Opened, warnings: list[str]) -> int:
+    """Return the term of the peer's database, 0 when it cannot be asked, which goes to `warnings`.
+
+    Raises DriverError when its server is active, or of another schema.
+    """
+    try:
+        with Session(peer_server(config), config.server.database, _LOOK_LIMIT) as peer:
+            if restore.writable(peer):
+                raise DriverError(
+                    f"ovsdb-server of {config.peer} is active and may have newer data; restore there, or stop it too"
+                )
+            found = restore.term(peer)
+            _same_schema(opened, peer.schema(), f"ovsdb-server of {config.peer}")
+            return found
+    except DriverError as error:
+        if "cannot be reached" not in str(error):
+            raise
+        warnings.append(f"ovsdb-server of {config.peer} cannot be asked: whether it has newer data is not known.")
+        return 0
+
+
 def _need_stopped(options: argparse.Namespace, config: Config) -> None:
     """Raise DriverError while anybody runs who would use the file, or take over meanwhile."""
-    how = f"stop ovsha on {config.node} and {config.peer}, then ovsdb-server on {config.node}, and run this again"
+    both = config.node if config.standalone else f"{config.node} and {config.peer}"
+    how = f"stop ovsha on {both}, then ovsdb-server on {config.node}, and run this again"
     try:
         client.ask(find(options), "version")
     except NotRunning:
         pass
     else:
         raise DriverError(f"the agent of {config.node} runs and would fail over: {how}")
+    if not config.standalone:
+        _need_peer_stopped(config, how)
+    try:
+        with Session(f"unix:{config.server.socket}", config.server.database, _LOOK_LIMIT):
+            pass
+    except DriverError:
+        return
+    raise DriverError(f"ovsdb-server of {config.node} runs: {how}")
+
+
+def _need_peer_stopped(config: Config, how: str) -> None:
+    """Raise DriverError when the peer's agent runs, who would take over meanwhile."""
     try:
         exchange.ask(*on_peer.where(config), "list", {"kind": "ledgers"}, _LOOK_LIMIT)
     except DriverError as error:
@@ -182,12 +207,6 @@ def _need_stopped(options: argparse.Namespace, config: Config) -> None:
             raise DriverError(f"the agent of {config.peer} runs and would take over: {how}") from None
     else:
         raise DriverError(f"the agent of {config.peer} runs and would take over: {how}")
-    try:
-        with Session(f"unix:{config.server.socket}", config.server.database, _LOOK_LIMIT):
-            pass
-    except DriverError:
-        return
-    raise DriverError(f"ovsdb-server of {config.node} runs: {how}")
 
 
 def _same_schema(opened: Opened, known: dict[str, Any], whose: str) -> None:
@@ -206,7 +225,8 @@ def _intent_offline(
         *warnings,
         f"{opened.path.name} takes the place of {config.server.file}, as term {stamp.term}:",
         *table_lines(opened, entries),
-        f"Rows keep their UUIDs.  {config.peer} copies it as soon as ovsdb-server here is started.",
+        "Rows keep their UUIDs."
+        + ("" if config.standalone else f"  {config.peer} copies it as soon as ovsdb-server here is started."),
         "NSX and the VTEP daemons have no server until then, and read everything anew.",
         f"The old file ({size(_size(config.server.file))}) is kept beside it.",
     ]

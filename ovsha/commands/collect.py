@@ -41,8 +41,11 @@ def _run(options: argparse.Namespace) -> int:
     try:
         with collection.Archive(path, collection.secrets_of(config)) as archive, bar(options, "collecting") as progress:
             missing = collection.fill(archive, config, database=options.database, progress=progress)
-            trouble = "" if options.no_peer else _from_peer(archive, config, options.database, progress)
-            if options.no_peer:
+            alone = options.no_peer or config.standalone
+            trouble = "" if alone else _from_peer(archive, config, options.database, progress)
+            if config.standalone:
+                parts += ", which stands alone"
+            elif options.no_peer:
                 parts += f"\n{config.peer}: was not asked (--no-peer)"
             else:
                 parts += f"\n{config.peer}: " + (f"missing: {trouble}" if trouble else "by its agent")

@@ -75,6 +75,12 @@ def find(options: argparse.Namespace) -> client.Find:
     return client.in_directory(configuration.load(options.config).run_directory)
 
 
+def need_pair(document: dict[str, Any]) -> None:
+    """Raise UsageError when the agent's `document` is that of a switch which stands alone."""
+    if document["peer"] is None:
+        raise UsageError(f"{document['node']} stands alone, as the only one under nodes: there is no other side")
+
+
 def show(options: argparse.Namespace, document: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> None:
     """Print a document as JSON if that was asked for, or else what `text` makes of it."""
     print(json.dumps(document, indent=2) if options.json else text(document).rstrip("\n"))

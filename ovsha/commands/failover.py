@@ -10,7 +10,7 @@ import tenacity
 
 from ovsha import client
 from ovsha.commands import consent
-from ovsha.commands.common import find, question
+from ovsha.commands.common import find, need_pair, question
 from ovsha.commands.operator import order
 from ovsha.commands.switchover import reason_of
 from ovsha.core.status import SCHEMA
@@ -34,6 +34,7 @@ def _run(options: argparse.Namespace) -> int:
     if not (options.force and options.accept_data_loss):
         raise UsageError("failover needs both --force and --accept-data-loss; `ovsha switchover` loses nothing")
     reason, agent = reason_of(options), find(options)
+    need_pair(client.ask_json(agent, "status", "json", schema=SCHEMA))
     checked = order(agent, "failover", check=True)
     node = checked["to"]
     consent.ask(options, "\n".join([f"{node} is made to serve:", *(f"  {line}" for line in checked["exposure"])]))

@@ -96,8 +96,8 @@ class Store:
 
     def _ask(self, method: str, params: dict[str, Any]) -> Any:
         config = self._config
+        address = str(config.other.peer_link)
         key = configuration.read_key(config.pair.key_file)
-        address = str(config.nodes[config.peer].peer_link)
         return exchange.ask(address, config.exchange.port, key, method, params, _LIMIT)
 
 

@@ -127,8 +127,8 @@ def _active(options: argparse.Namespace, config: Config) -> str:
 
 
 def _peer(config: Config) -> Peer:
-    key = configuration.read_key(config.pair.key_file)
-    return Peer(str(config.nodes[config.peer].peer_link), config.exchange.port, key)
+    address = str(config.other.peer_link)
+    return Peer(address, config.exchange.port, configuration.read_key(config.pair.key_file))
 
 
 def _heads(config: Config, of_peer: bool) -> tuple[list[Head], list[str]]:

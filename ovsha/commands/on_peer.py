@@ -16,8 +16,8 @@ _EVERY = 0.3
 
 def where(config: Config) -> tuple[str, int, bytes]:
     """Return address, port and key by which the peer's agent is asked.  Raises ConfigError for a bad key."""
-    key = configuration.read_key(config.pair.key_file)
-    return str(config.nodes[config.peer].peer_link), config.exchange.port, key
+    address = str(config.other.peer_link)
+    return address, config.exchange.port, configuration.read_key(config.pair.key_file)
 
 
 def run(config: Config, what: str, limit: float, **params: Any) -> dict[str, Any]:

@@ -48,11 +48,12 @@ def _intent(before: dict[str, Any], node: str, length: float) -> str:
     lines = [f"the agent of {node} changes nothing for {span(length)}, whatever happens; it goes on watching"]
     if serves:
         lines.append(
-            f"  {node} serves: if its ovsdb-server dies meanwhile, nobody serves until `ovsha resume`;"
-            f" {peer} takes over only if all of {node} falls silent"
+            f"  {node} serves: if its ovsdb-server dies meanwhile, nobody serves until `ovsha resume`"
+            + ("" if peer is None else f"; {peer} takes over only if all of {node} falls silent")
         )
     else:
-        lines.append(f"  {node} does not serve: it takes nothing over meanwhile, even if {peer} dies")
+        even = "" if peer is None else f", even if {peer} dies"
+        lines.append(f"  {node} does not serve: it takes nothing over meanwhile{even}")
     return "\n".join(lines)
 
 

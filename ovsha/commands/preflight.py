@@ -41,6 +41,8 @@ def _preflight(options: argparse.Namespace) -> int:
         status, trouble = None, str(error)
     ground = Ground(Look(config, status, trouble), quick=options.quick)
     if options.peer:
+        if config.standalone:
+            raise ConfigError(f"--peer: {config.node} is the only one under nodes: there is no other side")
         _progress(f"asking {config.peer}")
         ground.ask_peer()
     document = table.run(ground, _progress)

@@ -10,7 +10,7 @@ import tenacity
 
 from ovsha import client
 from ovsha.commands import consent, operator
-from ovsha.commands.common import find, question
+from ovsha.commands.common import find, need_pair, question
 from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
 
@@ -31,6 +31,8 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     agent = find(options)
     before = client.ask_json(agent, "status", "json", schema=SCHEMA)
+    if options.keep == "peer":
+        need_pair(before)
     keep = before["node"] if options.keep == "self" else before["peer"]
     reason = " ".join(options.reason.split())
     if not reason:
@@ -53,8 +55,11 @@ def _run(options: argparse.Namespace) -> int:
 def _intent(document: dict[str, Any], keep: str) -> str:
     """Return what will become of both sides' data."""
     given_up = document["peer"] if keep == document["node"] else document["node"]
+    kept = f"the data of {keep} is kept{_size(document, keep)}: {keep} serves it in a new term"
+    if document["peer"] is None:
+        return kept
     return (
-        f"the data of {keep} is kept{_size(document, keep)}: {keep} serves it in a new term\n"
+        f"{kept}\n"
         f"the data of {given_up} is overwritten{_size(document, given_up)}, once a snapshot of it is on its disk;"
         f" `ovsha ledger list` there names what it alone had acknowledged"
     )

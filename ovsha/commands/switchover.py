@@ -12,7 +12,7 @@ from typing import Any
 
 from ovsha import client
 from ovsha.commands import consent, moments
-from ovsha.commands.common import find, question
+from ovsha.commands.common import find, need_pair, question
 from ovsha.commands.operator import order
 from ovsha.core.status import SCHEMA
 from ovsha.core.words import span
@@ -54,6 +54,7 @@ def _restore(options: argparse.Namespace) -> int:
 def _move(options: argparse.Namespace, what: str, wanted: str) -> int:
     agent = find(options)
     before = client.ask_json(agent, "status", "json", schema=SCHEMA)
+    need_pair(before)
     _of_this_pair(before, wanted)
     checked = order(agent, what, to=wanted, check=True)
     target = checked["to"]

@@ -38,6 +38,7 @@ def _run(options: argparse.Namespace) -> int:
     from ovsha.ledger.session import Session
 
     config = configuration.load(options.config)
+    config.need_other()
     began = time.monotonic()
     database = config.server.database
     with (

@@ -49,12 +49,15 @@ def document(view: View, around: Around) -> dict[str, Any]:
     """Return what `ovsha status --json` prints there; its keys are those of the agent's own, but fewer."""
     settings = view.settings
     problems = [status.plain_problem(each) for each in _problems(view, around)]
-    sides = {settings.node: _own(view, around), settings.peer: _peer(view, around)}
+    sides = {settings.node: _own(view, around)}
+    if settings.peer:
+        sides[settings.peer] = _peer(view, around)
     told = around.told
     return {
         "schema": status.SCHEMA,
         "node": settings.node,
-        "peer": settings.peer,
+        "peer": settings.peer or None,
+        "standalone": not settings.peer,
         "pair": around.pair,
         "agent": "hangs" if around.hangs else "down",
         "agent_trouble": around.why,
@@ -97,7 +100,8 @@ def _own_lines(told: dict[str, Any], node: str, side: dict[str, Any]) -> Iterato
     if side["life"] != "up":
         yield f"ovsdb-server: {side['life']}"
     vip = told["vip"]
-    yield f"VIP {vip['address']} on {vip['interface']}: {yes(side['vip'])}"
+    if vip["address"]:
+        yield f"VIP {vip['address']} on {vip['interface']}: {yes(side['vip'])}"
     yield f"managers' remote open: {yes(side['managers'])}"
     yield f"term: {status_cells.lineage(side)}"
     yield f"last token: {side['token'] or status_cells.missing(side)}"
@@ -153,7 +157,8 @@ def _problems(view: View, around: Around) -> Iterator[Problem]:
     if around.hangs:
         what, do = f"the agent on {node} hangs", "restart it: `systemctl restart ovsha`; the service stays as it is"
     else:
-        what = f"no agent runs on {node}, so it neither takes over nor gives way"
+        undone = "what stops is not served again" if not peer else "it neither takes over nor gives way"
+        what = f"no agent runs on {node}, so {undone}"
         do = "start it: `systemctl start ovsha`; if it does not stay, see `journalctl -u ovsha`"
     yield Problem("no-agent", Level.BROKEN, what, do)
     if server.life is Life.DOWN:
@@ -163,11 +168,13 @@ def _problems(view: View, around: Around) -> Iterator[Problem]:
     elif server.role is None:
         what = f"ovsdb-server on {node} does not answer: {around.server_trouble or 'it may be busy, or hang'}"
         yield Problem("server-hung", Level.BROKEN, what, f"see its log on {node}")
+    if not peer and server.role is Role.BACKUP:
+        yield Problem("not-served", Level.BROKEN, f"ovsdb-server on {node} is not active", "start the agent")
     if view.source.role is not Role.ACTIVE and server.role is not Role.ACTIVE and view.source.loaded:
         do = "start the agents on both switches; they agree on who serves"
         yield Problem("not-served", Level.BROKEN, "ovsdb-server is active on neither side", do)
-    yield from _copy(view)
-    if not view.source.loaded:
+    yield from _copy(view) if peer else ()
+    if peer and not view.source.loaded:
         what = f"ovsdb-server on {peer} does not answer at {view.settings.source}"
         what += f": {around.source_trouble}" if around.source_trouble else ""
         yield Problem("peer-server", Level.DEGRADED, what, f"see whether {peer} runs, and `ovsha status` there")

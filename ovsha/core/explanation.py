@@ -67,8 +67,11 @@ def facts(c: Case) -> Iterator[tuple[str, str]]:
         left = "" if c.view.mode_left is None else f", for {span(c.view.mode_left)} yet"
         yield "this side carries out nothing", f"it is {_MODES[c.view.mode]}{left}"
     yield from _own(c)
-    yield from _peer(c)
-    yield from _between(c)
+    if c.standalone:
+        yield "the peer", "there is none: this switch stands alone"
+    else:
+        yield from _peer(c)
+        yield from _between(c)
     yield from _remembered(c)
 
 

@@ -27,7 +27,7 @@ def text(document: Mapping[str, Any], when: When) -> str:
         "",
         *_changes(document["would_change"]),
         "",
-        *exposure.text(document["timers"]),
+        *(exposure.text(document["timers"]) if document["timers"] else []),
     ]
     return "\n".join(lines)
 

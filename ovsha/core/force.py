@@ -18,6 +18,8 @@ def refusal(c: Case) -> str:
     server, node, peer = c.view.server, c.view.settings.node, c.view.settings.peer
     if c.serving:
         return f"{node} serves already; nothing is to be forced"
+    if c.standalone:
+        return f"{node} stands alone and serves by itself, unless it needs a decision: see ovsha status"
     hindrance = resolve.hindrance(c)
     if hindrance:
         return hindrance

@@ -28,6 +28,8 @@ def refusal(c: Case, known: str) -> str:
     `known`: the identity by which the peer is known, "" when it was never met.
     """
     server, node, peer = c.view.server, c.view.settings.node, c.view.settings.peer
+    if c.standalone:
+        return f"{node} stands alone: name the second switch under nodes first"
     hindrance = resolve.hindrance(c)
     if hindrance:
         return hindrance

@@ -10,6 +10,9 @@ from ovsha.core.words import ago
 def peer_text(document: dict[str, Any]) -> str:
     """Return what `ovsha peer show` prints."""
     node, peer, identity = document["node"], document["peer"], document["identity"]
+    if peer is None:
+        known = f"; the former one, {identity['peer']}, is known until ovsha peer forget" if identity["peer"] else ""
+        return f"{node}, this side: {identity['own'] or 'without an identity'}\nit stands alone, without a peer{known}"
     lines = [
         f"{node}, this side: {identity['own'] or 'without an identity'}",
         f"{peer}, the peer: {identity['peer'] or 'not learned yet'}",
@@ -31,6 +34,6 @@ def peer_text(document: dict[str, Any]) -> str:
 
 def forget_text(document: dict[str, Any]) -> str:
     """Return what `ovsha peer forget` prints; `forgotten` None: there was nothing to forget."""
-    peer, forgotten = document["peer"], document["forgotten"]
+    peer, forgotten = document["peer"] or "the former peer", document["forgotten"]
     which = f"is forgotten ({forgotten})" if forgotten else "was not known"
     return f"{peer} {which}; the next switch that has its name and the pair's key is learned"

@@ -158,11 +158,12 @@ def _path_up(document: Document) -> Iterator[Sample]:
 
 
 def _info(document: Document) -> Iterator[Sample]:
-    yield {"version": document["version"], "peer": document["peer"], "schema": str(document["schema"])}, 1.0
+    yield {"version": document["version"], "peer": document["peer"] or "", "schema": str(document["schema"])}, 1.0
 
 
 def _vip_info(document: Document) -> Iterator[Sample]:
-    yield {key: str(value) for key, value in document["vip"].items()}, 1.0
+    if document["vip"]["address"] is not None:
+        yield {key: str(value) for key, value in document["vip"].items()}, 1.0
 
 
 def _managers(document: Document) -> Iterator[Sample]:
@@ -261,6 +262,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("ovsha_agent_pid", "The process id of the agent.", _at("pid")),
     Metric("ovsha_uptime_seconds", "For how long the agent has run.", _at("uptime")),
     Metric("ovsha_in_sync", "1 when one side is active and the other a living copy of it.", _at("in_sync")),
+    Metric("ovsha_standalone", "1 when this switch has no peer by its configuration.", _at("standalone")),
     Metric("ovsha_healthy", "1 when ovsha status shows no problem.", _at("healthy")),
     Metric("ovsha_problem", "Problems that ovsha status shows, by name and level.", _problems),
     Metric("ovsha_step_failing", "1 for a step that failed when it was last tried.", _failing),
@@ -285,7 +287,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("ovsha_preferred_chosen", "1 when an operator chose the preferred side.", _at("preferred", "chosen")),
     Metric(
         "ovsha_presence", "What is known of the peer: 1 for the word that holds.",
-        lambda document: _hot("presence", Presence, document["presence"], {}),
+        lambda document: _hot("presence", Presence, None if document["peer"] is None else document["presence"], {}),
     ),
     Metric("ovsha_identity_estranged", "1 when another switch answers in the peer's place.", _identity),
     # -- one side of the pair

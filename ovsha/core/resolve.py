@@ -23,6 +23,8 @@ def refusal(c: Case, asked: bool, keep: str) -> str:
     idle = hindrance(c)
     if idle:
         return idle
+    if c.standalone and keep != settings.node:
+        return f"{settings.node} stands alone: there is no other side whose data could be kept"
     if keep not in (settings.node, settings.peer):
         return f"node {keep} is not of this pair: it has {settings.node} and {settings.peer}"
     if not asked and not (c.alive and c.peer.decision):

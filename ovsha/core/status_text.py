@@ -113,11 +113,11 @@ def _table(document: dict[str, Any], width: int | None) -> list[str]:
     sides = document["sides"]
     known = [side for side in sides.values() if side is not None]
     rows = [["", *(_head(document, node, side) for node, side in sides.items())]]
-    if not document["standalone"]:
+    if document["peer"] is not None:
         rows += [["administrative", *(_administrative(document, node) for node in sides)]]
     odd = [(key, cell) for key, cell, is_odd in _ODD if any(is_odd(side) for side in known)]
     rows += [[key, *("" if side is None else cell(side) for side in sides.values())] for key, cell in (*_ROWS, *odd)]
-    if document["standalone"]:
+    if document["peer"] is None:
         hidden = _OF_A_PAIR if document["vip"]["address"] else (*_OF_A_PAIR, *_OF_A_VIP)
         return [line for row in rows if row[0] not in hidden for line in _cells([*row, ""], width or 999, 1)]
     first, second = (max(len(row[column]) for row in rows) for column in (1, 2))
@@ -161,7 +161,7 @@ def _between(document: dict[str, Any]) -> Iterator[str]:
     for name, path in document["paths"].items():
         yield _line(f"path {name}", cells.path(path, document["presence"]))
     source, vip = document["source"], document["vip"]
-    if not document["standalone"]:
+    if document["peer"] is not None:
         yield _line("session to peer", f"{source['address']}: {cells.session(source)}")
         yield _line("clagd", cells.clag(document["clag"]))
     if vip["address"] is not None:
@@ -200,7 +200,7 @@ def _here(document: dict[str, Any]) -> Iterator[str]:
         why = f": {plan['reason']}" if plan["reason"] else ""
         yield _line("planned", f"switchover to {plan['to']} at {plan['at']}, in {span(plan['left'])}{by}{why}")
     yield from _restore(document)
-    whose = f"node {document['node']} of pair {document['pair']}" + (", standalone" if document["standalone"] else "")
+    whose = f"node {document['node']} of pair {document['pair']}" + (", standalone" if document["peer"] is None else "")
     yield _line("agent", f"ovsha {document['version']}, {whose}")
 
 
@@ -212,7 +212,7 @@ def _restore(document: dict[str, Any]) -> Iterator[str]:
     """Yield how the service gets back, when it is not where it should be."""
     preferred = document["preferred"]
     side = document["sides"].get(preferred["node"])
-    if side is None or side["serving"] or document["standalone"]:
+    if side is None or side["serving"] or document["peer"] is None:
         return
     manual = preferred["restore"] == "manual"
     delay = span(document["settings"]["restore_delay"])

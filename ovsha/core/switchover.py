@@ -13,6 +13,8 @@ from ovsha.core.side import Decision
 def refusal(c: Case, decision: Decision, target: str) -> str:
     """Say why the service cannot begin to move to node `target`, "" when it can."""
     settings, ours = c.view.settings, target == c.view.settings.node
+    if c.standalone:
+        return f"{settings.node} stands alone: there is no other side to move the service to or from"
     if target not in (settings.node, settings.peer):
         return f"node {target} is not of this pair: it has {settings.node} and {settings.peer}"
     if not c.alive or c.view.record is None:

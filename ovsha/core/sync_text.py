@@ -76,7 +76,7 @@ def _own(document: dict[str, Any], side: Side) -> Iterator[str]:
     """Yield what only this side's agent can tell: our own session to the source, and rows that only one side has."""
     if side["role"] == "backup":
         yield f"session to {document['source']['address']}: {cells.session(document['source'])}"
-    if document["standalone"] and not document["divergences"]:
+    if document["peer"] is None and not document["divergences"]:
         return
     for each in document["divergences"]:
         yield f"divergence: {_divergence(each)}"

@@ -64,7 +64,7 @@ def _all(document: Document, events: Sequence[dict[str, Any]], at: float, stuck_
         *_banners(document, stuck_for),
         element(
             "div",
-            element("section", element("h2", "Now"), picture(document)),
+            None if document["peer"] is None else element("section", element("h2", "Now"), picture(document)),
             element("div", _problems(document), _sides(document), class_="stack"),
             element("section", element("h2", f"Last 24 hours on {document['node']}"), lately, class_="whole"),
             class_="grid",
@@ -76,13 +76,13 @@ def _all(document: Document, events: Sequence[dict[str, Any]], at: float, stuck_
 
 def _verdict(document: Document) -> tuple[str, str, str]:
     """Return the style of the verdict, the verdict, and what to do."""
-    problems = document["problems"]
+    problems, well = document["problems"], "Serves alone" if document["peer"] is None else "In sync"
     if any(problem["level"] == "broken" for problem in problems):
         return "bad", document["verdict"], document["do"] or ""
     if problems:
         count = f"{len(problems)} problem" + ("" if len(problems) == 1 else "s")
-        return "warn", f"In sync, with {count}", "Nothing is interrupted; what is wrong is below."
-    return "active", "In sync", f"Nothing is wrong. {_last_move(document)}"
+        return "warn", f"{well}, with {count}", "Nothing is interrupted; what is wrong is below."
+    return "active", well, f"Nothing is wrong. {_last_move(document)}"
 
 
 def _last_move(document: Document) -> str:
@@ -136,6 +136,8 @@ _ROWS: tuple[tuple[str, Callable[[Side], tuple[str, bool]]], ...] = (
 )
 """What is shown of both sides beside each other, and whether it is bad."""
 
+_OF_A_PAIR = ("MLAG role", "in sync", "lag")
+
 
 def _synced(side: Side) -> tuple[str, bool]:
     if side["role"] != "backup":
@@ -150,9 +152,10 @@ def _sides(document: Document) -> Markup:
     rows = [
         element("tr", element("th", name, scope="row"), *(_cell(cell, side) for _, side in sides))
         for name, cell in _ROWS
+        if not (document["peer"] is None and name in _OF_A_PAIR)
     ]
     table = element("table", element("thead", element("tr", *heads)), element("tbody", *rows))
-    return element("section", element("h2", "Both sides"), table)
+    return element("section", element("h2", "This side" if document["peer"] is None else "Both sides"), table)
 
 
 def _heard(side: Side | None, own: bool) -> Markup | None:

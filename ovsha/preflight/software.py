@@ -75,6 +75,8 @@ def schema(ground: Ground) -> Finding:
         return fail(str(error), "see server.database and server.socket in the configuration")
     ours = schemas.describe(own)
     told = f"{ours.name} {ours.version}, checksum {ours.checksum}"
+    if config.standalone:
+        return passed(told, checksum=ours.checksum)
     try:
         with ovsdb.database(config, ground.look.source) as session:
             theirs = session.schema()

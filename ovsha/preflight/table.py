@@ -33,16 +33,20 @@ ITEMS: dict[str, tuple[str, Callable[[Ground], Finding]]] = {
 }
 """By name, with what is shown while it runs; the measuring ones come last, when nothing else runs."""
 
+OF_ONE = ("configuration", "versions", "server", "schema", "disk", "controller")
+"""What is looked at on a switch that stands alone."""
+
 Progress = Callable[[str], None]
 
 
 def run(ground: Ground, progress: Progress) -> dict[str, Any]:
     """Run all items and return the document of `ovsha preflight`."""
     found: dict[str, Finding] = {}
-    for number, (name, (doing, look)) in enumerate(ITEMS.items(), 1):
-        progress(f"{number}/{len(ITEMS)} {doing}")
+    wanted = {name: ITEMS[name] for name in (OF_ONE if ground.config.standalone else ITEMS)}
+    for number, (name, (doing, look)) in enumerate(wanted.items(), 1):
+        progress(f"{number}/{len(wanted)} {doing}")
         found[name] = look(ground)
-    return document(ground.config.node, ground.peer, found)
+    return document(ground.config.node, ground.peer or None, found)
 
 
 def document(node: str | None, peer: str | None, found: dict[str, Finding]) -> dict[str, Any]:
