@@ -58,6 +58,8 @@ def test_files_of_the_configuration_are_given_to_the_server_before_the_peer_is_l
 def test_address_of_ipv6_stands_in_brackets() -> None:
     line = safe_start.command(configuration("fd00::1", "fd00::2", "fd00::3"), "")
     assert "--remote=ptcp:9999:[fd00::1]" in line
+    line = safe_start.command(configuration("fe80::9%peerlink.4094", "fe80::a%peerlink.4094"), "")
+    assert "--remote=ptcp:9999:[fe80::9%peerlink.4094]" in line
 
 
 def test_options_of_the_operator_come_before_the_database() -> None:
