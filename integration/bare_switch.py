@@ -33,7 +33,7 @@ ENTRIES = {
     "ovsha-ovsdb-server": "ovsha.safe_start",
     "ovsha-vtep-bootstrap": "ovsha.vtep_bootstrap",
 }
-_OWN = ("etc", "usr/bin", "usr/lib/python3/dist-packages", "var", "run", "home")
+_OWN = ("etc", "usr/bin", "usr/lib/python3/dist-packages", "usr/share/openvswitch", "var", "run", "home")
 _READY = "ready\n"
 _LIMIT = 90.0
 
@@ -129,6 +129,14 @@ class BareSwitch:
         self.ok(f"cd {HERE}; setsid {shlex.join(command)} </dev/null >/run/clagd.log 2>&1 &")
         self.until(lambda: "Peer Interface" in self.sh("clagctl").stdout, "clagd answers")
 
+    def install_vtepd(self) -> None:
+        """Put the stand-in for the VTEP daemon there, with the vendor's script that starts it."""
+        start = "#!/bin/sh\n# start ovs-vtepd --enable-vlan-aware-mode\nstart ovs-vtepd --enable-vlan-aware-mode\n"
+        self.write("/usr/share/openvswitch/scripts/ovs-ctl-vtep", start)
+        words = f"--server $1 --name {self.node} --events /run/vtepd.events"
+        lines = ["#!/bin/sh", "echo $$ >/run/openvswitch/ovs-vtepd.pid", f"exec python3 {HERE}/vtepd.py {words}"]
+        self.write("/usr/bin/ovs-vtepd", "\n".join([*lines, ""]), 0o755)
+
     def _units(self) -> None:
         run, places = "/run/openvswitch", "/var/lib/openvswitch"
         foreign = ["openvswitch-vtep"]
@@ -149,6 +157,10 @@ class BareSwitch:
         plain = ["sh", "-c", f"{shlex.join(plain)} && cp {run}/ovsdb-server.pid {run}/openvswitch-vtep.pid"]
         self.write("/run/standin-units/ovsha-ovsdb-server", json.dumps(server))
         self.write("/run/standin-units/ovsha", json.dumps(agent))
+        words = "$(sed -n s/^ExecStart=//p /etc/systemd/system/ovsha-vtepd.service)"
+        line = f"setsid {words} </dev/null >>/run/vtepd.log 2>&1 &"
+        vtepd = {"start": ["sh", "-c", line], "pidfile": f"{run}/ovs-vtepd.pid"}
+        self.write("/run/standin-units/ovsha-vtepd", json.dumps(vtepd))
         self._vendors_unit = json.dumps({"start": plain, "pidfile": f"{run}/openvswitch-vtep.pid"})
 
     def install_vendors(self) -> None:

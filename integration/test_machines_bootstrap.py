@@ -14,7 +14,7 @@ import pytest
 import packaged
 import two_machines
 from machines import Machine
-from two_machines import Pair, rows, write_row
+from two_machines import Pair, rows, status, write_row
 
 ADDRESSES = {"sw1": ("169.254.0.9", "192.168.100.1"), "sw2": ("169.254.0.10", "192.168.100.2")}
 ACTIVE = (
@@ -23,6 +23,10 @@ ACTIVE = (
 )
 STANDBY = ACTIVE.replace("active", "standby")
 DATA = "/var/lib/openvswitch"
+VTEPD = """#!/bin/sh
+# A client of the server that it is told, as the vendor's daemon is one.
+exec ovsdb-client monitor "$1" hardware_vtep Physical_Switch name
+"""
 
 
 @pytest.fixture
@@ -33,6 +37,7 @@ def pair(deb: Path) -> Iterator[Pair]:
         two_machines.start_clagd(pair)
         for machine in pair.both:
             machine.sh("ln -s ovsha-vtep-bootstrap /usr/bin/vtep-bootstrap")
+            machine.write("/usr/bin/ovs-vtepd", VTEPD, 0o755)
         yield pair
 
 
@@ -55,7 +60,16 @@ def test_the_pages_arguments_make_a_pair(pair: Pair, first: str) -> None:
         assert "nothing that they read has changed" in machine.sh(ACTIVE if machine is pair.sw1 else STANDBY)
         again = machine.sh("md5sum /etc/ovsha/ovsha.yaml /etc/default/ovsha-ovsdb-server"), packaged.pids(machine)
         assert again == unchanged
+    pair.sw1.until(lambda: status(pair.sw1)["sides"]["vtep7-1"]["vteps"] == 2, "both VTEP daemons are at the VIP")
     reboot(pair)
+    purge(pair.sw2)
+
+
+def purge(machine: Machine) -> None:
+    """Remove all of ovsha; nothing that the wrapper has written for it is left."""
+    machine.sh("DEBIAN_FRONTEND=noninteractive apt-get -q -y purge ovsha")
+    left = machine.sh("find /etc /usr /var/lib /run -xdev -name '*ovsha*'").splitlines()
+    assert [name for name in left if not name.startswith("/var/lib/apt/")] == []
 
 
 def reboot(pair: Pair) -> None:

@@ -180,20 +180,20 @@ def test_a_failing_vendors_program_is_told_and_nothing_of_ours_is_written(pair: 
     assert pair.sw1.ok("ls -A /etc/ovsha 2>/dev/null || true") == ""
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (ACTIVE.replace(VIP, "169.254.0.300"), "--db_ha_vip: '169.254.0.300' is not an IP address"),
-        (ACTIVE.replace(VIP, "169.254.0.11:0"), "--db_ha_vip: 0 is not a port"),
-        (ACTIVE.replace(f"--db_ha_vip {VIP}", ""), "--db_ha_vip: is missing"),
-        (ACTIVE.replace("--db_ha active", "--db_ha master"), "argument --db_ha"),
-        (ACTIVE.replace(ACTIVES, "169.254.0.10:9999"), "but the peer's, by clagd's word: is this the standby?"),
-        (STANDBY, "is this the active one? Then say --db_ha active"),
-        (ACTIVE.replace("172.16.20.157", "nowhere"), "TUNNEL_IP: 'nowhere' is not an IP address"),
-    ],
-)
-def test_a_bad_option_is_answered_by_one_line(pair: BarePair, arguments: str, told: str) -> None:
-    assert told in refused(pair.sw1, arguments, 2)
+BAD = [
+    (ACTIVE.replace(VIP, "169.254.0.300"), "--db_ha_vip: '169.254.0.300' is not an IP address"),
+    (ACTIVE.replace(VIP, "169.254.0.11:0"), "--db_ha_vip: 0 is not a port"),
+    (ACTIVE.replace(f"--db_ha_vip {VIP}", ""), "--db_ha_vip: is missing"),
+    (ACTIVE.replace("--db_ha active", "--db_ha master"), "argument --db_ha"),
+    (ACTIVE.replace(ACTIVES, "169.254.0.10:9999"), "but the peer's, by clagd's word: is this the standby?"),
+    (STANDBY, "is this the active one? Then say --db_ha active"),
+    (ACTIVE.replace("172.16.20.157", "nowhere"), "TUNNEL_IP: 'nowhere' is not an IP address"),
+]
+
+
+def test_a_bad_option_is_answered_by_one_line(pair: BarePair) -> None:
+    for arguments, told in BAD:
+        assert told in refused(pair.sw1, arguments, 2)
     nothing_was_done(pair.sw1)
 
 
@@ -289,3 +289,23 @@ def test_killed_at_any_moment_it_is_run_again_to_the_same_end(pair: BarePair, mo
     pair.sw1.ok(f"ovsha-vtep-bootstrap {ACTIVE}")
     assert [each["name"] for each in rows(pair.sw1)["Physical_Switch"]] == ["vtep7"]
     assert [name for name in pair.sw1.ok(f"ls -A {DATA}").split() if "ovsha" in name] == []
+
+
+def test_the_vtep_daemons_of_both_switches_connect_to_the_vip(pair: BarePair) -> None:
+    for switch in (pair.sw1, pair.sw2):
+        switch.install_vtepd()
+    pair.sw1.ok(f"ovsha-vtep-bootstrap {ACTIVE}")
+    copy_credentials(pair)
+    pair.sw2.ok(f"ovsha-vtep-bootstrap {STANDBY}")
+    in_sync(pair)
+    for switch in (pair.sw1, pair.sw2):
+        unit = switch.read("/etc/systemd/system/ovsha-vtepd.service")
+        (start,) = re.findall(r"^ExecStart=/usr/bin/ovs-vtepd (.*)$", unit, re.MULTILINE)
+        assert start.split()[0] == "tcp:169.254.0.11:9998"
+        assert start.split()[-1] == "--enable-vlan-aware-mode"
+        switch.until(lambda: '"dumped"' in switch.read("/run/vtepd.events"), "its daemon has the rows")  # noqa: B023
+        assert switch.ok("systemctl is-enabled ovsha-vtepd") == "enabled\n"
+    pids = [switch.ok("cat /run/openvswitch/*.pid") for switch in (pair.sw1, pair.sw2)]
+    for switch, arguments in ((pair.sw1, ACTIVE), (pair.sw2, STANDBY)):
+        assert "nothing that they read has changed" in switch.ok(f"ovsha-vtep-bootstrap {arguments}")
+    assert pids == [switch.ok("cat /run/openvswitch/*.pid") for switch in (pair.sw1, pair.sw2)]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import subprocess
 from ipaddress import ip_interface
 from pathlib import Path
 
 import pytest
 
 from ovsha import config
-from ovsha.bootstrap import environment, learn, options, rows, vendor
+from ovsha.bootstrap import environment, learn, options, rows, vendor, vtepd
 from ovsha.bootstrap.options import Options
 from ovsha.bootstrap.rows import Rows
 from ovsha.checks.net import Held
@@ -225,3 +227,32 @@ def test_ours_under_the_vendors_name_is_not_taken_for_the_vendors(tmp_path: Path
     moved.chmod(0o755)
     assert vendor.find(there) == str(moved)
     assert vendor.find({**there, vendor.WITHIN: "1"}) is None
+
+
+@pytest.mark.parametrize(
+    ("script", "aware"),
+    [
+        ("set ovs-vtepd\n# set \"$@\" --enable-vlan-aware-mode\n", False),
+        ("set ovs-vtepd\n  set \"$@\" --enable-vlan-aware-mode\n", True),
+        ("", False),
+    ],
+)
+def test_the_mode_of_the_vtep_daemon_is_that_of_the_vendors_script(script: str, aware: bool) -> None:
+    assert vtepd.is_vlan_aware(script) == aware
+
+
+def test_the_vtep_daemon_connects_to_the_vip_or_to_the_own_server() -> None:
+    alone = config.parse("pair: {id: a}\nnode: b\nnodes: {b: {}}\n", "it")
+    for made, server in (
+        (configured(read(*PAGE), FOUND, SW1), "tcp:169.254.0.11:9998"),
+        (alone, "unix:/var/run/openvswitch/db.sock"),
+    ):
+        assert f"ExecStart=/usr/bin/ovs-vtepd {server} -v" in vtepd.unit("/usr/bin/ovs-vtepd", made)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+def test_systemd_accepts_the_unit_of_the_vtep_daemon(tmp_path: Path) -> None:
+    file = tmp_path / vtepd.FILE.name
+    file.write_text(vtepd.unit("/bin/true", configured(read(*PAGE), FOUND, SW1)))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", file], capture_output=True, text=True, check=False)
+    assert vtepd.UNIT not in done.stderr

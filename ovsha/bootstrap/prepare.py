@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ovsha import client, safe_start
 from ovsha import config as configuration
-from ovsha.bootstrap import environment, learn, pki, place, rows, vendor
+from ovsha.bootstrap import environment, learn, pki, place, rows, vendor, vtepd
 from ovsha.bootstrap.options import STANDBY, Options
 from ovsha.bootstrap.place import Place, Way
 from ovsha.bootstrap.rows import Change
@@ -40,7 +40,8 @@ class Known:
 
     `file`: the configuration; `text` and `before`: as it is to be and as it is, "" for none.  `place` and `changes`: by
     which way the rows are written, and which; none on a standby.  `certificate`: whether the switch has one.  `tool`:
-    the vendor's program, "" where it is not there or not run, and then `without` may say why.
+    the vendor's program, "" where it is not there or not run, and then `without` may say why.  `vtepd`: the unit of the
+    VTEP daemon, "" where there is none, and as it is.
     """
 
     options: Options
@@ -60,6 +61,8 @@ class Known:
     server: ovsdb.OwnServer
     foreign: tuple[str, ...] = ()
     unit_runs: bool = False
+    vtepd: str = ""
+    vtepd_before: str = ""
 
     @property
     def restarts_server(self) -> bool:
@@ -87,11 +90,13 @@ def look(options: Options, file: Path, services: Services) -> Known:
     env_before = (files.read(environment.FILE) or b"").decode(errors="replace")
     server_runs = services.is_active(SERVER_UNIT)
     tool, pairs, without = _tool(options, server_runs)
+    daemon = vtepd.program()
     return Known(
         options=options, file=file, before=before, text=text, config=config, certificate=certificate,
         environment_before=env_before, environment=_environment(options, env_before), place=where, changes=made,
         tool=tool, tool_knows_pairs=pairs, without=without, new_key=new_key, server=ovsdb.look(config),
-        foreign=foreign(services), unit_runs=server_runs,
+        foreign=foreign(services), unit_runs=server_runs, vtepd=vtepd.unit(daemon, config) if daemon else "",
+        vtepd_before=(files.read(vtepd.FILE) or b"").decode(errors="replace"),
     )  # fmt: skip
 
 

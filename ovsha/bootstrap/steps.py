@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovsha.bootstrap import environment, pki, place, prepare, rows, vendor
+from ovsha.bootstrap import environment, pki, place, prepare, rows, vendor, vtepd
 from ovsha.bootstrap.place import Way
 from ovsha.bootstrap.prepare import AGENT_UNIT, SERVER_UNIT, Known
 from ovsha.bootstrap.rows import DATABASE
@@ -53,6 +53,8 @@ class Bootstrap:
         wanted = [Wanted(known.file, known.text.encode(), 0o644)] if known.text != known.before else []
         if known.environment != known.environment_before:
             wanted.append(Wanted(environment.FILE, known.environment.encode(), 0o644))
+        if known.vtepd and known.vtepd != known.vtepd_before:
+            wanted.append(Wanted(vtepd.FILE, known.vtepd.encode(), 0o644))
         return wanted
 
     def _vendor(self) -> Iterator[Step]:
@@ -154,19 +156,28 @@ class Bootstrap:
     def _restart(self) -> Step:
         known = self._known
         server = known.restarts_server or any(each.words for each in known.changes if self._parked)
-        agent = bool(self.wanted()) or known.new_key
+        agent = known.text != known.before or known.environment != known.environment_before or known.new_key
+        daemon = bool(known.vtepd) and known.vtepd != known.vtepd_before
+        units = [SERVER_UNIT, AGENT_UNIT, *([vtepd.UNIT] if known.vtepd else [])]
         orders = [f"systemctl disable --now {' '.join(known.foreign)}"] if known.foreign else []
-        orders.append(f"systemctl enable {SERVER_UNIT} {AGENT_UNIT}")
+        orders += ["systemctl daemon-reload"] if daemon else []
+        orders.append(f"systemctl enable {' '.join(units)}")
         orders.append(f"systemctl {'restart' if server else 'start'} {SERVER_UNIT}")
         orders.append(f"systemctl {'restart' if agent else 'start'} {AGENT_UNIT}")
+        if known.vtepd:
+            orders.append(f"systemctl {'restart' if daemon else 'start'} {vtepd.UNIT}")
 
         def restart() -> str:
             # The vendor's program may have started it just now.
             self._services.disable(*prepare.foreign(self._services))
-            self._services.enable(SERVER_UNIT, AGENT_UNIT)
+            if daemon:
+                self._services.reload()
+            self._services.enable(*units)
             (self._services.restart if server else self._services.start)(SERVER_UNIT)
             (self._services.restart if agent else self._services.start)(AGENT_UNIT)
-            return "" if server or agent else "nothing that they read has changed"
+            if known.vtepd:
+                (self._services.restart if daemon else self._services.start)(vtepd.UNIT)
+            return "" if server or agent or daemon else "nothing that they read has changed"
 
         remedy = f"see journalctl -u {SERVER_UNIT} -u {AGENT_UNIT}, and run this again: what is done stays done"
         return Step(RESTART, "\n".join(orders), restart, remedy)

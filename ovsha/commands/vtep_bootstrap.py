@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace) -> int:
     with lock.held():
         known = prepare.look(wanted, file.absolute(), services)
         planned = Bootstrap(known, services, Path(tempfile.gettempdir()))
-        told = "\n".join([*plan(planned.steps()), *_diff(known, planned)])
+        told = "\n".join([*plan(planned.steps()), *_diff(planned)])
         if options.dry_run:
             print(told)
             return 0
@@ -87,11 +87,13 @@ def _report(step: Any, output: str) -> None:
         print(f"Executed:\n          {name}\n            ({shown}).", flush=True)
 
 
-def _diff(known: Any, planned: Any) -> list[str]:
+def _diff(planned: Any) -> list[str]:
     """Return what would change in the files, as a unified diff each."""
+    from ovsha.setup import files
+
     lines = []
     for each in planned.wanted():
-        before = known.before if each.path == known.file else known.environment_before
+        before = (files.read(each.path) or b"").decode(errors="replace")
         after = each.content.decode().splitlines()
         lines += ["", *difflib.unified_diff(before.splitlines(), after, str(each.path), str(each.path), lineterm="")]
     return lines
