@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,20 @@ def test_a_pair_at_work_goes_from_plain_to_tls_by_a_reload_on_each_side(lab: Mak
     await_every_row(pair, pair.sw2)
 
 
+def test_authorities_that_differ_or_are_missing_on_one_side_are_told(lab: MakeLab) -> None:
+    pair = begun(prepared(lab))
+    files, copy = pki.pair(), pair.directory / "both-cacert.pem"
+    for switch in pair.switches:
+        await_line(pair, switch, "certs", "OK certs: ", "has the same one")
+    shown_by(pair.sw2, replace(files, ca_certificate=copy), files.ca_certificate.read_text())
+    await_line(pair, pair.sw1, "certs", "OK certs: ")
+    await_line(pair, pair.sw2, "certs", "OK certs: ")
+    copy.write_text(pki.credentials("ctl").ca_certificate.read_text())
+    await_line(pair, pair.sw1, "certs", "WARNING certs: sw2 believes other authorities than this side")
+    copy.unlink()
+    await_line(pair, pair.sw1, "certs", "WARNING certs: sw2 has no both-cacert.pem yet", f"copy {files.ca_certificate}")
+
+
 def issued(directory: Path, name: str, days: int, authority: Path | None) -> Credentials:
     """Return another certificate, that ends in so many days; it is its own authority where none is given."""
     key, asked, made = (directory / f"{name}-{what}.pem" for what in ("privkey", "req", "cert"))
@@ -115,8 +130,10 @@ def openssl(*words: object) -> None:
     subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
 
 
-def shown_by(switch: Switch, credentials: Credentials) -> None:
+def shown_by(switch: Switch, credentials: Credentials, authorities: str = "") -> None:
     """Have the switch show another certificate: its server from its next start, and its agent."""
+    if authorities:
+        credentials.ca_certificate.write_text(authorities)
     switch.credentials = credentials
     switch.server.stop()
     switch.server.start()

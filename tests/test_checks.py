@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ovsha import config
 from ovsha.checks import bfd, credentials, disk, mlag, mlag_detail, ovsdb, sockets, targets
+from ovsha.checks.credentials import Files
 from ovsha.checks.look import Look
 from ovsha.checks.outcome import Level, Outcome, joined, ok, warning, worst
 from ovsha.drivers.clag_parse import parse
@@ -168,6 +169,17 @@ def made(directory: Path, name: str, days: int) -> tuple[Path, Path]:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here")
+def test_every_authority_in_a_file_is_read_and_a_certificate_is_believed_by_its_own(tmp_path: Path) -> None:
+    (_, one), (_, other) = made(tmp_path, "one", 10), made(tmp_path, "other", 20)
+    both = tmp_path / "both.pem"
+    both.write_text(f"a comment\n{one.read_text()}{other.read_text()}")
+    assert credentials.read_all(both) == [credentials.read(one), credentials.read(other)]
+    assert credentials.believed(one, both)
+    assert not credentials.believed(one, other)
+    assert credentials.authorities(Files(authority=tmp_path / "missing.pem")) is None
+    assert len(credentials.authorities(Files(authority=both)) or []) == 2
+
+
 def test_a_key_matches_its_own_certificate_and_no_other(tmp_path: Path) -> None:
     key, certificate = made(tmp_path, "sw1", 10)
     other, _ = made(tmp_path, "sw2", 10)

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from ovsha import exchange
+from ovsha import exchange, remotes
 from ovsha.checks import answers, credentials, targets
 from ovsha.checks.credentials import Certificate, Files
 from ovsha.checks.look import Look
@@ -36,8 +36,11 @@ def check(look: Look) -> Outcome:
     left = certificate.ends - time.time()
     facts = {"tls": True, "fingerprint": certificate.fingerprint, "ends_in": left, "file": str(files.certificate)}
     own = [*_valid(certificate, str(files.certificate), left), *_key(files, certificate, server.pid)]
-    own += _authority(files)
-    same, words = ([], "no peer needs the same") if look.config.standalone else _peer(look, certificate.fingerprint)
+    own += [*_authority(files), *_copied(look, files)]
+    same: list[Outcome] = []
+    words = "no peer needs the same"
+    if not look.config.standalone:
+        same, words = _peer(look, certificate.fingerprint, files)
     text = f"{files.certificate} is valid for another {span(max(0.0, left))}, its key matches, {words}"
     return joined([*own, *same], ok(text, **facts))
 
@@ -95,12 +98,39 @@ def _authority(files: Files) -> list[Outcome]:
         do = f"copy {path.name} from the side that has been connected"
         return [warning(what, do) if files.bootstrap else critical(f"{path} does not exist", do)]
     try:
-        left = credentials.read(path).ends - time.time()
+        believed = credentials.read_all(path)
     except DriverError as error:
         return [critical(str(error), "copy it from the side that is connected")]
-    if left <= 0:
-        return [critical(f"the controller's authority {path} expired {span(-left)} ago", "fetch the new one")]
-    return [warning(f"the controller's authority {path} expires in {span(left)}", "renew it")] if left < _WARN else []
+    found = []
+    for each in believed:
+        left, what = each.ends - time.time(), f"the authority {each.subject or each.fingerprint[:16]} in {path}"
+        if left <= 0:
+            found.append(critical(f"{what} expired {span(-left)} ago", "put the new one in its place"))
+        elif left < _WARN:
+            found.append(warning(f"{what} expires in {span(left)}", "renew it"))
+    return found
+
+
+def _copied(look: Look, files: Files) -> list[Outcome]:
+    """Return what hinders the peer and this side from showing each other their certificates."""
+    wanted = remotes.credentials(look.config)
+    if not look.config.replication.tls or wanted is None or files.certificate is None:
+        return []
+    if files.bootstrap:
+        what = "with --bootstrap-ca-cert ovsdb-server believes one authority, the controller's, and not the peer's"
+        return [critical(what, f"give it --ca-cert={wanted.ca_cert}, with both in it (docs/tls.rst)")]
+    told = {"private_key": files.key, "certificate": files.certificate, "ca_cert": files.authority}
+    for name, path in told.items():
+        if path is not None and path.resolve() != getattr(wanted, name).resolve():
+            what = f"ovsdb-server was started with {path}, and replication.{name} is {getattr(wanted, name)}"
+            return [warning(what, "restart it with the files of the configuration")]
+    try:
+        if not credentials.believed(wanted.certificate, wanted.ca_cert):
+            what = f"{wanted.certificate} is signed by no authority in {wanted.ca_cert}, so the peer refuses it"
+            return [critical(what, f"add the authority that has signed it to {wanted.ca_cert}, on both switches")]
+    except DriverError as error:
+        return [unknown(str(error), "install openssl")]
+    return []
 
 
 def _user(pid: int) -> int | None:
@@ -110,7 +140,7 @@ def _user(pid: int) -> int | None:
         return None
 
 
-def _peer(look: Look, fingerprint: str) -> tuple[list[Outcome], str]:
+def _peer(look: Look, fingerprint: str, files: Files) -> tuple[list[Outcome], str]:
     config, peer = look.config, look.config.peer
     try:
         key, address = read_key(config.pair.key_file), str(config.other.peer_link)
@@ -125,4 +155,21 @@ def _peer(look: Look, fingerprint: str) -> tuple[list[Outcome], str]:
     if other != fingerprint:
         what = f"{peer} has another certificate ({other[:16]}... and not {fingerprint[:16]}...)"
         return [critical(f"{what}: the controller takes it for another switch, or refuses it", _COPY)], ""
-    return [], f"{peer} has the same one"
+    return _authorities(peer, files, theirs.get("authorities", ...)), f"{peer} has the same one"
+
+
+def _authorities(peer: str, files: Files, theirs: object) -> list[Outcome]:
+    """Compare whom both servers believe; a peer of an older release does not tell."""
+    try:
+        ours = credentials.authorities(files)
+    except DriverError:
+        return []  # told already
+    if theirs is ... or ours is None or files.authority is None:
+        return []
+    if theirs is None:
+        what = f"{peer} has no {files.authority.name} yet, and fetches it at its first contact with a controller"
+        return [warning(f"{what}, so at a failover", f"copy {files.authority} to {peer}")]
+    if theirs != ours:
+        what = f"{peer} believes other authorities than this side, so one of them may refuse a controller"
+        return [warning(what, f"copy {files.authority} from the side that is connected to the other one")]
+    return []

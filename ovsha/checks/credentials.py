@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from ovsha.config import Config
 from ovsha.errors import DriverError
 
 _LIMIT = 5.0
+_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _PUBLIC = re.compile(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
 
 
@@ -61,8 +63,32 @@ def files(config: Config, server: ovsdb.OwnServer) -> Files:
 
 def read(path: Path) -> Certificate:
     """Return what the first certificate in a file says.  Raises DriverError when it is none."""
+    return read_all(path)[0]
+
+
+def read_all(path: Path) -> list[Certificate]:
+    """Return what all certificates in a file say, at least one.  Raises DriverError."""
+    try:
+        blocks = _BLOCK.findall(path.read_bytes())
+    except OSError as error:
+        raise DriverError(f"{path}: cannot be read: {error.strerror}") from None
+    if not blocks:
+        raise DriverError(f"{path}: is not a certificate that openssl can read")
+    return [_read(path, block) for block in blocks]
+
+
+def believed(certificate: Path, authorities: Path) -> bool:
+    """Return whether a certificate is signed by one of the authorities, whatever its dates.  Raises DriverError."""
+    words = ["openssl", "verify", "-no_check_time", "-CAfile", str(authorities), str(certificate)]
+    return programs.read(words, _LIMIT)[0] == 0
+
+
+def _read(path: Path, block: bytes) -> Certificate:
     fields = ("-fingerprint", "-sha256", "-startdate", "-enddate", "-subject", "-pubkey")
-    status, text = programs.read(["openssl", "x509", "-in", str(path), "-noout", *fields], _LIMIT)
+    with tempfile.NamedTemporaryFile() as alone:  # openssl reads the first one of a file only
+        alone.write(block)
+        alone.flush()
+        status, text = programs.read(["openssl", "x509", "-in", alone.name, "-noout", *fields], _LIMIT)
     found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     public = _PUBLIC.search(text)
     fingerprint = next((value for name, value in found.items() if name.lower().endswith("fingerprint")), "")
@@ -93,9 +119,24 @@ def told(config: Config) -> dict[str, object]:
         raise DriverError(f"ovsdb-server does not run: {server.trouble}")
     found = files(config, server)
     if found.certificate is None:
-        return {"tls": False, "fingerprint": None, "ends_in": None}
+        return {"tls": False, "fingerprint": None, "ends_in": None, "authorities": None}
     certificate = read(found.certificate)
-    return {"tls": True, "fingerprint": certificate.fingerprint, "ends_in": certificate.ends - time.time()}
+    return {
+        "tls": True,
+        "fingerprint": certificate.fingerprint,
+        "ends_in": certificate.ends - time.time(),
+        "authorities": authorities(found),
+    }
+
+
+def authorities(found: Files) -> list[str] | None:
+    """Return the fingerprints of the authorities that a server believes, None where there are none (yet).
+
+    Raises DriverError.
+    """
+    if found.authority is None or not found.authority.exists():
+        return None
+    return sorted(each.fingerprint for each in read_all(found.authority))
 
 
 def _place(config: Config, server: ovsdb.OwnServer, value: str | None) -> Path | None:
