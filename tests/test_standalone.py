@@ -157,3 +157,13 @@ def test_explain_tells_of_no_peer_that_could_change_anything() -> None:
         assert not any("peer" in each.fact or "VIP" in each.fact for each in others(view, MEMORY))
 
 
+
+
+def test_on_a_full_disk_nothing_is_promoted_before_the_term_is_kept_and_what_is_served_goes_on() -> None:
+    """A term that is not on disk could be used twice; what is open already needs no new one."""
+    memory = MEMORY
+    for turn in range(3):
+        decision = side.turn(View(NOW + turn, WITHOUT_VIP, BACK, reserved=3), memory)
+        memory = decision.memory
+        assert decision.step is Step.RESERVE_TERM
+    assert side.turn(replace(SERVING, reserved=3), MEMORY).step is None

@@ -1,4 +1,4 @@
-"""Print the state of clagd in the forms of the real `clagctl`: text as in release 3.x, JSON keys as in 4.x."""
+"""Print the state of clagd in the forms of `clagctl`, text as in 3.x and JSON keys as in 4.x, and of `nv`."""
 
 from __future__ import annotations
 
@@ -70,6 +70,29 @@ def status_json(clag: Clag, settings: Settings, now: float) -> str:
         for name in (BOND, VXLAN)
     }
     return _dump({"clagIntfs": interfaces, "status": status})
+
+
+def status_nv(clag: Clag, settings: Settings) -> str:
+    """Return what `nv show mlag -o json` is thought to print, flat and with words for the truth values."""
+    told: dict[str, object] = {
+        "backup": {} if settings.backup_ip is None else {settings.backup_ip: {}},
+        "backup-active": str(clag.backup_active),
+        "backup-reason": "",
+        "debug": "off",
+        "enable": "on",
+        "local-id": clag.id,
+        "local-role": clag.role,
+        "mac-address": settings.system_mac,
+        "peer-alive": str(clag.peer_alive),
+        "peer-interface": settings.peer_interface,
+        "peer-ip": settings.peer_ip,
+        "priority": clag.priority,
+    }
+    if clag.peer_alive and clag.peer is not None:
+        told |= {"peer-id": clag.peer.id, "peer-priority": clag.peer.priority, "peer-role": _other(clag)}
+    if settings.anycast_ip is not None:
+        told["anycast-ip"] = settings.anycast_ip
+    return _dump(told)
 
 
 def backup_text(clag: Clag, settings: Settings) -> str:

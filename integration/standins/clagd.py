@@ -164,6 +164,8 @@ class Daemon:
         match command:
             case [] | ["status"]:
                 return (clag_text.status_json if as_json else clag_text.status_text)(clag, settings, now), 0
+            case ["lab-nv"]:
+                return clag_text.status_nv(clag, settings), 0
             case ["showbackupip"]:
                 return clag_text.backup_text(clag, settings), 0
             case ["params"]:
