@@ -73,6 +73,12 @@ def test_nothing_differs_until_something_is_changed(saved: Save) -> None:
     assert [each.state for each in differences.find(saved)] == [State.OWNER]
 
 
+def test_nothing_of_a_key_is_shown(saved: Save) -> None:
+    key = replace(saved.manifest.files[0], kind=Kind.KEY)
+    live(saved, 0).write_text("another\n")
+    assert differences.lines(saved, key) == []
+
+
 def test_missing_setting_is_put_back_with_its_mode_and_a_missing_script_is_not(saved: Save) -> None:
     for number in (0, 1):
         live(saved, number).unlink()

@@ -33,7 +33,7 @@ def test_each_criterion_decides_when_those_above_it_are_equal(better: dict[str, 
 
 def test_every_criterion_is_reached() -> None:
     assert [criterion.why for criterion in CRITERIA] == [
-        "the other side is in an upgrade",
+        "it is in no upgrade",
         "it has watched without a gap",
         "it has a controller's session",
         "more VTEP daemons are attached to it",
@@ -44,7 +44,7 @@ def test_every_criterion_is_reached() -> None:
 
 def test_side_in_an_upgrade_yields_whatever_else_speaks_for_it() -> None:
     upgraded = replace(ONE, upgrade=60.0, controllers=1, vteps=9, active_for=1e6, preferred=NODE)
-    assert winner(upgraded, replace(OTHER, lapsed=True)) == (PEER, "the other side is in an upgrade")
+    assert winner(upgraded, replace(OTHER, lapsed=True)) == (PEER, "it is in no upgrade")
 
 
 def test_a_criterion_outweighs_all_below_it() -> None:

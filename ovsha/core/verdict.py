@@ -27,7 +27,7 @@ SETTLED = 60.0
 """Seconds of service after which a side counts as the one that was active before."""
 
 CRITERIA = (
-    Criterion(lambda r: r.upgrade is None, "the other side is in an upgrade"),
+    Criterion(lambda r: r.upgrade is None, "it is in no upgrade"),
     Criterion(lambda r: not r.lapsed, "it has watched without a gap"),
     Criterion(lambda r: r.controllers > 0, "it has a controller's session"),
     Criterion(lambda r: r.vteps, "more VTEP daemons are attached to it"),

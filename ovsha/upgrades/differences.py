@@ -47,7 +47,12 @@ def find(saved: Save) -> list[Difference]:
 
 
 def lines(saved: Save, file: File) -> list[str]:
-    """Return how a file differs from its copy, as diff -u writes it.  Raises DriverError when one cannot be read."""
+    """Return how a file differs from its copy, as diff -u writes it; of a key nothing is shown.
+
+    Raises DriverError when one of the two cannot be read.
+    """
+    if file.kind is Kind.KEY:
+        return []
     before, now = _text(save.content(saved, file)), _text(_present(file) or b"")
     return list(difflib.unified_diff(before, now, str(saved.copy(file)), file.path, lineterm=""))
 

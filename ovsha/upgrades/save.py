@@ -38,9 +38,11 @@ def wanted(config: Config) -> list[tuple[Path, Kind]]:
     if server.pid is None:
         raise DriverError(f"ovsdb-server on {config.node} does not run: {server.trouble}; start it first")
     found = credentials.files(config, server)
-    for path in (found.certificate, found.key, found.authority):
+    for path, kind in (
+        (found.certificate, Kind.CERTIFICATE), (found.key, Kind.KEY), (found.authority, Kind.CERTIFICATE)
+    ):  # fmt: skip
         if path is not None:
-            known.setdefault(path, Kind.CERTIFICATE)
+            known.setdefault(path, kind)
     known.setdefault(config.state_directory / "identity", Kind.IDENTITY)
     for path in config.upgrade.files:
         for each in _within(path):
