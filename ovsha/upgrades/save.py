@@ -66,6 +66,7 @@ def make(config: Config, directory: Path) -> Save:
             prove(saved)
             place = _free(directory, f"{at:%Y%m%dT%H%M%SZ}")
             for each in [part, *(path for path in part.rglob("*") if path.is_dir())]:
+                each.chmod(0o700)
                 durable.sync(each)
             durable.move(part, place)
         finally:
