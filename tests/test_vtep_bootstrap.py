@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import subprocess
+from dataclasses import replace
 from ipaddress import ip_interface
 from pathlib import Path
 
@@ -101,6 +102,15 @@ def test_both_sides_come_to_the_same_pair() -> None:
     assert active.pair == standby.pair
     assert active.pair.preferred == "vtep7-1"
     assert active.pair.key_file == Path("/var/lib/openvswitch/vtep7-privkey.pem")
+
+
+def test_the_vrf_of_clagds_backup_path_is_taken_with_its_address() -> None:
+    inside = replace(FOUND, vrf="mgmt")
+    assert configured(read(*PAGE), inside, SW1).backup_path.vrf == "mgmt"
+    assert configured(read(*PAGE), FOUND, SW1).backup_path.vrf == ""
+    older = configured(read(*PAGE), FOUND, SW1)
+    elsewhere = replace(inside, own_backup="10.9.9.1", peer_backup="10.9.9.2")
+    assert configured(read(*PAGE), elsewhere, SW1, older).backup_path.vrf == "", "the older address stays"
 
 
 def test_the_standby_finds_its_address_in_the_subnet_without_clagd() -> None:

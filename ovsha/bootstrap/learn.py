@@ -37,6 +37,7 @@ def pair(options: Options, older: Config | None, found: Found, held: Sequence[He
         preferred=first,
         key_file=key_file(options, older),
         interface=interface or _interface_with(held, own),
+        backup_vrf=found.vrf if (_backup(older, names[0]) or found.own_backup) == found.own_backup else "",
         vip=options.vip,
         vip_port=options.vip_port,
         replication_port=options.replication_port,

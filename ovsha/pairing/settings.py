@@ -63,6 +63,7 @@ def together(wishes: Wishes, older: Config | None, found: Found) -> Settings:
         nodes=nodes,
         preferred=wishes.preferred or (older.pair.preferred if older else node),
         interface=wishes.interface or (older.peer_link.interface if older else "") or found.interface,
+        backup_vrf=found.vrf if found.own_backup and nodes[node].backup_path == found.own_backup else "",
         vip=wishes.vip or _text(older and older.vip.address),
         vip_port=wishes.vip_port,
     )
