@@ -129,13 +129,14 @@ def _config_check(options: argparse.Namespace) -> int:
     config = configuration.load(file)
     warnings = list(config.warnings)
     try:
-        configuration.read_key(config.pair.key_file)
+        configuration.pair_key(config)
     except ConfigError as error:
         # A file is often checked on another machine than it is for, so this does not make it invalid.
         warnings.append(f"{file}: pair.key_file: {error}")
     for warning in warnings:
         print(f"ovsha: warning: {warning}", file=sys.stderr)
-    print(f"{file}: is valid")
+    alone = f"; {config.node} stands alone, as the only one under nodes" if config.standalone else ""
+    print(f"{file}: is valid{alone}")
     return 0
 
 

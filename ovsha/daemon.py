@@ -83,7 +83,8 @@ def run(path: Path) -> int:
     told = Told()
     # What has been loaded lives as long as the agent: the collector need not walk it ever again.
     gc.freeze()
-    agent.recorder.event("start", f"ovsha started as node {config.node} of pair {config.pair.id}", version=__version__)
+    whole = f"node {config.node} of pair {config.pair.id}" + (", standalone" if config.standalone else "")
+    agent.recorder.event("start", f"ovsha started as {whole}", version=__version__)
     try:
         while not signals.stop:
             if signals.reload:
