@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from ovsha import config as configuration
 from ovsha.commands.common import question
 from ovsha.commands.progress import bar
-from ovsha.remotes import peer_server
 
 if TYPE_CHECKING:
     from ovsha.config import Config
@@ -36,6 +35,7 @@ def _run(options: argparse.Namespace) -> int:
     # Here, because reading databases takes longer to import than another command takes to answer.
     from ovsha.ledger import verify
     from ovsha.ledger.session import Session
+    from ovsha.remotes import peer_server
 
     config = configuration.load(options.config)
     config.need_other()
