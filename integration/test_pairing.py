@@ -12,6 +12,7 @@ import pytest
 
 import pki
 import seed
+import topology
 from boxes import ENVIRONMENT, Box, two, until
 
 FILE = "/var/lib/openvswitch/conf.db"
@@ -61,11 +62,29 @@ def test_two_fresh_switches_become_a_pair_that_fails_over(boxes: tuple[Box, Box]
     (line,) = [line.strip() for line in said.splitlines() if "ovsha join ovsha-join" in line]
     bring(sw1, sw2)
     said = sw2.ovsha(line.removeprefix("ovsha "))
-    assert "sw2 and sw1 are equal: 1 rows in 1 tables" in said
+    assert "sw2 and sw1 are equal: 1 row in 1 table" in said
     assert "sw1 serves in term 1, sw2 follows it and is in sync" in said
     assert is_pair(sw1, sw2)
     sw1.lose_power()
     until(lambda: sw2.holds_vip() and sw2.status()["state"] == "active", "sw2 takes over")
+
+
+@pytest.mark.parametrize(
+    ("plan", "options"),
+    [
+        (topology.IPV6, ""),
+        (topology.LINK_LOCAL, "--address fe80::9%peerlink.4094 --peer-address fe80::a%peerlink.4094"),
+    ],
+    ids=["unique local", "link-local"],
+)
+def test_pair_of_ipv6_addresses_is_made_alike(plan: topology.Plan, options: str) -> None:
+    with two(plan=plan) as (sw1, sw2):
+        until(lambda: "is alive" in sw2.sh("clagctl"), "the two clagds hear each other")
+        said = sw1.ovsha(f"init --name rack7 --peer-name sw2 --vip {plan.vip} {options} --yes")
+        assert "ovsha join ssh://[fd00:100::1]" in said
+        bring(sw1, sw2)
+        assert "sw2 and sw1 are equal" in sw2.ovsha(f"join {BUNDLE} --yes")
+        assert is_pair(sw1, sw2)
 
 
 def test_data_and_certificate_of_a_single_server_come_to_the_pair(boxes: tuple[Box, Box]) -> None:
@@ -95,6 +114,21 @@ def test_data_and_certificate_of_a_single_server_come_to_the_pair(boxes: tuple[B
     assert sw2.sh("cat /etc/ovsha/pair.key") == sw1.sh("cat /etc/ovsha/pair.key")
 
 
+def test_pair_that_copies_over_tls_is_made_alike(boxes: tuple[Box, Box]) -> None:
+    sw1, sw2 = boxes
+    ours = pki.pair()
+    places = {"private_key": ours.private_key, "certificate": ours.certificate, "ca_cert": ours.ca_certificate}
+    section = ", ".join(f"{name}: /etc/vtep/{name}.pem" for name in places)
+    for name, file in places.items():
+        sw1.put(file, f"/etc/vtep/{name}.pem")
+    sw1.sh("mkdir /etc/ovsha")
+    sw1.path("/etc/ovsha/ovsha.yaml").write_text(f"replication: {{tls: true, {section}}}\n")
+    founded(sw1, sw2)
+    assert "sw2 and sw1 are equal: 504 rows" in sw2.ovsha(f"join {BUNDLE} --yes")
+    assert "session to ssl:169.254.0.9:9999: alive" in sw2.ovsha("sync-status")
+    assert is_pair(sw1, sw2)
+
+
 def test_first_switch_serves_alone_again_after_it_lost_power_before_anybody_joined(boxes: tuple[Box, Box]) -> None:
     sw1, sw2 = boxes
     founded(sw1, sw2)
@@ -118,7 +152,8 @@ def test_richer_switch_is_refused_and_joins_by_an_order_that_keeps_its_data(boxe
     assert sw2.macs() == before, "nothing was done"
     assert not sw2.path("/etc/ovsha").exists()
     said = sw2.ovsha(f"join {BUNDLE} --yes --discard-local")
-    (kept,) = [line.rpartition(" ")[2] for line in said.splitlines() if line.startswith("the 503 rows")]
+    before_it = "what was here before (503 rows)"
+    (kept,) = [line.rpartition(" ")[2] for line in said.splitlines() if line.startswith(before_it)]
     assert "are equal: 9 rows" in said
     query = '["hardware_vtep",{"op":"select","table":"Ucast_Macs_Remote","where":[],"columns":["MAC"]}]'
     found = json.loads(sw2.sh(f"ovsdb-tool query {kept} '{query}'"))
@@ -132,7 +167,7 @@ def test_switch_with_other_but_less_data_keeps_a_snapshot_of_it(boxes: tuple[Box
     single_server(sw2, rows=3)
     said = sw2.ovsha(f"join {BUNDLE} --yes")
     assert "erased       6 rows in /var/lib/openvswitch/conf.db; a snapshot is taken first" in said
-    assert "the 6 rows that were here before are in /var/lib/ovsha/snapshots/" in said
+    assert "what was here before (6 rows) is in /var/lib/ovsha/snapshots/" in said
     assert sw2.macs() == MACS
 
 
@@ -183,7 +218,7 @@ def test_join_that_is_killed_after_any_step_is_repeated_to_the_same_end(boxes: t
     assert not sw2.holds_vip()
     said = sw2.ovsha(f"join {BUNDLE} --yes")
     assert "sw2 and sw1 are equal: 504 rows" in said
-    assert "the 6 rows that were here before are in /var/lib/ovsha/snapshots/" in said
+    assert "what was here before (6 rows) is in /var/lib/ovsha/snapshots/" in said
     assert is_pair(sw1, sw2)
     assert not sw2.sh("find /etc/ovsha /var/lib -name '*.part' -o -name '*.ovsha-blank'")
 
@@ -247,7 +282,7 @@ def test_full_disk_is_told_and_the_join_goes_on_when_there_is_room(boxes: tuple[
     assert "MB are needed" in line
     assert not sw2.path("/etc/ovsha").exists()
     sw2.sh("umount /var/lib/ovsha")
-    assert "the 6 rows that were here before" in sw2.ovsha(f"join {BUNDLE} --yes")
+    assert "what was here before (6 rows)" in sw2.ovsha(f"join {BUNDLE} --yes")
 
 
 def test_switch_that_stood_alone_becomes_the_first_of_a_pair_with_its_data(boxes: tuple[Box, Box]) -> None:

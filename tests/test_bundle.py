@@ -160,8 +160,8 @@ def test_its_comments_stay() -> None:
         (local(10), ""),
         (local(9, Stamp(3, "sw1")), ""),
         (local(11), "has 11 rows, 35 cells, and sw1 has 32 only"),
-        (local(1, Stamp(1, "leaf5")), "has 1 rows of another pair, stamped by leaf5 in term 1"),
-        (local(1, Stamp(4, "sw2")), "has 1 rows of term 4, newer than those of sw1, of term 3"),
+        (local(1, Stamp(1, "leaf5")), "has 1 row of another pair, stamped by leaf5 in term 1"),
+        (local(1, Stamp(4, "sw2")), "has 1 row of term 4, newer than those of sw1, of term 3"),
     ],
 )
 def test_what_is_more_or_another_pairs_is_not_given_up_unasked(mine: Local, said: str) -> None:
@@ -205,6 +205,12 @@ def test_clagd_and_the_kernel_say_the_addresses_and_the_operator_the_rest() -> N
     made = together(WISHES, None, FOUND)
     assert (made.pair, made.preferred, made.interface) == ("sw1-sw2", "sw1", "peerlink.4094")
     assert [node.peer_link for node in made.nodes.values()] == ["169.254.0.9", "169.254.0.10"]
+
+
+def test_a_backup_path_in_a_vrf_is_written_down_where_no_file_spoke_of_it() -> None:
+    found = replace(FOUND, vrf="mgmt")
+    assert together(WISHES, None, found).more == {"backup_path": {"vrf": "mgmt"}}
+    assert together(Wishes(), config.parse(TEXT, "older"), found).more == {}
 
 
 def test_the_operators_word_comes_before_the_file_and_the_file_before_clagd() -> None:

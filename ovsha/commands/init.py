@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ovsha.commands import consent
 from ovsha.commands.common import add_config, command
+from ovsha.core.words import count
 from ovsha.errors import DriverError, UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _run(options: argparse.Namespace) -> int:
     def tell(one: Step, said: str) -> None:
         told.append({"name": one.name, "done": not one.skipped, "said": said})
         mark = "as it is" if one.skipped else "done"
-        print(f"  {mark:<9}{one.name}: {said}", file=sys.stderr if options.json else sys.stdout, flush=True)
+        print(f"  {mark:<9}{one.name:<15} {said}", file=sys.stderr if options.json else sys.stdout, flush=True)
 
     step.run(steps, tell)
     made = plan.made
@@ -129,9 +130,8 @@ def _intent(plan: First) -> list[str]:
 def _result(plan: First, made: Bundle) -> list[str]:
     config = plan.config
     address = config.nodes[config.node].backup_path or config.nodes[config.node].peer_link
-    rows = "row" if made.rows == 1 else "rows"
     return [
-        f"{config.node} serves, with {made.rows:,} {rows}; {config.peer} may join now",
+        f"{config.node} serves, with {count(made.rows, 'row')}; {config.peer} may join now",
         f"  fingerprint  {made.fingerprint}",
         f"  bundle       {plan.bundle_file}  (the pair key is in it: bring it over a secure way, then remove it)",
         f"on {config.peer}, as root, one of these:",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ovsha.commands import consent
 from ovsha.commands.common import add_config, command
 from ovsha.commands.progress import bar
+from ovsha.core.words import count
 from ovsha.errors import DriverError, UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
         consent.ask(options, "\n".join(_intent(plan)))
 
     def tell(one: Step, said: str) -> None:
-        _say(options, f"  {'as it is' if one.skipped else 'done':<9}{one.name}: {said}")
+        _say(options, f"  {'as it is' if one.skipped else 'done':<9}{one.name:<15} {said}")
 
     step.run(steps, tell)
     with bar(options, "copying") as progress:
@@ -101,17 +102,17 @@ def _intent(plan: Second) -> list[str]:
         f"this switch joins pair {bundle.pair} as {config.node}, and copies {config.peer}:",
         f"  fingerprint  {bundle.fingerprint}  (compare it with what `ovsha init` printed on {config.peer})",
         f"  {config.node:<12} {own.peer_link} on {config.peer_link.interface}, backup path {own.backup_path or 'none'}",
-        f"  {config.peer:<12} {peer.peer_link}, serves {there.rows:,} rows in term {there.stamp.term},"
+        f"  {config.peer:<12} {peer.peer_link}, serves {count(there.rows, 'row')} in term {there.stamp.term},"
         f" schema {there.schema.get('version')}",
     ]
     if here.joined:
         lines.append("  it has joined already: what is missing is made up for")
     elif here.local is not None and here.local.rows:
         lines.append(
-            f"  erased       {here.local.rows:,} rows in {here.local.path}; a snapshot is taken first, in"
+            f"  erased       {count(here.local.rows, 'row')} in {here.local.path}; a snapshot is taken first, in"
             f" {config.snapshots.directory}"
         )
-    lines += [f"  unused       {each.path} with {each.rows:,} rows is left as it is" for each in here.others]
+    lines += [f"  unused       {each.path} with {count(each.rows, 'row')} is left as it is" for each in here.others]
     if plan.replaces:
         lines.append(f"  replaces     the {config.node} that {config.peer} knows, which is forgotten there")
     if plan.stops:
@@ -123,13 +124,13 @@ def _result(options: argparse.Namespace, plan: Second, shown: Proof, removed: bo
     config, side = plan.config, shown.status["sides"][plan.config.node]
     note = plan.note
     lines = [
-        f"{config.node} and {config.peer} are equal: {shown.rows:,} rows in {shown.tables} tables compared in"
-        f" {shown.seconds:.1f} s",
+        f"{config.node} and {config.peer} are equal: {count(shown.rows, 'row')} in {count(shown.tables, 'table')}"
+        f" compared in {shown.seconds:.1f} s",
         f"{config.peer} serves in term {shown.term}, {config.node} follows it and is in sync"
         + ("" if side["lag"] is None else f", lag {side['lag']:.3f} s"),
     ]
     if note:
-        lines.append(f"the {note['rows']:,} rows that were here before are in {note['snapshot']}")
+        lines.append(f"what was here before ({count(note['rows'], 'row')}) is in {note['snapshot']}")
     if not options.bundle.startswith("ssh://"):
         text = "is removed" if removed else "has the pair key in it: remove it, here and where it was made"
         lines.append(f"{options.bundle} {text}")

@@ -12,9 +12,9 @@ def span(seconds: float) -> str:
     rest = round(seconds)
     parts: list[str] = []
     for unit, size in (*_UNITS, ("s", 1)):
-        count, rest = divmod(rest, size)
-        if count or parts:
-            parts.append(f"{count} {unit}" if count else "")
+        number, rest = divmod(rest, size)
+        if number or parts:
+            parts.append(f"{number} {unit}" if number else "")
     return " ".join(part for part in parts[:2] if part)
 
 
@@ -26,6 +26,11 @@ def ago(seconds: float | None) -> str:
 def yes(value: bool | None) -> str:
     """Return yes, no, or unknown for None."""
     return "unknown" if value is None else "yes" if value else "no"
+
+
+def count(number: int, what: str) -> str:
+    """Return how many there are: 1 row, 1,200 rows."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _digits(seconds: float) -> str:

@@ -15,6 +15,7 @@ from ovsha import remotes, safe_start
 from ovsha.addresses import bare
 from ovsha.checks import net, ovsdb
 from ovsha.config import Config
+from ovsha.core.words import count
 from ovsha.drivers import store
 from ovsha.errors import ConfigError, DriverError
 from ovsha.pairing import agent, making
@@ -62,7 +63,7 @@ class First:
                    skipped=f"{key_file} is there" if key_file.exists() else "")
         nothing = "ovsdb-server needs no options of its own, or has them"
         would = f"write {server_options.FILE}\n{(self.options or '').strip()}"
-        yield Step("options of ovsdb-server", would, self._options, skipped="" if self.options is not None else nothing)
+        yield Step("server options", would, self._options, skipped="" if self.options is not None else nothing)
         yield Step("configuration", f"write {path}:\n{self.text}", self._configuration,
                    skipped="" if self.changed else f"{path} says all of it already")
         stops = " ".join(self.stops)
@@ -199,4 +200,4 @@ def local_text(local: Local | None, config: Config) -> str:
     """Say what is in the database that will be served."""
     if local is None:
         return f"a new, empty database in {config.server.file}"
-    return f"the database in {local.path}, with all its {local.rows:,} rows"
+    return f"the database in {local.path}, with all its {count(local.rows, 'row')}"

@@ -21,6 +21,7 @@ from ovsha.core import schema as schemas
 from ovsha.core.facts import Stamp
 from ovsha.core.lineage import term_of
 from ovsha.core.status import SCHEMA as STATUS
+from ovsha.core.words import count
 from ovsha.drivers import store
 from ovsha.drivers.store import Kept
 from ovsha.errors import ConfigError, DriverError
@@ -189,7 +190,7 @@ def content_refusal(local: Local, config: Config, found: There) -> str:
     """Say why what this switch has must not be given up unasked, "" when it may be."""
     if not local.rows:
         return ""
-    stamp, what = local.stamp, f"{local.path}: has {local.rows:,} rows"
+    stamp, what = local.stamp, f"{local.path}: has {count(local.rows, 'row')}"
     if stamp is not None and stamp.node not in config.nodes:
         return f"{what} of another pair, stamped by {stamp.node} in term {stamp.term}"
     if term_of(stamp) > found.stamp.term:

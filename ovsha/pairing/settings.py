@@ -66,6 +66,7 @@ def together(wishes: Wishes, older: Config | None, found: Found) -> Settings:
         backup_vrf=found.vrf if found.own_backup and nodes[node].backup_path == found.own_backup else "",
         vip=wishes.vip or _text(older and older.vip.address),
         vip_port=wishes.vip_port,
+        more={"backup_path": {"vrf": found.vrf}} if found.vrf and own_before is None and nodes[node].backup_path else {},
     )
     _complete(made, found)
     return made
