@@ -57,6 +57,7 @@ def together(wishes: Wishes, older: Config | None, found: Found) -> Settings:
             ),
         ),
     }
+    vrf_is_news = bool(found.vrf) and own_before is None and nodes[node].backup_path is not None
     made = Settings(
         node=node,
         pair=wishes.pair or (older.pair.id if older else "") or f"{node}-{peer}",
@@ -66,7 +67,7 @@ def together(wishes: Wishes, older: Config | None, found: Found) -> Settings:
         backup_vrf=found.vrf if found.own_backup and nodes[node].backup_path == found.own_backup else "",
         vip=wishes.vip or _text(older and older.vip.address),
         vip_port=wishes.vip_port,
-        more={"backup_path": {"vrf": found.vrf}} if found.vrf and own_before is None and nodes[node].backup_path else {},
+        more={"backup_path": {"vrf": found.vrf}} if vrf_is_news else {},
     )
     _complete(made, found)
     return made
