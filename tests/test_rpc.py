@@ -7,6 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +267,17 @@ def test_failed_attempts_leave_no_descriptor(path: Path, channels: Callable[...,
     for turn in range(20):
         channel.run(float(turn))
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_server_that_ends_each_session_before_it_says_anything_is_named_all_the_time() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        channel = Channel(f"tcp:127.0.0.1:{listener.getsockname()[1]}", 0.0)
+        told = set()
+        for turn in range(6):
+            channel.run(float(turn))
+            if turn > 1:
+                told.add(channel.trouble)
+            if channel.connected:
+                listener.accept()[0].close()
+        channel.close(9.0, "over")
+    assert told == {"it ends the session before it says anything, as one with TLS does"}

@@ -22,6 +22,7 @@ Reply = Callable[[Any, str | None], None]
 """Called once with the result, or with None and the error's text."""
 
 _CONNECT_LIMIT = 1.0
+_MUTE = "it ends the session before it says anything, as one with TLS does"
 _MESSAGES_PER_TURN = 50
 _KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 127))
 """Seconds and a count; the count is the highest there is."""
@@ -53,6 +54,7 @@ class Channel:
         self._connection: Connection | None = None
         self._pending: dict[Any, tuple[float, Reply]] = {}
         self._now = 0.0
+        self._heard = self._mute = False
 
     @property
     def connected(self) -> bool:
@@ -101,7 +103,8 @@ class Channel:
                 return
         status = connection.get_status()
         if status:
-            self.close(now, _ended(connection.stream) or _word(status))
+            self._mute = not self._heard and str(self.target).startswith("tcp:")
+            self.close(now, _ended(connection.stream) or (_MUTE if self._mute else _word(status)))
 
     def wait(self, poller: Poller, now: float) -> None:
         """Wake the loop when there is something to do here."""
@@ -147,12 +150,13 @@ class Channel:
             return
         _keep_alive(stream.socket)
         self._connection, self._stream = Connection(stream), None
-        # Where a handshake is still to come, what hindered the last one is not over yet.
-        self.trouble, self.closed_at = (self.trouble if isinstance(stream, tls.TlsStream) else ""), None
+        # Where the last one ended before it said anything, or a handshake is to come, what hindered it is not over yet.
+        self.trouble = self.trouble if self._mute or isinstance(stream, tls.TlsStream) else ""
+        self.closed_at, self._heard = None, False
         self._greet()
 
     def _deliver(self, connection: Connection, message: Message) -> None:
-        self.trouble = ""
+        self.trouble, self._heard, self._mute = "", True, False
         if message.type == Message.T_NOTIFY:
             self._notice(message.method, message.params)
         elif message.type == Message.T_REQUEST:
