@@ -108,7 +108,7 @@ install-data:
 	install -Dm755 -t "$(DESTDIR)/usr/share/ovsha" etc/mlag-facts.keepalived
 	install -Dm644 -t "$(DESTDIR)/usr/share/ovsha/prometheus" etc/prometheus/ovsha.rules.yml
 	install -Dm644 -t "$(DESTDIR)/usr/share/ovsha/grafana" etc/grafana/ovsha.json
-	install -Dm644 -t "$(DESTDIR)/usr/share/man/man8" man/ovsha.8 man/ovsha-ovsdb-server.8
+	install -Dm644 -t "$(DESTDIR)/usr/share/man/man8" man/ovsha.8 man/ovsha-ovsdb-server.8 man/ovsha-vtep-bootstrap.8
 	install -Dm644 -t "$(DESTDIR)/usr/share/man/man5" man/ovsha.yaml.5
 	install -Dm644 etc/completion/ovsha.bash "$(DESTDIR)/usr/share/bash-completion/completions/ovsha"
 	install -Dm644 -t "$(DESTDIR)/usr/share/zsh/vendor-completions" etc/completion/_ovsha

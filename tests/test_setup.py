@@ -135,15 +135,13 @@ def test_what_cannot_be_used_is_not_written() -> None:
         document.render(Settings(node="sw1", pair="rack7", nodes=PAIR.nodes, vip="169.254.0.9"))
 
 
-def test_a_key_is_made_once_and_can_be_compared_without_being_shown(tmp_path: Path) -> None:
+def test_a_key_is_made_once(tmp_path: Path) -> None:
     file = tmp_path / "pair.key"
     assert key.make_once(file)
     first = config.read_key(file)
     assert not key.make_once(file)
     assert config.read_key(file) == first
-    assert key.fingerprint(first) == key.fingerprint(first)
-    assert key.fingerprint(first) != key.fingerprint(key.make().strip())
-    assert re.fullmatch(r"([0-9a-f]{4}:){7}[0-9a-f]{4}", key.fingerprint(first))
+    assert first != key.make().strip()
 
 
 def test_a_key_that_others_may_read_is_refused_and_stays(tmp_path: Path) -> None:

@@ -195,13 +195,11 @@ def test_a_second_physical_switch_is_refused() -> None:
 
 
 def test_the_servers_other_options_are_kept_and_its_certificate_is_replaced() -> None:
-    before = '# mine\nOVSDB_SERVER_OPTIONS="--ssl-protocols=TLSv1.2 --certificate=/old --ca-cert=/ca"\nOTHER=1\n'
-    after = environment.text(before, environment.tls(read(*PAGE)))
-    assert after.startswith("# mine\n")
-    assert after.endswith("OTHER=1\n")
-    assert environment.value(after).split() == ["--ssl-protocols=TLSv1.2", *environment.tls(read(*PAGE))]
-    assert environment.text(after, environment.tls(read(*PAGE))) == after
-    assert environment.value(environment.text(after, [])) == "--ssl-protocols=TLSv1.2"
+    before = ["--ssl-protocols=TLSv1.2", "--certificate=/old", "--ca-cert=/ca"]
+    after = environment.words(read(*PAGE), before)
+    assert after == ["--ssl-protocols=TLSv1.2", *environment.tls(read(*PAGE))]
+    assert environment.words(read(*PAGE), after) == after
+    assert environment.words(read("--no_encryption"), after) == ["--ssl-protocols=TLSv1.2"]
 
 
 def test_the_authority_is_put_where_the_server_may_write() -> None:

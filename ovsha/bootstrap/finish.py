@@ -61,12 +61,7 @@ def serves(config: Config, options: Options, document: dict[str, Any], order: An
 
 
 def findings(config: Config, document: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Run the quick items of the preflight and yield what is not well: the grade, and the sentence with its fix.
-
-    It is a pair's; there is none of a switch that stands alone.
-    """
-    if config.standalone:
-        return
+    """Run the quick items of the preflight and yield what is not well: the grade, and the sentence with its fix."""
     found = table.run(Ground(Look(config, document), quick=True), lambda doing: None)
     for each in found["items"]:
         if each["grade"] in ("FAIL", "WARN"):

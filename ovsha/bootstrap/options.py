@@ -20,6 +20,8 @@ CONTROLLER_PORT = 6640
 HOME = Path("/home/cumulus")
 DATA = Path("/var/lib/openvswitch")
 
+KEY_FILE: Path = Pair.key_file
+
 ACTIVE, STANDBY = "active", "standby"
 
 
@@ -182,5 +184,3 @@ def same(first: str, second: str) -> bool:
     """Say whether two texts are the same address."""
     return bool(first and second) and ip_address(first) == ip_address(second)
 
-
-KEY_FILE: Path = Pair.key_file

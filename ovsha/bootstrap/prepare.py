@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import socket
 import time
 from dataclasses import dataclass
@@ -24,12 +25,8 @@ from ovsha.errors import ConfigError, DriverError
 from ovsha.preflight import vip
 from ovsha.preflight.finding import Grade
 from ovsha.preflight.ground import Ground
-from ovsha.setup import discover, document, files
+from ovsha.setup import discover, document, files, server_options, units
 from ovsha.setup.services import Services
-
-SERVER_UNIT, AGENT_UNIT = "ovsha-ovsdb-server", "ovsha"
-FOREIGN = ("openvswitch-vtep", "openvswitch-switch")
-"""What starts a server on the same socket, active and writable at once."""
 
 _FIND_LIMIT = 1.0
 
@@ -50,8 +47,8 @@ class Known:
     text: str
     config: Config
     certificate: bool
-    environment_before: str
-    environment: str
+    words_before: tuple[str, ...]
+    words: tuple[str, ...]
     place: Place | None
     changes: tuple[Change, ...] = ()
     tool: str = ""
@@ -67,7 +64,7 @@ class Known:
     @property
     def restarts_server(self) -> bool:
         """Whether what the server is started with differs from what it runs with."""
-        line = safe_start.command(self.config, environment.value(self.environment))
+        line = safe_start.command(self.config, shlex.join(self.words))
         return tuple(line) != self.server.words or not self.unit_runs
 
 
@@ -87,15 +84,16 @@ def look(options: Options, file: Path, services: Services) -> Known:
     if not config.standalone:
         _vip_is_free(config)
     where, made = (None, ()) if options.side == STANDBY else _rows(options, config)
-    env_before = (files.read(environment.FILE) or b"").decode(errors="replace")
-    server_runs = services.is_active(SERVER_UNIT)
+    words = server_options.given()
+    server_runs = services.is_active(units.SERVER)
     tool, pairs, without = _tool(options, server_runs)
     daemon = vtepd.program()
     return Known(
         options=options, file=file, before=before, text=text, config=config, certificate=certificate,
-        environment_before=env_before, environment=_environment(options, env_before), place=where, changes=made,
+        words_before=tuple(words), words=tuple(environment.words(options, words)), place=where, changes=made,
         tool=tool, tool_knows_pairs=pairs, without=without, new_key=new_key, server=ovsdb.look(config),
-        foreign=foreign(services), unit_runs=server_runs, vtepd=vtepd.unit(daemon, config) if daemon else "",
+        foreign=tuple(units.others(services)), unit_runs=server_runs,
+        vtepd=vtepd.unit(daemon, config) if daemon else "",
         vtepd_before=(files.read(vtepd.FILE) or b"").decode(errors="replace"),
     )  # fmt: skip
 
@@ -183,18 +181,6 @@ def _rows(options: Options, config: Config) -> tuple[Place, tuple[Change, ...]]:
             " ovsha, and run this again when this side serves (ovsha status)"
         )
     return where, made
-
-
-def _environment(options: Options, before: str) -> str:
-    wanted = environment.tls(options)
-    return environment.text(before, wanted) if wanted or before else before
-
-
-def foreign(services: Services) -> tuple[str, ...]:
-    """Return what runs, or is started at boot, and would start another server.  Raises DriverError."""
-    return tuple(
-        unit for unit in FOREIGN if services.exists(unit) and (services.is_active(unit) or services.is_enabled(unit))
-    )
 
 
 def _tool(options: Options, server_runs: bool) -> tuple[str, bool, str]:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovsha.bootstrap import environment, pki, place, prepare, rows, vendor, vtepd
+from ovsha.bootstrap import pki, place, rows, vendor, vtepd
 from ovsha.bootstrap.place import Way
-from ovsha.bootstrap.prepare import AGENT_UNIT, SERVER_UNIT, Known
+from ovsha.bootstrap.prepare import Known
 from ovsha.bootstrap.rows import DATABASE
 from ovsha.checks import ovsdb
 from ovsha.errors import DriverError
 from ovsha.ledger.session import Session
 from ovsha.safe_start import SCHEMAS, make_database
-from ovsha.setup import files, key
+from ovsha.setup import files, key, server_options, units
 from ovsha.setup.files import Wanted
 from ovsha.setup.services import Services
 from ovsha.setup.step import Step
@@ -51,8 +51,9 @@ class Bootstrap:
         """Return the files that are written besides certificate and key."""
         known = self._known
         wanted = [Wanted(known.file, known.text.encode(), 0o644)] if known.text != known.before else []
-        if known.environment != known.environment_before:
-            wanted.append(Wanted(environment.FILE, known.environment.encode(), 0o644))
+        if known.words != known.words_before:
+            text = server_options.text(known.words)
+            wanted.append(Wanted(server_options.FILE, text.encode(), server_options.MODE))
         if known.vtepd and known.vtepd != known.vtepd_before:
             wanted.append(Wanted(vtepd.FILE, known.vtepd.encode(), 0o644))
         return wanted
@@ -99,9 +100,9 @@ class Bootstrap:
         if where is not None and where.way is Way.PARKED and self._lacking():
             yield Step(
                 "stop the parked server",
-                f"systemctl stop {SERVER_UNIT}",
-                functools.partial(_quietly, self._services.stop, SERVER_UNIT),
-                undo=lambda: self._services.start(SERVER_UNIT),
+                f"systemctl stop {units.SERVER}",
+                functools.partial(_quietly, self._services.stop, units.SERVER),
+                undo=lambda: self._services.start(units.SERVER),
             )
 
     def _rows(self) -> Iterator[Step]:
@@ -156,30 +157,30 @@ class Bootstrap:
     def _restart(self) -> Step:
         known = self._known
         server = known.restarts_server or any(each.words for each in known.changes if self._parked)
-        agent = known.text != known.before or known.environment != known.environment_before or known.new_key
+        agent = known.text != known.before or known.words != known.words_before or known.new_key
         daemon = bool(known.vtepd) and known.vtepd != known.vtepd_before
-        units = [SERVER_UNIT, AGENT_UNIT, *([vtepd.UNIT] if known.vtepd else [])]
+        ours = [units.SERVER, units.AGENT, *([vtepd.UNIT] if known.vtepd else [])]
         orders = [f"systemctl disable --now {' '.join(known.foreign)}"] if known.foreign else []
         orders += ["systemctl daemon-reload"] if daemon else []
-        orders.append(f"systemctl enable {' '.join(units)}")
-        orders.append(f"systemctl {'restart' if server else 'start'} {SERVER_UNIT}")
-        orders.append(f"systemctl {'restart' if agent else 'start'} {AGENT_UNIT}")
+        orders.append(f"systemctl enable {' '.join(ours)}")
+        orders.append(f"systemctl {'restart' if server else 'start'} {units.SERVER}")
+        orders.append(f"systemctl {'restart' if agent else 'start'} {units.AGENT}")
         if known.vtepd:
             orders.append(f"systemctl {'restart' if daemon else 'start'} {vtepd.UNIT}")
 
         def restart() -> str:
             # The vendor's program may have started it just now.
-            self._services.disable(*prepare.foreign(self._services))
+            self._services.disable(*units.others(self._services))
             if daemon:
                 self._services.reload()
-            self._services.enable(*units)
-            (self._services.restart if server else self._services.start)(SERVER_UNIT)
-            (self._services.restart if agent else self._services.start)(AGENT_UNIT)
+            self._services.enable(*ours)
+            (self._services.restart if server else self._services.start)(units.SERVER)
+            (self._services.restart if agent else self._services.start)(units.AGENT)
             if known.vtepd:
                 (self._services.restart if daemon else self._services.start)(vtepd.UNIT)
             return "" if server or agent or daemon else "nothing that they read has changed"
 
-        remedy = f"see journalctl -u {SERVER_UNIT} -u {AGENT_UNIT}, and run this again: what is done stays done"
+        remedy = f"see journalctl -u {units.SERVER} -u {units.AGENT}, and run this again: what is done stays done"
         return Step(RESTART, "\n".join(orders), restart, remedy)
 
     @property

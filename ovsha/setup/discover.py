@@ -14,11 +14,9 @@ from ovsha.config_schema import Clag, Server
 from ovsha.core.facts import MlagRole
 from ovsha.errors import DriverError
 from ovsha.ledger import content
+from ovsha.setup.local_database import PLACES
 
 DATABASE = "hardware_vtep"
-PLACES = tuple(map(Path, ("/var/lib/openvswitch/conf.db", "/var/lib/openvswitch/vtep.db", "/etc/openvswitch/vtep.db")))
-"""Where it is: the vendor's, ours, and the one of Debian's openvswitch-vtep."""
-
 VENDORS_START = Path("/usr/share/openvswitch/scripts/ovs-ctl-vtep")
 
 
@@ -84,18 +82,6 @@ def own_address(interface: str, peer: str = "", but: str = "") -> str:
         return near.pop() if len(near) == 1 else ""
     wide = {str(each.ip) for each in here if not (each.version == 6 and each.is_link_local)}
     return wide.pop() if len(wide) == 1 else ""
-
-
-def interface_of(address: str) -> str:
-    """Return the interface of this switch that has the address, or whose subnet it is in; "" for none.
-
-    Raises DriverError.
-    """
-    wanted = ip_address(address)
-    held = net.held()
-    exact = [each.interface for each in held if each.address.ip == wanted]
-    near = [each.interface for each in held if wanted in each.address.network and each.address.network.prefixlen > 0]
-    return next(iter(exact or near), "")
 
 
 def _ask(clag: Clag) -> tuple[Detail, MlagRole | None, str]:

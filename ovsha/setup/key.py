@@ -1,9 +1,7 @@
-"""Make the secret of a pair, and tell whether two switches have the same one without showing it."""
+"""Make the secret of a pair."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
 from pathlib import Path
 
@@ -29,13 +27,3 @@ def make_once(path: Path) -> bool:
     files.replace(path, make(), MODE)
     return True
 
-
-def fingerprint(key: bytes) -> str:
-    """Return what two people can compare: 32 hex digits in groups of four, from which the key cannot be told."""
-    digits = derive(key, "fingerprint").hex()[:32]
-    return ":".join(digits[at : at + 4] for at in range(0, len(digits), 4))
-
-
-def derive(key: bytes, purpose: str) -> bytes:
-    """Return 32 bytes for another purpose than the key's own, by which nothing else is given away."""
-    return hmac.new(key, f"ovsha {purpose}".encode(), hashlib.sha256).digest()
