@@ -48,7 +48,7 @@ def _controller(ground: Ground, row: targets.Manager, ways: list[str]) -> Findin
         what = f"the route to {where} leads into VRF {leaked}, and what comes back is dropped (tcp_l3mdev_accept is 0)"
         return fail(what, f"sysctl -w {_ACCEPT}=1, and keep it in /etc/sysctl.d; see docs/vrf.rst")
     ways.append(f"{row.where} from {way.source} over {way.interface}{f' (VRF {vrf})' if vrf else ''}")
-    if way.source and ip_address(way.source) == ground.vip:
+    if way.source and ground.config.vip.address is not None and ip_address(way.source) == ground.vip:
         what = f"the source address towards {where} is the VIP, which moves"
         return fail(what, "choose a VIP outside of that network")
     on = {each.interface for each in ground.held if str(each.address.ip) == way.source}

@@ -9,7 +9,7 @@ import time
 from ovsha import __version__, exchange, programs
 from ovsha.checks import answers, ovsdb
 from ovsha.checks import server as server_check
-from ovsha.config import read_key
+from ovsha.config import pair_key, read_key
 from ovsha.core import schema as schemas
 from ovsha.core.words import span
 from ovsha.errors import ConfigError, DriverError
@@ -25,7 +25,7 @@ _VERSION = re.compile(r"\b([0-9]+)\.([0-9]+)")
 def configuration(ground: Ground) -> Finding:
     """The file was read already; here is what in it is doubtful, and whether the pair key can be used."""
     try:
-        read_key(ground.config.pair.key_file)
+        pair_key(ground.config)
     except ConfigError as error:
         return fail(str(error), "make the pair key once, and copy it to the other switch")
     doubts = [warn(each, "see the comments in etc/ovsha.yaml") for each in ground.config.warnings]
