@@ -16,8 +16,7 @@ from lab import Lab
 from switch import Switch
 
 LIMIT = 15.0
-PAIR_ONLY = ("switchover --yes", "restore-primary --yes", "verify", "history --peer", "status --peer",
-             "resolve --keep peer --reason x --yes")  # fmt: skip
+PAIR_ONLY = ("switchover --yes", "verify", "history --peer", "resolve --keep peer --reason x --yes")
 
 
 @pytest.fixture
@@ -81,11 +80,11 @@ def test_a_restarted_agent_touches_nothing_and_a_server_that_is_back_is_served_a
     sessions = sw1.manager_sessions()
     sw1.agent.kill()
     sw1.agent.start()
-    lab.wait_until(lambda: told(sw1)["state"] == "active", LIMIT, "the new agent knows that it serves")
+    lab.wait_until(lambda: told(sw1).get("state") == "active", LIMIT, "the new agent knows that it serves")
     assert sw1.manager_sessions() == sessions
     assert sw1.global_config()["ovsha:term"] == "1"
     sw1.server.kill()
-    lab.wait_until(lambda: told(sw1)["state"] == "fault", LIMIT, "the loss is seen")
+    lab.wait_until(lambda: told(sw1).get("state") == "fault", LIMIT, "the loss is seen")
     sw1.server.start()
     lab.wait_until(lambda: serves(sw1), LIMIT, "sw1 serves again")
     assert sw1.global_config()["ovsha:term"] == "2"
@@ -97,11 +96,11 @@ def test_a_blank_database_after_a_crash_waits_for_a_word_and_a_backup_brings_the
     assert sw1.ovsha("backup", "create").returncode == 0
     lab.wait_until(lambda: sw1.global_config()["ovsha:token"] >= "1.3", LIMIT, "a few tokens are committed")
     sw1.server.kill()
-    lab.wait_until(lambda: told(sw1)["state"] == "fault", LIMIT, "the loss is seen")
+    lab.wait_until(lambda: told(sw1).get("state") == "fault", LIMIT, "the loss is seen")
     sw1.database.unlink()
     seed.blank(sw1.database)
     sw1.server.start()
-    lab.wait_until(lambda: told(sw1)["state"] == "needs-decision", LIMIT, "the agent asks")
+    lab.wait_until(lambda: told(sw1).get("state") == "needs-decision", LIMIT, "the agent asks")
     asked = told(sw1)
     assert "once held" in asked["verdict"]
     assert "`ovsha backup restore`" in asked["do"]
@@ -112,6 +111,14 @@ def test_a_blank_database_after_a_crash_waits_for_a_word_and_a_backup_brings_the
     restored = sw1.ovsha("backup", "restore", name, "--yes", limit=60.0)
     assert restored.returncode == 0, restored.stdout + restored.stderr
     assert lab.seeded <= sw1.rows()
+    sw1.agent.kill()
+    sw1.server.kill()
+    sw1.database.write_text("damaged")
+    offline = sw1.ovsha("backup", "restore", name, "--offline", "--yes", limit=60.0)
+    assert (offline.returncode, "sw2" in offline.stdout) == (0, False), offline.stdout + offline.stderr
+    sw1.server.start()
+    sw1.agent.start()
+    lab.wait_until(lambda: serves(sw1) and lab.seeded <= sw1.rows(), LIMIT, "the backup is served")
 
 
 def test_a_second_switch_joins_without_an_interruption_and_the_two_can_part_again(lab: Lab) -> None:
@@ -131,7 +138,7 @@ def test_a_second_switch_joins_without_an_interruption_and_the_two_can_part_agai
     alone(sw2)
     sw2.agent.kill()
     sw2.agent.start()
-    lab.wait_until(lambda: told(sw2)["rule"] == "standalone-copies", LIMIT, "the former backup waits")
+    lab.wait_until(lambda: told(sw2).get("rule") == "standalone-copies", LIMIT, "the former backup waits")
     assert not sw2.manager_sessions()
     sw2.agent.kill()
     sw2.server.kill()

@@ -163,7 +163,8 @@ def _problems(view: View, around: Around) -> Iterator[Problem]:
     yield Problem("no-agent", Level.BROKEN, what, do)
     if server.life is Life.DOWN:
         what = f"ovsdb-server on {node} is not running"
-        do = "`systemctl start ovsha-ovsdb-server`, or start it blank if its file is damaged; then the agent"
+        damaged = "start it blank" if peer else "`ovsha backup restore --offline`"
+        do = f"`systemctl start ovsha-ovsdb-server`, or {damaged} if its file is damaged; then the agent"
         yield Problem("server-down", Level.BROKEN, what, do)
     elif server.role is None:
         what = f"ovsdb-server on {node} does not answer: {around.server_trouble or 'it may be busy, or hang'}"

@@ -144,7 +144,12 @@ def _moving_kind(m: Moment) -> Kind | None:
 def _server_down(m: Moment) -> Iterator[Finding]:
     for side in m.sides:
         if side.life is Life.DOWN:
-            do = f"on {side.node}: `systemctl start ovsha-ovsdb-server`, blank if its file is damaged;"
+            do = f"on {side.node}: `systemctl start ovsha-ovsdb-server`"
+            if m.case.standalone:
+                do += "; if its file is damaged, stop ovsha and put a backup there: `ovsha backup restore --offline`"
+                yield f"ovsdb-server on {side.node} is not running", do
+                return
+            do += ", blank if its file is damaged;"
             do += " the agent there does the rest"
             yield f"ovsdb-server on {side.node} is not running", do
 
