@@ -16,6 +16,7 @@
 #   make deb        the Debian package, in dist/
 #   make deb-test   that package in a fresh Debian 12: installed, upgraded, removed, purged, its units looked at
 #   make machines-test  two Debian 12 machines under systemd, with nothing but the package, are a pair
+#   make machines-page  only what docs/install.rst says of init and join, typed on them
 #   make deps       only install what the others need
 #   make install    put it on this machine, below DESTDIR if that is given; keeps a configuration that is there
 #   make clean      remove what they left in this directory
@@ -36,7 +37,7 @@ COUNT ?= 100
 MINUTES ?= 10
 SEED ?=
 
-.PHONY: deb deb-test machines-test deps-deb deps-machines install-data demo test unit unit-debian unit-current mutations lab-test lint ruff mypy explore bench soak switchovers man completion docs deps deps-apt install clean
+.PHONY: deb deb-test machines-test machines-page deps-deb deps-machines install-data demo test unit unit-debian unit-current mutations lab-test lint ruff mypy explore bench soak switchovers man completion docs deps deps-apt install clean
 
 demo: deps-apt
 	$(PYTHON) integration/demo.py
@@ -122,6 +123,9 @@ deb-test: deps-deb deps-machines
 
 machines-test: deps-deb deps-machines
 	OVSHA_MACHINES=1 $(PYTHON) -m pytest integration/test_machines*.py $(PYTEST_ARGS)
+
+machines-page: deps-deb deps-machines
+	OVSHA_MACHINES=1 $(PYTHON) -m pytest integration/test_machines_install.py -k join $(PYTEST_ARGS)
 
 deps-deb:
 	scripts/install-deps.sh apt deb

@@ -1,7 +1,7 @@
 """The steps of docs/install.rst, copied out of it, make a pair of two fresh machines that passes every check.
 
-Run by ``make machines-test``.  The machines have the package and stand-ins for clagd and the VTEP daemons; another one is
-the controller, who has what an operator pastes into NSX.  Where the page says scp, a file is carried over by hand.
+Run by ``make machines-test``.  The machines have the package and stand-ins for clagd and the VTEP daemons; there is
+a controller who has what an operator pastes into NSX.  Where the page says scp, a file is carried over by hand.
 """
 
 from __future__ import annotations
