@@ -112,6 +112,15 @@ def test_authorities_that_differ_or_are_missing_on_one_side_are_told(lab: MakeLa
     await_line(pair, pair.sw1, "certs", "WARNING certs: sw2 has no both-cacert.pem yet", f"copy {files.ca_certificate}")
 
 
+def test_a_server_that_was_started_without_a_key_is_left_as_it_is_and_named(lab: MakeLab) -> None:
+    pair = lab(overrides={"replication": section(pki.pair())})
+    pair.sw2.server_tls = False
+    pair.sw2.server.start()
+    pair.sw2.agent.start()
+    await_problem(pair, pair.sw2, "replication: ovsdb-server was started without --private-key")
+    assert f"ptcp:9999:{pair.sw2.address}" in pair.sw2.remotes()
+
+
 def issued(directory: Path, name: str, days: int, authority: Path | None) -> Credentials:
     """Return another certificate, that ends in so many days; it is its own authority where none is given."""
     key, asked, made = (directory / f"{name}-{what}.pem" for what in ("privkey", "req", "cert"))
