@@ -65,10 +65,10 @@ def test_nobody_notices_that_ifreload_takes_the_vip_away(lab: MakeLab, mode: str
 @REAL
 def test_a_restart_of_networking_ends_with_one_side_and_loses_nothing_that_is_not_kept(lab: MakeLab) -> None:
     pair = begin(lab)
-    before = term(pair)
     Ifupdown(pair, pair.sw2).restart_networking()
+    # A backup that reaches nobody for longer than the dead interval may serve, to nobody; on contact it gives way.
     await_pair(pair, pair.sw1)
-    assert term(pair) == before, "a restart on the backup moves nothing"
+    assert not lost(pair, pair.sw1), "a restart on the backup costs nothing"
     Ifupdown(pair, pair.sw1).restart_networking()
     # The active side was cut off on every path for longer than the dead interval, so the other one has taken over.
     await_pair(pair, pair.sw1, limit=2 * LIMIT)
