@@ -202,25 +202,46 @@ def test_switch_that_lives_is_not_replaced(boxes: tuple[Box, Box]) -> None:
     assert "sw1 hears the sw2 that it knows" in sw2.refused(f"join {BUNDLE} --yes --replace")
 
 
+def killed_after(box: Box, line: str, step: str) -> None:
+    """Run ovsha with these words, and kill it as soon as it has told that a step is done."""
+    command = box.command("ovsha", *shlex.split(line))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as it:
+        assert it.stdout is not None
+        for said in it.stdout:
+            if said.startswith(f"  done     {step}"):
+                it.send_signal(signal.SIGKILL)
+                break
+    assert it.returncode == -signal.SIGKILL
+
+
 @pytest.mark.parametrize("step", ["other services", "snapshot", "database", "state", "files", "ovsdb-server", "agent"])
 def test_join_that_is_killed_after_any_step_is_repeated_to_the_same_end(boxes: tuple[Box, Box], step: str) -> None:
     sw1, sw2 = boxes
     founded(sw1, sw2)
     single_server(sw2, rows=3)
-    command = sw2.command("ovsha", "join", BUNDLE, "--yes")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as join:
-        assert join.stdout is not None
-        for line in join.stdout:
-            if line.startswith(f"  done     {step}"):
-                join.send_signal(signal.SIGKILL)
-                break
-    assert join.returncode == -signal.SIGKILL
+    killed_after(sw2, f"join {BUNDLE} --yes", step)
     assert not sw2.holds_vip()
     said = sw2.ovsha(f"join {BUNDLE} --yes")
     assert "sw2 and sw1 are equal: 504 rows" in said
     assert "what was here before (6 rows) is in /var/lib/ovsha/snapshots/" in said
     assert is_pair(sw1, sw2)
     assert not sw2.sh("find /etc/ovsha /var/lib -name '*.part' -o -name '*.ovsha-blank'")
+
+
+@pytest.mark.parametrize(
+    "step", ["pair key", "configuration", "other services", "ovsdb-server", "agent", "serve alone"]
+)
+def test_init_that_is_killed_after_any_step_is_repeated_to_the_same_end(boxes: tuple[Box, Box], step: str) -> None:
+    sw1, sw2 = boxes
+    single_server(sw1)
+    killed_after(sw1, f"{INIT} --yes", step)
+    assert "sw1 serves, with 504 rows" in sw1.ovsha(f"{INIT} --yes")
+    assert sw1.macs() == MACS
+    bring(sw1, sw2)
+    sw2.ovsha(f"join {BUNDLE} --yes")
+    assert is_pair(sw1, sw2)
+    assert json.loads(sw1.sh("cat /var/lib/ovsha/state.json"))["founding"] is False
+    assert "sw1 serves, and the bundle is made by the side that does" in sw2.refused_after_steps("init --yes")
 
 
 def test_wrong_bundles_are_answered_by_one_line_and_change_nothing(boxes: tuple[Box, Box]) -> None:
@@ -299,6 +320,20 @@ def test_switch_that_stood_alone_becomes_the_first_of_a_pair_with_its_data(boxes
     bring(sw1, sw2)
     assert "sw2 and sw1 are equal: 504 rows" in sw2.ovsha(f"join {BUNDLE} --yes")
     assert is_pair(sw1, sw2)
+
+
+def test_server_that_its_service_leaves_running_gives_way(boxes: tuple[Box, Box]) -> None:
+    sw1, sw2 = boxes
+    for box, rows in ((sw1, ROWS), (sw2, 3)):
+        single_server(box, rows)
+        box.path("/run/units/openvswitch-vtep.service.active").unlink()
+    said = sw1.ovsha(f"{INIT} --yes")
+    assert "which was left running, has ended" in said
+    assert sw1.macs() == MACS
+    bring(sw1, sw2)
+    said = sw2.ovsha(f"join {BUNDLE} --yes")
+    assert "which was left running, has ended" in said
+    assert "sw2 and sw1 are equal: 504 rows" in said
 
 
 def test_what_init_cannot_find_out_is_one_line_that_names_the_option(boxes: tuple[Box, Box]) -> None:

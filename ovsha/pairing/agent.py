@@ -51,6 +51,8 @@ def serve_alone(config: Config, reason: str) -> Document:
     """Have the agent serve as the first of a new pair, and return its status when it does.  Raises DriverError."""
     node = config.node
     seen = until(config, lambda found: found["rule"] not in _LISTENS, _ANSWER_LIMIT, f"{node} is not ready")
+    if seen["presence"] == "alive" and (seen["sides"][config.peer] or {}).get("serving"):
+        raise DriverError(f"{config.peer} serves, and the bundle is made by the side that does: run it there")
     unmet = seen["identity"]["peer"] is None and seen["presence"] != "alive"
     # Who serves already, as one that stood alone does, is to do so after its next boot too.
     if unmet or not seen["sides"][node]["serving"]:

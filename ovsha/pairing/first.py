@@ -67,9 +67,11 @@ class First:
         yield Step("configuration", f"write {path}:\n{self.text}", self._configuration,
                    skipped="" if self.changed else f"{path} says all of it already")
         stops = " ".join(self.stops)
-        yield Step("other services", f"systemctl disable --now {stops}", self._stop_others,
+        would = f"systemctl disable --now {stops}\nhave a server that is left running exit"
+        stray = units.stray(self.services, config) is not None
+        yield Step("other services", would, self._stop_others,
                    f"see systemctl status {stops}", self._start_others if self.stops else None,
-                   skipped="" if self.stops else "no other service starts an ovsdb-server")
+                   skipped="" if self.stops or stray else "no other service starts an ovsdb-server")
         yield self._begin(units.SERVER, "ovsdb-server")
         yield self._begin(units.AGENT, "agent")
         yield Step("serve alone", f"have the agent serve until {config.peer} joins, which it remembers", self._serve)
@@ -96,7 +98,8 @@ class First:
 
     def _stop_others(self) -> str:
         self.services.disable(*self.stops)
-        return f"stopped and disabled: {', '.join(self.stops)}"
+        ended = units.end_stray(self.services, self.config)
+        return "; ".join(filter(None, (f"stopped and disabled: {', '.join(self.stops)}" if self.stops else "", ended)))
 
     def _start_others(self) -> None:
         # Ours is what keeps them from starting, and it may be half-way up.

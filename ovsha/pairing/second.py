@@ -74,9 +74,10 @@ class Second:
         config, here, peer = self.config, self.here, self.config.peer
         stopping = [*self.stops, *([] if here.joined else self._ours())]
         stops = " ".join(stopping)
-        yield Step("other services", f"systemctl disable --now {stops}", lambda: self._stop(stopping),
-                   f"see systemctl status {stops}",
-                   skipped="" if stopping else "no other service starts an ovsdb-server")
+        would = f"systemctl disable --now {stops}\nhave a server that is left running exit"
+        stray = units.stray(self.services, config) is not None
+        yield Step("other services", would, lambda: self._stop(stopping), f"see systemctl status {stops}",
+                   skipped="" if stopping or stray else "no other service starts an ovsdb-server")
         yield Step("directories", f"make {config.state_directory}, and draw an identity", self._identity,
                    skipped="this switch has its identity" if here.identity else "")
         yield Step("new unit", f"have the agent on {peer} know this switch as {config.node}", self._replace,
@@ -109,7 +110,8 @@ class Second:
 
     def _stop(self, stopping: list[str]) -> str:
         self.services.disable(*stopping)
-        return f"stopped: {', '.join(stopping)}"
+        ended = units.end_stray(self.services, self.config)
+        return "; ".join(filter(None, (f"stopped: {', '.join(stopping)}" if stopping else "", ended)))
 
     def _identity(self) -> str:
         directory = self.config.state_directory
