@@ -52,6 +52,11 @@ MUTATIONS = (
         "test_scenarios.py::test_transcript_is_what_happens[agent-frozen-thawed]",
     ),
     Mutation(
+        "1: the word that there is no other side yet is over once that side was heard", "side",
+        "met=True, founding=False, lapsed", "met=True, lapsed",
+        "test_founding.py::test_the_word_is_over_once_the_second_switch_was_heard_and_then_a_side_waits_for_the_other",
+    ),
+    Mutation(
         "1: the side of a hanging server lets go of the VIP", "transition",
         "    Goal.FENCE: (\n        Row(Step.DROP_VIP, _no_vip),\n", "    Goal.FENCE: (\n",
         "test_stories.py::test_side_of_a_hanging_server_lets_go_of_the_vip_before_the_other_takes_it", "law",
