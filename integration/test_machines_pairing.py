@@ -62,7 +62,8 @@ def test_debians_single_server_becomes_the_first_of_a_pair_and_the_other_joins_i
     assert rows(pair.sw2) == {"one", "two"}
     for machine in pair.both:
         assert machine.sh("systemctl is-enabled ovsha ovsha-ovsdb-server").split() == ["enabled", "enabled"]
-    certificates = [machine.sh("cd /etc/openvswitch; sha256sum ovsclient-cert.pem ovsclient-privkey.pem") for machine in pair.both]
+    shown = "cd /etc/openvswitch; sha256sum ovsclient-cert.pem ovsclient-privkey.pem"
+    certificates = [machine.sh(shown) for machine in pair.both]
     assert certificates[0] == certificates[1]
     write_row(pair.sw2, "through the VIP")
     pair.sw1.cut_power()
