@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from made_up_pair import ACTIVE_PEER, FOLLOWING, OUTSIDE, SERVING, SOURCE, document, names
+from ovsha import config as configuration
 from ovsha.checks import peer, server
 from ovsha.checks.look import Look
 from ovsha.core.collisions import Collision, Kind
@@ -23,10 +24,17 @@ def source(view: View, **changed: Any) -> View:
     return replace(view, source=replace(view.source, **changed))
 
 
+CONFIG = """
+node: sw2
+pair: {id: rack7}
+nodes: {sw1: {peer_link: 169.254.0.9}, sw2: {peer_link: 169.254.0.10}}
+vip: {address: 169.254.0.11}
+"""
+
+
 def look(told: dict[str, Any]) -> Look:
-    node = SimpleNamespace(peer_link="169.254.0.9", backup_path=None)
-    config = SimpleNamespace(peer="sw1", nodes={"sw1": node})
-    return cast("Look", SimpleNamespace(document=told, config=config, trouble=""))
+    """Return what a check looks at, on sw2 of the pair of the README."""
+    return cast("Look", SimpleNamespace(document=told, config=configuration.parse(CONFIG, "test"), trouble=""))
 
 
 @pytest.mark.parametrize("view", [source(SILENT, role=Role.ACTIVE), source(SILENT, role=None)])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ovsha import mlag
@@ -93,7 +93,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
 @pytest.mark.parametrize("name", ["nv-flat-booleans.json", "nv-peer-dead.json"])
 def test_the_shape_in_which_nv_tells_its_fields_changes_nothing(name: str, change: str) -> None:
     values = {key: value for key, value in json.loads(sample(name)).items() if not isinstance(value, dict)}
-    assume(values)
+    assert values
     as_before = parse(json.dumps(values), NV)
     assert as_before.role is not None
     assert parse(json.dumps(CHANGES[change](values)), NV) == as_before
