@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +27,24 @@ from switch import CLAGCTL, HERE, Switch
 
 ROOT = HERE.parent
 LIMIT = 120.0
+PROGRAMS = {
+    "ovsha": "ovsha",
+    "ovsha-ovsdb-server": "ovsha.safe_start",
+    "ovsha-vtep-bootstrap": "ovsha.vtep_bootstrap",
+}
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 _MOUNTS = """
 set -e
 mount --make-rprivate /
 mount -t tmpfs -o mode=700 box {place}
-for each in etc var usr/bin usr/local; do
+for each in etc var home usr/bin usr/local usr/share/openvswitch; do
     mkdir -p {place}/$each.upper {place}/$each.work
     mount -t overlay box -o lowerdir=/$each,upperdir={place}/$each.upper,workdir={place}/$each.work /$each
 done
 mount -t tmpfs box /run
 mount -t tmpfs box /root
 mkdir -p /run/systemd/system /run/openvswitch /run/sshd /run/lock
-rm -rf /etc/ovsha /etc/openvswitch /etc/default/ovsha-ovsdb-server /var/lib/ovsha /var/lib/openvswitch
+rm -rf /etc/ovsha /etc/openvswitch /etc/default/ovsha-ovsdb-server /var/lib/ovsha /var/lib/openvswitch /home/cumulus
 mkdir -p /var/lib/openvswitch /usr/local/sbin /root/.ssh
 hostname {node}
 touch {ready}
@@ -71,11 +76,11 @@ class Box:
             preexec_fn=lambda: die_with_parent(parent),
         )
         until(ready.exists, f"the files of {self.node}", lambda: self._holder.poll() is None)
-        self._program("ovsha", f'PYTHONPATH={ROOT} exec {sys.executable} -m ovsha "$@"')
-        self._program("ovsha-ovsdb-server", f'PYTHONPATH={ROOT} exec {sys.executable} -m ovsha.safe_start "$@"')
+        for name, module in PROGRAMS.items():
+            self._program(name, f'PYTHONPATH={ROOT} exec {sys.executable} -m {module} "$@"')
         socket = lab_switch.run_directory / "clagd.socket"
         self._program("clagctl", f'PYTHONPATH={HERE} exec {CLAGCTL} --socket {socket} "$@"')
-        self._program("systemctl", f'exec {HERE}/standins/box_systemctl "$@"')
+        self._program("systemctl", f'exec {HERE}/standins/systemctl "$@"')
         self._program("journalctl", "exit 0")
 
     def close(self) -> None:
@@ -152,12 +157,66 @@ class Box:
             seed.fill(made, rows, manager)
         self.put(made, inside)
 
+    def write(self, inside: str, text: str, mode: int = 0o644) -> None:
+        """Write a file of the switch."""
+        path = self.path(inside)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        path.touch(mode)
+        path.write_text(text)
+        path.chmod(mode)
+
+    def read(self, inside: str) -> str:
+        """Return what a file of the switch holds."""
+        return self.path(inside).read_text()
+
+    @contextmanager
+    def replaced(self, name: str, script: str) -> Iterator[None]:
+        """Have a shell script stand where a program is, for a while."""
+        path = self.path(f"/usr/bin/{name}")
+        before = path.read_bytes()
+        self._program(name, script)
+        try:
+            yield
+        finally:
+            path.write_bytes(before)
+
+    def install_vendors_service(self, inside: str, options: str = "") -> None:
+        """Put the vendor's service there, which serves a database as a single server does."""
+        self.write("/usr/local/sbin/vendor-server", _VENDOR.format(file=inside, options=options), 0o755)
+
     def vendor_serves(self, inside: str, options: str = "") -> None:
-        """Have the vendor's service serve a database as a single server does."""
-        program = self.path("/usr/local/sbin/vendor-server")
-        program.write_text(_VENDOR.format(file=inside, options=options))
-        program.chmod(0o755)
+        """Have the vendor's service serve a database."""
+        self.install_vendors_service(inside, options)
         self.sh("systemctl enable openvswitch-vtep; systemctl start openvswitch-vtep")
+
+    def vendors_server_is_left_running(self) -> None:
+        """Have the vendor's service be stopped and its server run on, as Debian's leaves it."""
+        self.path("/run/units/openvswitch-vtep.service.active").unlink()
+
+    def install_vendors_bootstrap(self, inside: str) -> None:
+        """Put the stand-in for the vendor's vtep-bootstrap there, with the service that it starts."""
+        self.install_vendors_service(inside)
+        self.path("/home/cumulus").mkdir(parents=True)
+        self.write("/usr/bin/vtep-bootstrap", (HERE / "standins/vtep-bootstrap").read_text(), 0o755)
+
+    def install_vtepd(self) -> None:
+        """Put the stand-in for the VTEP daemon there, with the vendor's script that starts it."""
+        start = "#!/bin/sh\n# start ovs-vtepd --enable-vlan-aware-mode\nstart ovs-vtepd --enable-vlan-aware-mode\n"
+        self.write("/usr/share/openvswitch/scripts/ovs-ctl-vtep", start)
+        words = f"--server $1 --name {self.node} --events /run/vtepd.events"
+        self._program("ovs-vtepd", f"exec {sys.executable} {HERE}/vtepd.py {words}")
+
+    def programs(self) -> set[str]:
+        """Return the names of the programs that run on the switch."""
+        pids = subprocess.run(
+            ["ip", "netns", "pids", self.lab.network.namespace(self.node)], capture_output=True, text=True, check=True
+        )
+        found = set()
+        for pid in pids.stdout.split():
+            with suppress(OSError):
+                found.add(Path(f"/proc/{pid}/comm").read_text().strip())
+        return found
 
     def macs(self) -> frozenset[str]:
         """Return the MACs in its running server."""

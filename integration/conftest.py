@@ -16,7 +16,7 @@ from lab import Lab
 PROGRAMS = ("ip", "ss", "nft", "ovsdb-server", "ovsdb-tool", "ovs-pki")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def needs_lab() -> None:
     """Skip where there can be no lab."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]

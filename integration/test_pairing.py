@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import signal
-import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 import pki
 import seed
 import topology
-from boxes import ENVIRONMENT, Box, two, until
+from boxes import ROOT, Box, two, until
 
 FILE = "/var/lib/openvswitch/conf.db"
 BUNDLE = "/root/ovsha-join-rack7.json"
@@ -23,9 +23,16 @@ MACS = frozenset(seed.mac(number) for number in range(ROWS))
 
 
 @pytest.fixture
-def boxes() -> Iterator[tuple[Box, Box]]:
+def boxes(needs_lab: None) -> Iterator[tuple[Box, Box]]:
     with two() as both:
         until(lambda: "is alive" in both[1].sh("clagctl"), "the two clagds hear each other")
+        yield both
+
+
+@pytest.fixture(scope="module")
+def fresh(needs_lab: None) -> Iterator[tuple[Box, Box]]:
+    """Give two such switches to all stories at whose end nothing is configured either."""
+    with two() as both:
         yield both
 
 
@@ -202,25 +209,42 @@ def test_switch_that_lives_is_not_replaced(boxes: tuple[Box, Box]) -> None:
     assert "sw1 hears the sw2 that it knows" in sw2.refused(f"join {BUNDLE} --yes --replace")
 
 
+KILLED = """
+import os, signal, sys
+from ovsha.cli import main
+
+step, real = sys.argv.pop(1), sys.stdout
+
+
+class Killed:
+    def write(self, text):
+        real.write(text)
+        if text.startswith(f"  done     {step}"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def __getattr__(self, name):
+        return getattr(real, name)
+
+
+sys.stdout = Killed()
+sys.exit(main())
+"""
+
+
 def killed_after(box: Box, line: str, step: str) -> None:
-    """Run ovsha with these words, and kill it as soon as it has told that a step is done."""
-    command = box.command("ovsha", *shlex.split(line))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as it:
-        assert it.stdout is not None
-        for said in it.stdout:
-            if said.startswith(f"  done     {step}"):
-                it.send_signal(signal.SIGKILL)
-                break
-    assert it.returncode == -signal.SIGKILL
+    """Run ovsha with these words, and kill it when it tells that a step is done."""
+    box.write("/root/killed.py", KILLED)
+    done = box.run("env", f"PYTHONPATH={ROOT}", sys.executable, "/root/killed.py", step, *shlex.split(line))
+    assert done.returncode == -signal.SIGKILL, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("step", ["other services", "snapshot", "database", "state", "files", "ovsdb-server", "agent"])
-def test_join_that_is_killed_after_any_step_is_repeated_to_the_same_end(boxes: tuple[Box, Box], step: str) -> None:
+def test_join_that_is_killed_after_each_step_is_repeated_to_the_same_end(boxes: tuple[Box, Box]) -> None:
     sw1, sw2 = boxes
     founded(sw1, sw2)
     single_server(sw2, rows=3)
-    killed_after(sw2, f"join {BUNDLE} --yes", step)
-    assert not sw2.holds_vip()
+    for step in ("other services", "snapshot", "database", "state", "files", "ovsdb-server", "agent"):
+        killed_after(sw2, f"join {BUNDLE} --yes", step)
+        assert not sw2.holds_vip()
     said = sw2.ovsha(f"join {BUNDLE} --yes")
     assert "sw2 and sw1 are equal: 504 rows" in said
     assert "what was here before (6 rows) is in /var/lib/ovsha/snapshots/" in said
@@ -228,13 +252,11 @@ def test_join_that_is_killed_after_any_step_is_repeated_to_the_same_end(boxes: t
     assert not sw2.sh("find /etc/ovsha /var/lib -name '*.part' -o -name '*.ovsha-blank'")
 
 
-@pytest.mark.parametrize(
-    "step", ["pair key", "configuration", "other services", "ovsdb-server", "agent", "serve alone"]
-)
-def test_init_that_is_killed_after_any_step_is_repeated_to_the_same_end(boxes: tuple[Box, Box], step: str) -> None:
+def test_init_that_is_killed_after_each_step_is_repeated_to_the_same_end(boxes: tuple[Box, Box]) -> None:
     sw1, sw2 = boxes
     single_server(sw1)
-    killed_after(sw1, f"{INIT} --yes", step)
+    for step in ("pair key", "configuration", "other services", "ovsdb-server", "agent", "serve alone"):
+        killed_after(sw1, f"{INIT} --yes", step)
     assert "sw1 serves, with 504 rows" in sw1.ovsha(f"{INIT} --yes")
     assert sw1.macs() == MACS
     bring(sw1, sw2)
@@ -263,7 +285,7 @@ def test_wrong_bundles_are_answered_by_one_line_and_change_nothing(boxes: tuple[
     sw1.sh("systemctl stop ovsha")
     assert "cannot be reached" in sw2.refused(f"join {BUNDLE} --yes")
     sw1.sh("rm /var/lib/ovsha/identity; systemctl start ovsha")
-    until(sw1.holds_vip, "sw1 serves")
+    until(lambda: "agent" not in sw1.status(), "the agent of sw1 answers")
     assert "lost its state since: make a new bundle" in sw2.refused(f"join {BUNDLE} --yes")
     sw1.sh("head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n' >/etc/ovsha/pair.key; systemctl restart ovsha")
     until(lambda: sw1.run("ovsha", "status", "--json").returncode in (0, 1), "the agent is back")
@@ -326,7 +348,7 @@ def test_server_that_its_service_leaves_running_gives_way(boxes: tuple[Box, Box]
     sw1, sw2 = boxes
     for box, rows in ((sw1, ROWS), (sw2, 3)):
         single_server(box, rows)
-        box.path("/run/units/openvswitch-vtep.service.active").unlink()
+        box.vendors_server_is_left_running()
     said = sw1.ovsha(f"{INIT} --yes")
     assert "which was left running, has ended" in said
     assert sw1.macs() == MACS
@@ -336,23 +358,20 @@ def test_server_that_its_service_leaves_running_gives_way(boxes: tuple[Box, Box]
     assert "sw2 and sw1 are equal: 504 rows" in said
 
 
-def test_what_init_cannot_find_out_is_one_line_that_names_the_option(boxes: tuple[Box, Box]) -> None:
-    sw1, sw2 = boxes
+def test_what_init_cannot_find_out_is_one_line_that_names_the_option(fresh: tuple[Box, Box]) -> None:
+    sw1, _ = fresh
     assert "give it by --peer-name NAME" in sw1.refused("init --yes", 2)
     assert "give it by --vip ADDRESS" in sw1.refused("init --yes --peer-name sw2", 2)
     assert "169.254.0.99 is on no interface of this switch" in sw1.refused(f"{INIT} --yes --address 169.254.0.99")
-    sw2.sh("ip address add 169.254.0.11/29 dev peerlink.4094")
-    sw2.sh("ip neighbour flush all")
-    sw1.lab_switch.clagd.stop()
-    sw1.path("/usr/bin/clagctl").write_text("#!/bin/sh\nexit 1\n")
-    line = sw1.refused("init --yes --peer-name sw2 --vip 169.254.0.11", 2)
+    with sw1.replaced("clagctl", "exit 1"):
+        line = sw1.refused("init --yes --peer-name sw2 --vip 169.254.0.11", 2)
     assert "the interface of the peer link is not known" in line
     assert "give it by --interface NAME" in line
     assert not sw1.path("/etc/ovsha").exists()
 
 
-def test_vip_that_somebody_else_has_is_refused(boxes: tuple[Box, Box]) -> None:
-    sw1, _ = boxes
+def test_vip_that_somebody_else_has_is_refused(fresh: tuple[Box, Box]) -> None:
+    sw1, _ = fresh
     assert "is taken" in sw1.refused(f"{INIT} --yes --vip 192.168.100.10 --interface eth0 --address 192.168.100.1"
                                      " --peer-address 192.168.100.2 --backup-address 169.254.0.9"
                                      " --peer-backup-address 169.254.0.10")  # fmt: skip
