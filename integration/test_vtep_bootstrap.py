@@ -292,6 +292,16 @@ def test_a_server_that_runs_keeps_its_data_and_gets_the_rows(pair: Pair) -> None
     assert rows(sw1) == rows(sw2)
 
 
+def test_a_server_that_its_service_leaves_running_gives_way(pair: Pair) -> None:
+    sw1, _ = pair
+    sw1.database(None, f"{DATA}/conf.db")
+    sw1.vendor_serves(f"{DATA}/conf.db")
+    sw1.sh("vtep-ctl add-ls kept")
+    sw1.vendors_server_is_left_running()
+    assert "which was left running, has ended" in sw1.sh(f"ovsha-vtep-bootstrap {ACTIVE}")
+    assert sw1.sh("vtep-ctl list-ls").split()[-1] == "kept"
+
+
 def test_a_backup_is_told_from_what_can_be_written_to(pair: Pair) -> None:
     sw1, sw2 = pair
     sw1.sh(f"ovsha-vtep-bootstrap {ACTIVE}")

@@ -171,6 +171,7 @@ class Bootstrap:
         def restart() -> str:
             # The vendor's program may have started it just now.
             self._services.disable(*units.others(self._services))
+            ended = units.end_stray(self._services, known.config)
             if daemon:
                 self._services.reload()
             self._services.enable(*ours)
@@ -178,7 +179,7 @@ class Bootstrap:
             (self._services.restart if agent else self._services.start)(units.AGENT)
             if known.vtepd:
                 (self._services.restart if daemon else self._services.start)(vtepd.UNIT)
-            return "" if server or agent or daemon else "nothing that they read has changed"
+            return ended or ("" if server or agent or daemon else "nothing that they read has changed")
 
         remedy = f"see journalctl -u {units.SERVER} -u {units.AGENT}, and run this again: what is done stays done"
         return Step(RESTART, "\n".join(orders), restart, remedy)
