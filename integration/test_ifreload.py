@@ -18,6 +18,7 @@ from story import (
     await_rows,
     begin,
     kept,
+    log,
     lost,
     undisturbed,
 )
@@ -28,6 +29,7 @@ from topology import INTERFACE, IPV4, IPV6, LINK_LOCAL, SW1, SW2, Plan
 from wire import wire
 
 REAL = pytest.mark.skipif(bool(ifupdown.missing()), reason=ifupdown.missing() or "ifupdown2 is there")
+REACHED = "clients reached it while the two were apart"
 OTHER_MAC = "44:38:39:00:00:99"
 ROUTED = "10.255.0.11"
 
@@ -72,8 +74,11 @@ def test_a_restart_of_networking_ends_with_one_side_and_loses_nothing_that_is_no
     Ifupdown(pair, pair.sw1).restart_networking()
     # The active side was cut off on every path for longer than the dead interval, so the other one has taken over.
     await_pair(pair, pair.sw1, limit=2 * LIMIT)
-    gone = {ack.mac for ack in lost(pair, pair.sw1)}
-    assert gone <= kept(pair.sw1) | kept(pair.sw2)
+    gone = lost(pair, pair.sw1)
+    assert {ack.mac for ack in gone} <= kept(pair.sw1) | kept(pair.sw2)
+    told = log(pair.sw1)
+    assert "both sides serve and the peer goes on" not in told or f"the peer goes on: {REACHED}" in told
+    assert {ack.switch for ack in gone} <= {pair.sw1.management_address}, "what clients wrote meanwhile is served"
     await_rows(pair, 100)
 
 

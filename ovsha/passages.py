@@ -74,7 +74,7 @@ class Meter:
             return
         self._look_at = now + (_LOOK_EVERY if now - self._since < _SOON else _LOOK_SELDOM)
         try:
-            seen = self._switch.controller_sessions()
+            seen = self._switch.clients.controllers()
         except DriverError:
             return  # what cannot be asked is not measured
         if seen:

@@ -7,7 +7,7 @@ waited for, and read.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,10 +24,11 @@ from ovsha.core.copywatch import CopyWatch
 from ovsha.core.facts import Memory, Record, Role, Settings, View, Vip
 from ovsha.core.heartbeat import Conversation
 from ovsha.core.packet import TooLarge
-from ovsha.drivers import sockdiag, store
+from ovsha.drivers import store
 from ovsha.drivers.absent import NoAnnouncer, NoClag, NoEar, NoSource, NoVip
 from ovsha.drivers.announce import Announcer
 from ovsha.drivers.clag import ClagReader
+from ovsha.drivers.clients import Clients
 from ovsha.drivers.disk import Disks
 from ovsha.drivers.duplicate import DuplicateEar
 from ovsha.drivers.exchange import Exchange
@@ -43,7 +44,6 @@ from ovsha.errors import DriverError
 log = logging.getLogger("ovsha")
 
 PEER_LINK, BACKUP_PATH = "peer-link", "backup-path"
-_COUNT_EVERY = 2.0
 _PROBE_EVERY = 1.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -154,12 +154,11 @@ class Switch:
         self.record: Record | None = None
         self.heard = False
         self.stale = False
-        self.vteps = 0
+        self.clients = Clients(self.vip_address, config.vip.port, lambda: self.server.contents.managers)
         self.troubles: dict[str, str] = {}
         self.collided: list[str] = []
         self.vip_added: Callable[[], None] = lambda: None
         self._copy = CopyWatch(config.replication.max_lag, config.replication.token_interval)
-        self._count_at = 0.0
         self._carrier: bool | None = None
         self._shown: tuple[bool, str] | None = None
         self._known = kept.peer_identity
@@ -199,9 +198,9 @@ class Switch:
         if self._carrier is not self.vip.peer_carrier:
             self._carrier = self.vip.peer_carrier
             self.clag.poke(now)
-        if now >= self._count_at and self.vip.present:
-            self._count_at = now + _COUNT_EVERY
-            self._guard("sockets", self._count)
+        split = self.server.active and self.record is not None and self.record.serving
+        self.clients.run(now, self.server.active, self._silent(now), split)
+        self._watch("clients", self.clients.trouble)
 
     def wait(self, poller: Poller, now: float) -> None:
         """Have the loop woken when one of the drivers has something to do."""
@@ -219,7 +218,7 @@ class Switch:
     def observe(self, now: float, woke: bool) -> View:
         """Return all that is known now."""
         server = self.server.facts(now)
-        server = replace(server, vteps=self.vteps) if self.vip.present else server
+        server = replace(server, vteps=self.clients.vteps) if self.vip.present else server
         source = self.source.facts(now)
         following = server.role is Role.BACKUP and server.source == self.settings.source
         interval, alone = self.settings.dead_interval, self.config.standalone
@@ -239,6 +238,7 @@ class Switch:
             woke=woke,
             schema_gap=self._schema_gap(),
             estranged=self._estranged(now),
+            cut_off=self.clients.reach.cut_off,
         )
 
     def woke(self, now: float) -> None:
@@ -292,20 +292,19 @@ class Switch:
         self.announcer.stop()
         self.vip.drop(now)
         self.stale = False
-        self._guard("sockets", self._cut_own)
+        self._guard("sockets", self.clients.cut_own)
 
     def cut_stale(self) -> None:
         """Destroy our side's sockets to the VIP's former holder, whose FIN we can no longer hear.
 
         Raises DriverError when the kernel refuses.
         """
-        # By which of our addresses we reached it is the routes' affair; who is at the VIP itself reaches it from there.
-        sockdiag.destroy_tcp(remote=self.vip_address, port=self.config.vip.port, abroad=True)
+        self.clients.cut_stale()
         self.stale = False
 
     def fence(self) -> None:
         """Cut the sessions of our hanging server, and leave it the orders to close and to park."""
-        self._guard("fence", self._cut_sessions)
+        self._guard("fence", self.clients.cut)
         self.server.fence()
 
     def snapshot(self, term: int, done: Callable[[str | None], None]) -> None:
@@ -362,6 +361,10 @@ class Switch:
             address = str(self.config.nodes[settings.peer].peer_link)
             self.collisions.see(now, Kind.PREFERRED, address, PEER_LINK, claim)
 
+    def _silent(self, now: float) -> bool:
+        age = self.conversation.heard_age(now)
+        return not self.config.standalone and (age is None or age > self.settings.dead_interval)
+
     def _probe_every(self, now: float) -> float:
         """Return how often the peer's server is probed: each interval once its agent is late."""
         interval = self.config.heartbeat.interval
@@ -388,35 +391,6 @@ class Switch:
         if own is not self._schemas[0] or theirs is not self._schemas[1]:
             self._schemas = (own, theirs, schemas.gap(own, theirs) if own and theirs else "")
         return self._schemas[2]
-
-    def _count(self) -> None:
-        self.vteps = len(sockdiag.established(local_port=self.config.vip.port))
-
-    def _cut_own(self) -> None:
-        sockdiag.destroy_tcp(remote=self.vip_address, port=self.config.vip.port)
-
-    def controller_sessions(self) -> int:
-        """Count our server's sessions with controllers.  Raises DriverError when the kernel refuses."""
-        wanted = {(host, str(port)) for host, port in self._controllers()}
-        far = (
-            end.rpartition(":")
-            for port in {port for _, port in self._controllers()}
-            for _, end in sockdiag.established(remote_port=port)
-        )
-        return sum((host.strip("[]"), port) in wanted for host, _, port in far)
-
-    def _controllers(self) -> Iterator[tuple[str, int]]:
-        """Yield address and port of each controller that our server connects to."""
-        for manager in self.server.contents.managers:
-            method, _, rest = manager.target.partition(":")
-            host, _, port = rest.rpartition(":")
-            if method in ("ssl", "tcp") and port.isdecimal():
-                yield host.strip("[]"), int(port)
-
-    def _cut_sessions(self) -> None:
-        sockdiag.destroy_tcp(local=self.vip_address, port=self.config.vip.port)
-        for host, port in self._controllers():
-            sockdiag.destroy_tcp(remote=host, port=port)
 
     def _guard(self, what: str, act: Callable[[], None]) -> None:
         """Do what may fail without harm; the reason is logged when it changes."""

@@ -398,6 +398,7 @@ SW1 = {
     "upgrade": None,
     "upgraded": None,
     "lapsed": False,
+    "cut_off": False,
     "controllers": 1,
     "vteps": 2,
     "active_for": 312.0,

@@ -19,6 +19,7 @@ OTHER = replace(ONE, node=PEER)
     ("better", "why"),
     [
         ({}, "it has watched without a gap"),
+        ({"cut_off": False}, "clients reached it while the two were apart"),
         ({"controllers": 1}, "it has a controller's session"),
         ({"vteps": 2}, "more VTEP daemons are attached to it"),
         ({"active_for": SETTLED}, "it has been active for longer"),
@@ -27,7 +28,7 @@ OTHER = replace(ONE, node=PEER)
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_each_criterion_decides_when_those_above_it_are_equal(better: dict[str, object], why: str) -> None:
-    worse = ONE if better else replace(ONE, lapsed=True)
+    worse = replace(ONE, lapsed=not better, cut_off="cut_off" in better)
     assert winner(worse, replace(OTHER, **better)) == (PEER, why)  # type: ignore[arg-type]
 
 
@@ -35,6 +36,7 @@ def test_every_criterion_is_reached() -> None:
     assert [criterion.why for criterion in CRITERIA] == [
         "it is in no upgrade",
         "it has watched without a gap",
+        "clients reached it while the two were apart",
         "it has a controller's session",
         "more VTEP daemons are attached to it",
         "it has been active for longer",

@@ -153,6 +153,7 @@ def _record(record: dict[str, Any]) -> str:
             f"controllers: {record.get('controllers', 0)}",
             f"VTEP daemons: {record.get('vteps', 0)}",
             "with a gap" if record.get("lapsed", True) else "without a gap",
+            *(["cut off from its clients"] if record.get("cut_off") else []),
         ]
     )
 

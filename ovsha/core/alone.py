@@ -18,8 +18,8 @@ from ovsha.core.lineage import PARKED, copied
 from ovsha.core.status_text import broken
 from ovsha.core.words import yes
 
-_NOT_SEEN = ("state", "term", "in_sync_for", "lag", "mlag", "lapsed", "active_for", "uptime", "mode", "mode_left",
-             "upgrade", "upgraded")  # fmt: skip
+_NOT_SEEN = ("state", "term", "in_sync_for", "lag", "mlag", "lapsed", "cut_off", "active_for", "uptime", "mode",
+             "mode_left", "upgrade", "upgraded")  # fmt: skip
 _NOT_SEEN_THERE = ("serving", "vip", "listener", "managers", "link_up", "replicating", "controllers", "vteps", "cells")
 
 

@@ -200,6 +200,7 @@ class Case:
         return Record(
             node=view.settings.node,
             lapsed=self.memory.lapsed,
+            cut_off=view.cut_off,
             controllers=server.controllers,
             vteps=server.vteps,
             cells=server.cells,

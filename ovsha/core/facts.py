@@ -223,6 +223,7 @@ class Record:
     has to decide before this side can go on, "" when nothing.  `reason`: the one that an operator gave on this side for
     the last move that he ordered here.
     `uptime`: for how long its agent has run, which only its heartbeats tell.
+    `cut_off`: clients on other hosts did not answer it for most of the peer's last silence.
     `estranged`: it hears an agent that has its peer's name and key, but is not the switch that it learned as its
     peer, and believes nothing of what that one says.  `mac`: that of its interface for the VIP, "" when unknown.
     `mode_left`: seconds until a pause ends by itself.  `restore`: an operator wants the original primary to serve now.
@@ -250,6 +251,7 @@ class Record:
     link_up: bool | None = None
     preferred: str | None = None
     lapsed: bool = True
+    cut_off: bool = False
     controllers: int = 0
     vteps: int = 0
     active_for: float | None = None
@@ -309,8 +311,8 @@ class View:
     dead interval.  `schema_gap`: what the peer's schema has and ours lacks, "" when nothing.
     `estranged`: what an agent claims that has the peer's name and key but is another switch than
     the one we learned as our peer, None when no such one is heard.  It is not believed; all that it may do is hold
-    us back.  `mode_left`: seconds until a pause ends by itself, None when there is none.  `upgrade`, `upgraded`: as in
-    our Record.
+    us back.  `mode_left`: seconds until a pause ends by itself, None when there is none.  `cut_off`, `upgrade`,
+    `upgraded`: as in our Record.
     """
 
     now: float
@@ -327,6 +329,7 @@ class View:
     woke: bool = False
     schema_gap: str = ""
     estranged: Record | None = None
+    cut_off: bool = False
     mode: Mode = Mode.ACTIVE
     mode_left: float | None = None
     upgrade: float | None = None

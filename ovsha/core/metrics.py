@@ -338,6 +338,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("ovsha_side_cells", "Rows times columns of all tables of the side's database.", _side("cells")),
     Metric("ovsha_side_lapsed", "1 when the side slept or was started since it last heard its peer.",
            _side("lapsed")),
+    Metric("ovsha_side_cut_off", "1 when clients did not answer the side for most of its peer's last silence.",
+           _side("cut_off")),
     Metric("ovsha_side_trouble", "1 when something hinders the side.", _side_said("trouble")),
     # -- what is between the sides
     Metric("ovsha_path_up", "1 when heartbeats pass on the path in both directions.", _path_up),

@@ -14,7 +14,7 @@ from typing import Any
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Mode, Record, Role, Stamp, State
 
 _TEXTS = ("trouble", "why", "refusal", "decision", "reason")
-SHED = ((), ("trouble",), ("trouble", "why"), _TEXTS, (*_TEXTS, "mode_left", "upgraded", "uptime", "mac"))
+SHED = ((), ("trouble",), ("trouble", "why"), _TEXTS, (*_TEXTS, "mode_left", "upgraded", "uptime", "mac", "lag"))
 """What is left out of a record, more and more of it, until it fits a packet: what only people read."""
 
 _DEFAULTS = {field.name: field.default for field in fields(Record)}
@@ -115,7 +115,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     ),
     **dict.fromkeys(("term", "controllers", "vteps", "cells"), _number),
     **dict.fromkeys(("serving", "vip", "listener", "managers", "link_up", "restore"), _flag),
-    **dict.fromkeys(("replicating", "empty", "lapsed", "estranged"), _flag),
+    **dict.fromkeys(("replicating", "empty", "lapsed", "cut_off", "estranged"), _flag),
     **dict.fromkeys(("in_sync_for", "lag", "active_for", "uptime", "mode_left", "upgrade", "upgraded"), _age),
     "state": State,
     "life": Life,

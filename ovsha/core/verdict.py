@@ -29,6 +29,7 @@ SETTLED = 60.0
 CRITERIA = (
     Criterion(lambda r: r.upgrade is None, "it is in no upgrade"),
     Criterion(lambda r: not r.lapsed, "it has watched without a gap"),
+    Criterion(lambda r: not r.cut_off, "clients reached it while the two were apart"),
     Criterion(lambda r: r.controllers > 0, "it has a controller's session"),
     Criterion(lambda r: r.vteps, "more VTEP daemons are attached to it"),
     Criterion(lambda r: (r.active_for or 0.0) >= SETTLED, "it has been active for longer"),

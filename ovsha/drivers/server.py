@@ -78,6 +78,11 @@ class LocalServer:
         self._ticks_since = 0.0
 
     @property
+    def active(self) -> bool:
+        """Whether it said that it is, when it was last asked."""
+        return self._role is Role.ACTIVE
+
+    @property
     def contents(self) -> Contents:
         """What the rows of the database say."""
         return self._database.contents

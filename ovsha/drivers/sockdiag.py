@@ -33,10 +33,11 @@ _ID = struct.Struct("!HH16s16s")  # inet_diag_sockid: ports and addresses, befor
 
 @dataclass(frozen=True, slots=True)
 class _Connection:
-    """One TCP connection, and `sockid`, by which the kernel knows it."""
+    """One TCP connection; `sockid`, by which the kernel knows it; how often in a row something was sent again."""
 
     family: int
     sockid: bytes
+    retransmits: int
     local: Address
     local_port: int
     remote: Address
@@ -73,16 +74,22 @@ def destroy_tcp(
         raise DriverError(f"cannot destroy connections: {err.strerror or err}") from err
 
 
-def established(*, remote_port: int = 0, local_port: int = 0) -> list[tuple[str, str]]:
+def established(
+    *, remote_port: int = 0, local_port: int = 0, answering: bool = False, abroad: bool = False
+) -> list[tuple[str, str]]:
     """Return near and far end, as ``address:port``, of all established connections with these ports.
 
-    A port of 0 stands for any.  Raises DriverError when the kernel refuses.
+    A port of 0 stands for any.  With `answering`, only those whose far end leaves nothing unacknowledged that was sent
+    twice; with `abroad`, only those whose two ends are not the same address.  Raises DriverError when the kernel
+    refuses.
     """
     try:
         with netlink.open_socket(NETLINK_SOCK_DIAG) as sock:
             return [
                 (_ended(each.local, each.local_port), _ended(each.remote, each.remote_port))
                 for each in _connections(sock, _ESTABLISHED, remote_port, local_port)
+                if not (answering and each.retransmits)
+                if not (abroad and each.local == each.remote)
             ]
     except OSError as err:
         raise DriverError(f"cannot list connections: {err.strerror or err}") from err
@@ -110,9 +117,10 @@ def _connections(
 
 
 def _connection(body: bytes) -> _Connection:
-    family, _, _, _, sockid = _MESSAGE.unpack_from(body)
+    family, _, _, retransmits, sockid = _MESSAGE.unpack_from(body)
     local_port, remote_port, local, remote = _ID.unpack_from(sockid)
-    return _Connection(family, sockid, _address(family, local), local_port, _address(family, remote), remote_port)
+    near, far = _address(family, local), _address(family, remote)
+    return _Connection(family, sockid, retransmits, near, local_port, far, remote_port)
 
 
 def _address(family: int, raw: bytes) -> Address:

@@ -1,0 +1,92 @@
+"""The sessions of this side's clients, as the kernel knows them: VTEP daemons at the VIP, and controllers.
+
+ovsdb-server and its probes take seconds to notice that a client is gone; the kernel tells at once whether what was sent
+had to be sent again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from ovsha.core.reach import Reach
+from ovsha.drivers import sockdiag
+from ovsha.drivers.database import Manager
+from ovsha.errors import DriverError
+
+_COUNT_EVERY = 2.0
+_LOOK_EVERY, _SOON = 0.1, 5.0  # a silence may end soon, and clients need a moment to find who takes over
+
+
+class Clients:
+    """Counts these sessions, sees whether any client answers while the peer is silent, and cuts them.
+
+    `vip`, `port`: where VTEP daemons connect to.  `managers`: the rows that say where the controllers listen.
+    `vteps`: how many VTEP daemons are attached; `trouble`: why they could not be counted, "" when they could.
+    """
+
+    def __init__(self, vip: str, port: int, managers: Callable[[], Iterable[Manager]]) -> None:
+        self.vteps = 0
+        self.trouble = ""
+        self.reach = Reach()
+        self._vip, self._port, self._managers = vip, port, managers
+        self._looked_at = float("-inf")
+        self._silent_since: float | None = None
+
+    def run(self, now: float, active: bool, silent: bool, split: bool) -> None:
+        """Look when it is time to, where our server is active; keep what was seen while both sides serve."""
+        self._silent_since = (self._silent_since or now) if silent else None
+        if not silent and not split:
+            self.reach.forget()
+        every = _LOOK_EVERY if self._silent_since is not None and now - self._silent_since < _SOON else _COUNT_EVERY
+        passed = now - self._looked_at
+        if not active or passed < every:
+            return
+        self._looked_at = now
+        try:
+            self.vteps = len(sockdiag.established(local_port=self._port))
+            if silent:
+                self.reach.look(self._answers(), min(passed, every))
+            self.trouble = ""
+        except DriverError as error:
+            self.trouble = str(error)
+
+    def controllers(self, answering: bool = False) -> int:
+        """Count our server's sessions with controllers, or those that answer.
+
+        Raises DriverError when the kernel refuses.
+        """
+        wanted = {(host, str(port)) for host, port in self._places()}
+        far = (
+            end.rpartition(":")
+            for port in {port for _, port in self._places()}
+            for _, end in sockdiag.established(remote_port=port, answering=answering)
+        )
+        return sum((host.strip("[]"), port) in wanted for host, _, port in far)
+
+    def cut(self) -> None:
+        """Destroy all these sessions.  Raises DriverError when the kernel refuses."""
+        sockdiag.destroy_tcp(local=self._vip, port=self._port)
+        for host, port in self._places():
+            sockdiag.destroy_tcp(remote=host, port=port)
+
+    def cut_own(self) -> None:
+        """Destroy this switch's own sockets to the VIP.  Raises DriverError when the kernel refuses."""
+        sockdiag.destroy_tcp(remote=self._vip, port=self._port)
+
+    def cut_stale(self) -> None:
+        """Destroy our side's sockets to the VIP's former holder.  Raises DriverError when the kernel refuses."""
+        # By which of our addresses we reached it is the routes' affair; who is at the VIP itself reaches it from there.
+        sockdiag.destroy_tcp(remote=self._vip, port=self._port, abroad=True)
+
+    def _answers(self) -> bool:
+        """Whether a client on another host acknowledges what it is sent."""
+        at_vip = sockdiag.established(local_port=self._port, answering=True, abroad=True)
+        return bool(at_vip) or self.controllers(answering=True) > 0
+
+    def _places(self) -> Iterator[tuple[str, int]]:
+        """Yield address and port of each controller that our server connects to."""
+        for manager in self._managers():
+            method, _, rest = manager.target.partition(":")
+            host, _, port = rest.rpartition(":")
+            if method in ("ssl", "tcp") and port.isdecimal():
+                yield host.strip("[]"), int(port)
