@@ -6,17 +6,16 @@ They are meant for a time of day, so they end by the wall clock, and they surviv
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ovsha import durable
 from ovsha.core import plain
 from ovsha.core.facts import Mode, View
+from ovsha.saving import Saver
 
 log = logging.getLogger("ovsha")
 
@@ -58,17 +57,21 @@ class Keeper:
     """The orders that stand on this switch; `wall` is its wall clock.  A file that is damaged counts as none."""
 
     def __init__(self, directory: Path, advise: bool, wall: Callable[[], float]) -> None:
-        self.trouble = ""
         self._path, self._advise, self._wall = directory / FILE, advise, wall
-        self.now = self._kept = self._load()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="standing")
-        self._saving: tuple[Standing, Future[None]] | None = None
-        self._retry_at = 0.0
+        self.now, unread = self._load()
+        failing = f"{self._path}: cannot be written, so a pause does not survive a restart"
+        self._saver = Saver(self.now, self._write, wall, failing)
+        self._saver.trouble = unread
+
+    @property
+    def trouble(self) -> str:
+        """Why what stands is not known or cannot be kept, "" when it is."""
+        return self._saver.trouble
 
     @property
     def saved(self) -> bool:
         """What stands now has reached the disk."""
-        return self.now == self._kept
+        return self.now == self._saver.kept
 
     @property
     def mode(self) -> Mode:
@@ -79,7 +82,7 @@ class Keeper:
 
     def run(self) -> Pause | None:
         """Save what has changed; return a pause whose time has just ended."""
-        self._save()
+        self._saver.run(self.now)
         wall, stands = self._wall(), self.now
         if stands.forgotten is not None and wall - stands.forgotten.until > FORGOTTEN_FOR:
             self.now = replace(stands, forgotten=None)
@@ -99,45 +102,24 @@ class Keeper:
 
     def close(self) -> None:
         """Bring the last change to the disk."""
-        self._thread.shutdown()
-        if not self.saved:
-            with contextlib.suppress(OSError):
-                _write(self._path, self.now)
+        self._saver.close(self.now)
 
-    def _load(self) -> Standing:
+    def _load(self) -> tuple[Standing, str]:
+        """Return what stands, and why that is not known."""
         try:
             stands = plain.from_plain(Standing, json.loads(self._path.read_text()))
         except FileNotFoundError:
-            return Standing()
+            return Standing(), ""
         except (OSError, ValueError) as error:
-            self.trouble = f"{self._path}: cannot be read, so no pause and no planned switchover stands: {error}"
-            log.error("%s", self.trouble)
-            return Standing()
+            trouble = f"{self._path}: cannot be read, so no pause and no planned switchover stands: {error}"
+            log.error("%s", trouble)
+            return Standing(), trouble
         if stands.pause is not None and self._wall() < stands.pause.began:
             # The clock was set back since: what is left of the pause cannot be longer than it was meant to be.
             length = stands.pause.until - stands.pause.began
-            return replace(stands, pause=replace(stands.pause, until=min(stands.pause.until, self._wall() + length)))
-        return stands
+            stands = replace(stands, pause=replace(stands.pause, until=min(stands.pause.until, self._wall() + length)))
+        return stands, ""
 
-    def _save(self) -> None:
-        if self._saving is not None and self._saving[1].done():
-            kept, future = self._saving
-            self._saving = None
-            error = future.exception()
-            if error is None:
-                self._kept, self.trouble = kept, ""
-            else:
-                self._tell(f"{self._path}: cannot be written, so a pause does not survive a restart: {error}")
-                self._retry_at = self._wall() + 1.0
-        if self._saving is None and not self.saved and self._wall() >= self._retry_at:
-            self._saving = (self.now, self._thread.submit(_write, self._path, self.now))
-
-    def _tell(self, trouble: str) -> None:
-        if trouble != self.trouble:
-            log.warning("%s", trouble)
-        self.trouble = trouble
-
-
-def _write(path: Path, stands: Standing) -> None:
-    """Put what stands on disk for good.  Raises OSError."""
-    durable.write(path, json.dumps(plain.to_plain(stands)))
+    def _write(self, stands: Standing) -> None:
+        """Put what stands on disk for good.  Raises OSError."""
+        durable.write(self._path, json.dumps(plain.to_plain(stands)))

@@ -6,11 +6,9 @@ outlives the agent and a reboot; one that cannot be read counts as standing, for
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +17,7 @@ from ovsha import acting, durable
 from ovsha.core import force, plain, upgrade
 from ovsha.core.facts import View
 from ovsha.core.words import span
+from ovsha.saving import Saver
 
 log = logging.getLogger("ovsha")
 
@@ -59,19 +58,22 @@ class Upgrading:
     """The upgrade that stands on this switch, `now`; `limit` seconds after its beginning there is an alarm."""
 
     def __init__(self, directory: Path, limit: float, wall: Callable[[], float]) -> None:
-        self.trouble = ""
         self.limit = limit
         self.wall = wall
         self._directory = directory / DIRECTORY
-        self.now, self.finished = self._kept = self._load()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="upgrading")
-        self._saving: tuple[Both, Future[None]] | None = None
-        self._retry_at = 0.0
+        self.now, self.finished = both = self._load()
+        failing = f"{self._directory}: cannot be written, so a restart does not know of the upgrade"
+        self._saver: Saver[Both] = Saver(both, self._write, wall, failing)
+
+    @property
+    def trouble(self) -> str:
+        """Why what stands cannot be kept, "" when it can."""
+        return self._saver.trouble
 
     @property
     def saved(self) -> bool:
         """What stands now has reached the disk."""
-        return (self.now, self.finished) == self._kept
+        return (self.now, self.finished) == self._saver.kept
 
     @property
     def age(self) -> float | None:
@@ -98,7 +100,7 @@ class Upgrading:
 
     def run(self) -> Upgrade | None:
         """Save what has changed; return an upgrade that has just come to take too long."""
-        self._save()
+        self._saver.run((self.now, self.finished))
         age = self.age
         if self.now is None or self.now.late or age is None or age < self.limit:
             return None
@@ -112,30 +114,22 @@ class Upgrading:
 
     def close(self) -> None:
         """Bring the last change to the disk."""
-        self._thread.shutdown()
-        if not self.saved:
-            with contextlib.suppress(OSError):
-                _write(self._directory, self.now, self.finished)
+        self._saver.close((self.now, self.finished))
 
     def _load(self) -> Both:
         return _read_mark(self._directory / MARK, self.wall()), _read_finished(self._directory / FINISHED)
 
-    def _save(self) -> None:
-        if self._saving is not None and self._saving[1].done():
-            kept, future = self._saving
-            self._saving = None
-            error = future.exception()
-            if error is None:
-                self._kept, self.trouble = kept, ""
-            else:
-                trouble = f"{self._directory}: cannot be written, so a restart does not know of the upgrade: {error}"
-                if trouble != self.trouble:
-                    log.warning("%s", trouble)
-                self.trouble = trouble
-                self._retry_at = self.wall() + 1.0
-        if self._saving is None and not self.saved and self.wall() >= self._retry_at:
-            both = self.now, self.finished
-            self._saving = (both, self._thread.submit(_write, self._directory, *both))
+    def _write(self, both: Both) -> None:
+        """Put both on disk for good, the mark last.  Raises OSError."""
+        now, finished = both
+        self._directory.mkdir(mode=0o700, exist_ok=True)
+        durable.write(self._directory / FINISHED, json.dumps(plain.to_plain(finished)))
+        mark = self._directory / MARK
+        if now is not None:
+            durable.write(mark, json.dumps(plain.to_plain(now)))
+        elif mark.exists():
+            mark.unlink()
+            durable.sync(self._directory)
 
 
 def _read_mark(path: Path, wall: float) -> Upgrade | None:
@@ -153,17 +147,6 @@ def _read_finished(path: Path) -> Finished:
         return plain.from_plain(Finished, json.loads(path.read_text()))
     except (OSError, ValueError):
         return Finished()  # it is only told
-
-
-def _write(directory: Path, now: Upgrade | None, finished: Finished) -> None:
-    """Put both on disk for good, the mark last.  Raises OSError."""
-    directory.mkdir(mode=0o700, exist_ok=True)
-    durable.write(directory / FINISHED, json.dumps(plain.to_plain(finished)))
-    if now is not None:
-        durable.write(directory / MARK, json.dumps(plain.to_plain(now)))
-    elif (directory / MARK).exists():
-        (directory / MARK).unlink()
-        durable.sync(directory)
 
 
 # -- orders ------------------------------------------------------------------------------------------------------------
