@@ -108,10 +108,12 @@ def test_an_unhealthy_pair_is_not_moved_and_it_is_said_what_is_wrong(pair: Lab) 
 
 
 def test_a_planned_switchover_survives_the_agent_and_is_made_at_its_time(pair: Lab) -> None:
-    done(pair.sw1, "switchover", "--yes", "--to", "sw2", "--at", "+8s", "--reason", "the window")
+    done(pair.sw1, "switchover", "--yes", "--to", "sw2", "--at", "+3s", "--reason", "the window")
+    due = time.time() + 3
     assert status(pair.sw1)["planned_switchover"]["to"] == "sw2"
     assert "is planned already" in refused(pair.sw1, "switchover", "--yes", "--at", "+9m")
     pair.sw1.agent.kill()
+    pair.wait_until(lambda: time.time() > due, LIMIT, "its time has come, and no agent runs")
     pair.sw1.agent.start()
     await_pair(pair, pair.sw2)
     await_word(pair, pair.sw1, "the planned switchover to sw2 is done")

@@ -27,6 +27,9 @@ _GRACE = 1.0
 _LATE = 60.0
 """Seconds after its time at which a planned switchover is still carried out: the agent was started anew meanwhile."""
 
+_SETTLING = 10.0
+"""Seconds after its start in which an agent may not yet have heard its peer, or be in sync with it."""
+
 _WATCHED = 60.0
 """Seconds for which the old side is watched after a move, until it is in sync again."""
 
@@ -158,7 +161,7 @@ class Moves:
         """Carry out the planned switchover when its time has come, or give it up with an alarm."""
         standing = self.agent.standing
         plan = standing.now.plan
-        if plan is None or time.time() < plan.at:
+        if plan is None or time.time() < plan.at or self._may_still_do(plan.to):
             return
         standing.now = replace(standing.now, plan=None)
         late = time.time() - plan.at
@@ -171,6 +174,10 @@ class Moves:
             self.begin(plan.to, plan.reason, plan.who, False, lambda result, error: self._planned(plan.to, error))
         except DriverError as error:
             self._planned(plan.to, str(error))
+
+    def _may_still_do(self, target: str) -> bool:
+        """Whether what stands against the move may be over soon, since the agent was started a moment ago."""
+        return self.agent.clock() - self.agent.started < _SETTLING and bool(self.objection(target))
 
     def _planned(self, target: str, error: str) -> None:
         if error:
