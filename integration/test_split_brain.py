@@ -123,9 +123,10 @@ def test_one_side_gives_way_follows_and_leaves_a_bundle_that_tells_all_of_it(lab
     acknowledged = {switch.node: write(switch) for switch in pair.switches}
     programs = pids(pair)
 
-    with announcements(pair, pair.sw1):
+    expected = better(pair)
+    with announcements(pair, expected):
         winner = meet(pair)
-        assert winner is pair.sw1, "all else being equal, the preferred side goes on"
+        assert winner is expected, "all else being equal, the preferred side goes on"
     mend_backup_path(pair)
     loser = other(pair, winner)
     await_pair(pair, winner)
@@ -140,6 +141,12 @@ def test_one_side_gives_way_follows_and_leaves_a_bundle_that_tells_all_of_it(lab
     assert bundles(winner) == []
     assert_it_is_complete(pair, loser, bundle, acknowledged[loser.node])
     assert_both_can_see_and_clear_it(pair, loser, bundle)
+
+
+def better(pair: Lab) -> Switch:
+    """Return the preferred side, unless a busy machine has let its agent sleep through a part of this."""
+    first, second = (status(switch)["sides"][switch.node]["lapsed"] for switch in pair.switches)
+    return pair.sw2 if first and not second else pair.sw1
 
 
 def pids(pair: Lab) -> list[int | None]:

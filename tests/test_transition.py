@@ -58,7 +58,7 @@ def test_nothing_is_connected_that_is_not_parked_and_saved(view: View, memory: M
     if next_step(Goal.FOLLOW, case(view, memory)) is Step.CONNECT:
         assert view.server.role is Role.BACKUP
         assert view.server.source == PARKED
-        assert view.server.saved
+        assert view.server.saved or view.server.cells == 0, "there is nothing to save"
 
 
 @settings(max_examples=200)
