@@ -1,7 +1,8 @@
 # All of it works on a fresh Debian 12 as root; what is missing is installed first.
 #
 #   make demo       a lab of two switches: crash, silent death, return and restore, with a timeline
-#   make test       all tests: unit (twice) and lab
+#   make test       unit tests (twice) and those of the lab
+#   make test-long  what they leave out: tests that are the larger, or one more, of what a shorter one shows
 #   make unit       unit tests, with Debian's packages and then with the current ones of PyPI (these without the laws)
 #   make mutations  break the core on purpose, one law at a time, and see that the tests notice; takes minutes
 #   make lab-test   tests on real servers in network namespaces
@@ -37,7 +38,7 @@ COUNT ?= 100
 MINUTES ?= 10
 SEED ?=
 
-.PHONY: deb deb-test machines-test machines-page deps-deb deps-machines install-data demo test unit unit-debian unit-current mutations lab-test lint ruff mypy explore bench soak switchovers man completion docs deps deps-apt install clean
+.PHONY: deb deb-test machines-test machines-page deps-deb deps-machines install-data demo test test-long unit unit-debian unit-current mutations lab-test lint ruff mypy explore bench soak switchovers man completion docs deps deps-apt install clean
 
 demo: deps-apt
 	$(PYTHON) integration/demo.py
@@ -65,19 +66,22 @@ switchovers: deps-apt
 
 test: unit lab-test
 
+test-long: deps-apt
+	$(PYTHON) -m pytest integration -n 2 -m long $(PYTEST_ARGS)
+
 unit: unit-debian unit-current
 
 unit-debian: deps-apt
-	$(PYTHON) -m pytest tests -n 2 $(PYTEST_ARGS)
+	$(PYTHON) -m pytest tests -n 3 $(PYTEST_ARGS)
 
 unit-current: deps
-	.venv/bin/python -m pytest tests -n 2 $(LAWS:%=--ignore=tests/test_%.py) $(PYTEST_ARGS)
+	.venv/bin/python -m pytest tests -n 3 $(LAWS:%=--ignore=tests/test_%.py) $(PYTEST_ARGS)
 
 mutations: deps-apt
 	$(PYTHON) -m pytest tests/test_mutations.py -n 2 $(PYTEST_ARGS)
 
 lab-test: deps-apt
-	$(PYTHON) -m pytest integration -n 3 $(PYTEST_ARGS)
+	$(PYTHON) -m pytest integration -n 4 -m "not long" $(PYTEST_ARGS)
 
 lint: ruff mypy
 

@@ -37,7 +37,7 @@ LISTENER = f"ptcp:{settings.VIP_PORT}:{settings.VIP}"
 QUICK: Mapping[str, Any] = {"replication": {"token_interval": 0.3}}
 
 
-def begin(make_lab: MakeLab, rate: float = 200.0, limit: float = LIMIT, **wishes: Any) -> Lab:
+def begin(make_lab: MakeLab, rate: float = 100.0, limit: float = LIMIT, **wishes: Any) -> Lab:
     """Return a pair that serves on sw1, with a controller that writes and both VTEP daemons attached."""
     wishes["overrides"] = settings.merged(QUICK, wishes.get("overrides", {}))
     lab = make_lab(**wishes)

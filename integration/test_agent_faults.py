@@ -168,7 +168,7 @@ MOMENTS = (
 )
 
 
-@pytest.mark.parametrize("fault", ["kill", "freeze"])
+@pytest.mark.parametrize("fault", ["kill", pytest.param("freeze", marks=pytest.mark.long)])
 def test_a_handover_ends_on_one_side_without_loss_when_an_agent_fails_in_the_middle(lab: MakeLab, fault: str) -> None:
     pair = begin(lab, overrides=MANUAL)
     for whose, moment in MOMENTS:

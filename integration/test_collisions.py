@@ -194,7 +194,7 @@ def test_a_second_holder_of_an_ipv6_vip_is_told(lab: MakeLab) -> None:
 
 def test_two_sides_that_prefer_different_ones_are_told_and_do_not_take_turns(lab: MakeLab) -> None:
     own_ways = {SW2: {"pair": {"preferred": SW2}}}
-    pair = begin(lab, node_overrides=own_ways, overrides={"restore": {"delay": 0.2}})
+    pair = begin(lab, rate=200, node_overrides=own_ways, overrides={"restore": {"delay": 0.2}})
     with undisturbed(pair, rows=600):
         pair.wait_until(
             lambda: all(kinds(switch) == {"preferred"} for switch in pair.switches), LIMIT, "both sides tell"
@@ -221,7 +221,7 @@ def identity(switch: Switch) -> dict[str, Any]:
 def test_a_side_that_lost_its_state_is_a_stranger_until_told_and_the_service_stays_and_is_taken_over(
     lab: MakeLab,
 ) -> None:
-    pair = begin(lab, overrides={"restore": {"mode": "manual"}})
+    pair = begin(lab, rate=200, overrides={"restore": {"mode": "manual"}})
     before = identity(pair.sw1)["peer"]
     assert before == identity(pair.sw2)["own"] == (pair.sw2.directory / "state" / "identity").read_text().strip()
     with undisturbed(pair, rows=400):
@@ -259,7 +259,7 @@ def test_a_side_that_lost_its_state_is_a_stranger_until_told_and_the_service_sta
 
 
 def test_the_active_side_may_lose_its_state_and_serves_on_and_is_replaced_when_its_server_dies(lab: MakeLab) -> None:
-    pair = begin(lab, overrides={"restore": {"mode": "manual"}})
+    pair = begin(lab, rate=200, overrides={"restore": {"mode": "manual"}})
     with undisturbed(pair, rows=400):
         pair.sw1.agent.kill()
         lose_state(pair.sw1)

@@ -77,7 +77,7 @@ DAMAGES: Mapping[str, Callable[[Path], None]] = {
 
 def begin_with_a_past(lab: MakeLab, **overrides: Mapping[str, Any]) -> Lab:
     """Return a pair that has copies of both databases as they were some hundred rows ago."""
-    pair = begin(lab, overrides={**MANUAL, **overrides})
+    pair = begin(lab, rate=200, overrides={**MANUAL, **overrides})
     for switch in pair.switches:
         shutil.copyfile(switch.database, yesterday(switch.database))
     await_rows(pair, 300)

@@ -46,7 +46,14 @@ def test_a_crash_a_silent_death_and_a_move_by_hand(lab: MakeLab) -> None:
     await_pair(pair, pair.sw1)
 
 
-@pytest.mark.parametrize("plan", [IPV6, LINK_LOCAL, MIXED], ids=["all of it", "link-local", "but the VIP"])
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(IPV6, id="all of it"),
+        pytest.param(LINK_LOCAL, id="link-local", marks=pytest.mark.long),
+        pytest.param(MIXED, id="but the VIP", marks=pytest.mark.long),
+    ],
+)
 def test_what_the_commands_say_of_a_pair_that_is_well_and_fails_over(lab: MakeLab, plan: Plan) -> None:
     pair = begin(lab, plan=plan)
     pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from story import (
     QUICK,
     MakeLab,
@@ -17,6 +19,7 @@ ROWS = 100_000
 PATIENT = 180.0
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_rows_are_copied_taken_over_and_given_back_and_nobody_is_taken_for_dead(
     lab: MakeLab,
 ) -> None:

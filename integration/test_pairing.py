@@ -252,6 +252,7 @@ def test_join_that_is_killed_after_each_step_is_repeated_to_the_same_end(boxes: 
     assert not sw2.sh("find /etc/ovsha /var/lib -name '*.part' -o -name '*.ovsha-blank'")
 
 
+@pytest.mark.long
 def test_init_that_is_killed_after_each_step_is_repeated_to_the_same_end(boxes: tuple[Box, Box]) -> None:
     sw1, sw2 = boxes
     single_server(sw1)

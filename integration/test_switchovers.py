@@ -7,8 +7,12 @@ import pytest
 import switchovers
 from switchovers import LOADS, Load, Move
 
+STEADY, FULL_SPEED = LOADS
 
-@pytest.mark.parametrize("load", LOADS, ids=[load.name for load in LOADS])
+
+@pytest.mark.parametrize(
+    "load", [pytest.param(STEADY, id="steady"), pytest.param(FULL_SPEED, id="full speed", marks=pytest.mark.long)]
+)
 def test_switchovers_under_load_are_proven_and_lose_no_acknowledged_write(needs_lab: None, load: Load) -> None:
     moves = list(islice(switchovers.series(load, 4), 4))
     assert [move.fault for move in moves] == [""] * 4

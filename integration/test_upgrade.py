@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import seed
 import settings
 from lab import Lab
@@ -276,6 +278,7 @@ def killed(switch: Switch, after: float, *words: str) -> None:
     switch.agent.start()
 
 
+@pytest.mark.long
 def test_command_or_agent_that_is_killed_anywhere_leaves_what_can_be_run_again(lab: MakeLab) -> None:
     pair = pair_with_scripts(lab)
     for after in (0.3, 0.6, 0.9, 1.3):

@@ -139,6 +139,7 @@ def test_the_pages_arguments_lead_to_a_pair_in_sync_and_again_to_the_same(pair: 
     run_again_it_changes_nothing(pair)
 
 
+@pytest.mark.long
 def test_the_standby_may_come_first(pair: Pair) -> None:
     sw1, sw2 = pair
     sw2.sh(f"ovsha-vtep-bootstrap {STANDBY}")
@@ -176,6 +177,7 @@ def test_dry_run_shows_all_and_does_nothing(untouched: Pair) -> None:
     assert "+  key_file: /var/lib/openvswitch/vtep7-privkey.pem" in shown
 
 
+@pytest.mark.long
 def test_a_switch_of_its_own_serves_alone(pair: Pair) -> None:
     sw1, sw2 = pair
     sw1.sh("ovsha-vtep-bootstrap --controller_ip 192.168.100.17 " + REST)
@@ -302,6 +304,7 @@ def test_a_server_that_its_service_leaves_running_gives_way(pair: Pair) -> None:
     assert sw1.sh("vtep-ctl list-ls").split()[-1] == "kept"
 
 
+@pytest.mark.long
 def test_a_backup_is_told_from_what_can_be_written_to(pair: Pair) -> None:
     sw1, sw2 = pair
     sw1.sh(f"ovsha-vtep-bootstrap {ACTIVE}")
@@ -324,6 +327,7 @@ def test_the_operator_is_asked_unless_it_stands_in_for_the_vendors(untouched: Pa
     assert (done.returncode, done.stderr) == (2, "ovsha: there is no terminal to ask at; add --yes to have it done\n")
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_it_is_run_again_to_the_same_end(pair: Pair) -> None:
     sw1, _ = pair
     started = 'sh -c \'echo $$ >/run/killed; exec ovsha-vtep-bootstrap "$@"\' x'
