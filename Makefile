@@ -30,6 +30,9 @@
 
 PYTHON := /usr/bin/python3
 
+# The lab starts a thousand programs: without what is compiled on disk, a third of their time would be compiling.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Tests of the core alone, which uses no package: they need not be run a second time for other packages.
 LAWS := exploration mutations pair scenarios stories strangers traps
 PYTEST_ARGS ?=
