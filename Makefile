@@ -34,7 +34,8 @@ PYTHON := /usr/bin/python3
 unexport PYTHONDONTWRITEBYTECODE
 
 # Tests of the core alone, which uses no package: they need not be run a second time for other packages.
-LAWS := exploration mutations pair scenarios stories strangers traps
+LAWS := collisions consent copywatch damping diagnosis election exploration force guard handover heartbeat lineage \
+    liveness mode mutations pair reach record safety scenarios status stories strangers trace transition traps verdict
 PYTEST_ARGS ?=
 EXPLORE_ARGS ?= --faults 2 --late 0 --states 1000000
 COUNT ?= 100

@@ -13,7 +13,14 @@ import pytest
 import packaged
 from lab import Lab
 
+# They begin first, so that with several workers none is left with them when the others have nothing to do.
+LONGEST = ("test_pairing", "test_vtep_bootstrap", "test_upgrade", "test_bad_input", "test_collect", "test_agent_faults")
 PROGRAMS = ("ip", "ss", "nft", "ovsdb-server", "ovsdb-tool", "ovs-pki")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="session")

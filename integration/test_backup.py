@@ -144,7 +144,9 @@ def test_a_backup_is_restored_into_the_file_of_a_stopped_server_and_is_followed(
     assert status(pair.sw1)["rule"] == "we-serve"
 
 
-@pytest.mark.parametrize("how", ["cut", "bits", "another", "nothing"])
+@pytest.mark.parametrize(
+    "how", ["cut", "another", *(pytest.param(each, marks=pytest.mark.long) for each in ("bits", "nothing"))]
+)
 def test_a_damaged_backup_is_refused_in_one_line(lab: MakeLab, how: str) -> None:
     pair = begin(lab, rows=50)
     quiet(pair)

@@ -194,6 +194,7 @@ def test_a_switch_without_power_is_silent_and_returns_with_its_database(lab: Mak
     assert pair.sw1.vip_present() == (how == "cut"), "a reboot loses addresses"
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_rows_are_there_within_seconds(lab: MakeLab) -> None:
     pair = lab(rows=100_000)
     pair.sw1.server.start()

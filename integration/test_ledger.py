@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import rpc
 import seed
 from lab import Lab
@@ -129,6 +131,7 @@ def test_after_a_kill_under_load_the_ledger_has_exactly_the_acknowledged_rows_th
     assert not lost(pair, pair.sw1), "every acknowledged row is there again"
 
 
+@pytest.mark.long
 def test_planned_moves_leave_no_ledger(lab: MakeLab) -> None:
     pair = begin(lab, rate=200, overrides=SAME_TERM)
     for to in (pair.sw2, pair.sw1, pair.sw2, pair.sw1):

@@ -67,7 +67,7 @@ def test_each_direction_of_each_path_is_cut_alone_and_nothing_moves(lab: MakeLab
     await_pair(pair, pair.sw1)
 
 
-@pytest.mark.parametrize("deaf", ["sw1", "sw2"])
+@pytest.mark.parametrize("deaf", ["sw1", pytest.param("sw2", marks=pytest.mark.long)])
 def test_a_side_that_hears_no_heartbeat_at_all_moves_nothing_while_the_database_session_lives(
     lab: MakeLab, deaf: str
 ) -> None:

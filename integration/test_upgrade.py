@@ -166,6 +166,7 @@ def test_upgraded_switch_follows_a_newer_one_only_after_its_own_upgrade_and_is_l
     assert lost(pair, pair.sw2) == []
 
 
+@pytest.mark.long
 def test_upgrade_that_is_called_off_at_once_disturbs_nobody(lab: MakeLab) -> None:
     pair = pair_with_scripts(lab)
     with undisturbed(pair):
@@ -181,6 +182,7 @@ def test_upgrade_that_is_called_off_at_once_disturbs_nobody(lab: MakeLab) -> Non
     assert "is in no upgrade" in refused(pair.sw1, "finish")
 
 
+@pytest.mark.long
 def test_lost_peer_is_waited_for_and_what_was_saved_serves_when_the_operator_says_so(lab: MakeLab) -> None:
     pair = pair_with_scripts(lab)
     saved = {ack.mac for ack in acks(pair)} & pair.sw2.rows()
