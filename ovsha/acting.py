@@ -13,8 +13,10 @@ from typing import Any, Protocol
 from ovsha.config import Config
 from ovsha.core import force, switchover
 from ovsha.core.case import Case
-from ovsha.core.facts import Memory, Mode, View, with_reason
+from ovsha.core.facts import Mode
+from ovsha.core.memory import Memory, with_reason
 from ovsha.core.side import Decision
+from ovsha.core.view import View
 from ovsha.core.words import span
 from ovsha.standing import Keeper, Pause, Plan
 

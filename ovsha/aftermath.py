@@ -20,11 +20,12 @@ from pathlib import Path
 from ovs.poller import Poller
 
 from ovsha.config import Config
-from ovsha.core.facts import Stamp, State, View
+from ovsha.core.facts import Stamp, State
 from ovsha.core.handover import PLANNED
 from ovsha.core.outside import Divergence
 from ovsha.core.side import Decision
 from ovsha.core.transition import Step
+from ovsha.core.view import View
 from ovsha.drivers.child import Child
 from ovsha.errors import DriverError
 from ovsha.ledger import bases, errand, shelf

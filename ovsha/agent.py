@@ -22,9 +22,11 @@ from ovsha.checks import answers
 from ovsha.config import Config, pair_key
 from ovsha.core import handover, resolve, side, switchover
 from ovsha.core import record as codec
-from ovsha.core.facts import Memory, State, View, with_reason
+from ovsha.core.facts import State
+from ovsha.core.memory import Memory, with_reason
 from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
+from ovsha.core.view import View
 from ovsha.drivers import store
 from ovsha.drivers.identity import own_identity
 from ovsha.drivers.systemd import Notifier

@@ -13,12 +13,13 @@ from typing import Any
 from ovs.poller import Poller
 
 from ovsha import config as configuration
-from ovsha import exchange, switch
+from ovsha import exchange, making
 from ovsha.config import Config
 from ovsha.core import alone
-from ovsha.core.facts import Life, View
+from ovsha.core.facts import Life
 from ovsha.core.facts import Vip as VipFacts
 from ovsha.core.status import SCHEMA
+from ovsha.core.view import View
 from ovsha.drivers.absent import NoSource
 from ovsha.drivers.server import LocalServer
 from ovsha.drivers.source import PeerSource
@@ -33,8 +34,8 @@ _PROBE_EVERY = 0.1
 
 def look(config: Config, why: str, hangs: bool) -> dict[str, Any]:
     """Return the document of what can be seen; `why` and `hangs` as in `ovsha.core.alone.Around`."""
-    settings = switch.settings(config)
-    server, source = switch.local_server(config), _source(config, settings.source)
+    settings = making.settings(config)
+    server, source = making.local_server(config), _source(config, settings.source)
     try:
         now = _watch(server, source)
         facts, theirs = server.facts(now), source.facts(now)
@@ -87,7 +88,7 @@ def _vip(config: Config) -> tuple[VipFacts, str]:
     if config.vip.address is None:
         return VipFacts(), ""
     try:
-        vip = switch.vip_driver(config)
+        vip = making.vip_driver(config)
     except DriverError as error:
         return VipFacts(), str(error)
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import netaddr
+import yaml
 
 Reader = Callable[[object], Any]
 
@@ -23,6 +24,12 @@ PARKING_ADDRESS = netaddr.IPAddress("192.0.2.254")
 def quote(value: object) -> str:
     """Return `value` on one short line, for a message."""
     return "null" if value is None else reprlib.repr(value)
+
+
+def as_yaml(value: object) -> str:
+    """Return `value` as it would stand in the file, on one line."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def seconds(least: float, most: float) -> Reader:

@@ -21,10 +21,10 @@ from ovsha import __version__, access, control_backup, control_explain, control_
 from ovsha.acting import EARLY
 from ovsha.config import Config
 from ovsha.core import status, status_text, sync_text
-from ovsha.core.facts import View
 from ovsha.core.outside import Outside
 from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
+from ovsha.core.view import View
 from ovsha.errors import DriverError
 from ovsha.moves import Moves
 from ovsha.recorder import Recorder

@@ -22,9 +22,10 @@ from ovsha import __version__, bundles
 from ovsha.config import Config
 from ovsha.core import record, trace, verdict
 from ovsha.core.election import Goal
-from ovsha.core.facts import Presence, Record, View
+from ovsha.core.facts import Presence, Record
 from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
+from ovsha.core.view import View
 from ovsha.drivers.bundler import Bundler
 from ovsha.drivers.exchange import Method
 from ovsha.drivers.files import text, whole

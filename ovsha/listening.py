@@ -10,8 +10,9 @@ import logging
 from pathlib import Path
 
 from ovsha.checks import ovsdb
-from ovsha.core.facts import Life, Mode, View
+from ovsha.core.facts import Life, Mode
 from ovsha.core.side import Decision
+from ovsha.core.view import View
 from ovsha.recorder import Recorder
 from ovsha.switch import Switch
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from ovsha import programs
 from ovsha.checks import mlag_detail
 from ovsha.checks.mlag_detail import Detail
-from ovsha.config_schema import Clag as Settings
+from ovsha.config_switch import Clag as Settings
 from ovsha.core.facts import Clag
 from ovsha.drivers.clag_parse import parse
 from ovsha.drivers.mlag_facts import CLAGCTL, CLAGCTL_TEXT, NV, OWN, Question, Source

@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 from ovs.poller import Poller
 
-from ovsha.core.facts import View
 from ovsha.core.history import why
 from ovsha.core.movewatch import Passages
 from ovsha.core.outside import ServiceMove
 from ovsha.core.passage import Passage
 from ovsha.core.side import Decision
 from ovsha.core.transition import Step
+from ovsha.core.view import View
 from ovsha.errors import DriverError
 from ovsha.orders import Orders
 from ovsha.recorder import Recorder

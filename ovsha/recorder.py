@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ovsha.config_schema import Recorder as Limits
+from ovsha.config_switch import Recorder as Limits
 from ovsha.core import trace
 from ovsha.core.around import Around
 from ovsha.core.trace import Entry

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ovsha import durable
 from ovsha.core import plain
-from ovsha.core.facts import Mode, View
+from ovsha.core.facts import Mode
+from ovsha.core.view import View
 from ovsha.saving import Saver
 
 log = logging.getLogger("ovsha")

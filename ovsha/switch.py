@@ -14,16 +14,18 @@ from pathlib import Path
 
 from ovs.poller import Poller
 
-from ovsha import mlag, remotes
+from ovsha import making, mlag
 from ovsha.config import Config
 from ovsha.core import collision_words
 from ovsha.core import record as codec
 from ovsha.core import schema as schemas
 from ovsha.core.collisions import Collisions, Kind
 from ovsha.core.copywatch import CopyWatch
-from ovsha.core.facts import Memory, Record, Role, Settings, View, Vip
+from ovsha.core.facts import Record, Role, Vip
 from ovsha.core.heartbeat import Conversation
+from ovsha.core.memory import Memory
 from ovsha.core.packet import TooLarge
+from ovsha.core.view import View
 from ovsha.drivers import store
 from ovsha.drivers.absent import NoAnnouncer, NoClag, NoEar, NoSource, NoVip
 from ovsha.drivers.announce import Announcer
@@ -33,17 +35,16 @@ from ovsha.drivers.disk import Disks
 from ovsha.drivers.duplicate import DuplicateEar
 from ovsha.drivers.exchange import Exchange
 from ovsha.drivers.files import Files
-from ovsha.drivers.peer import Endpoint, PeerLink
-from ovsha.drivers.server import LocalServer
+from ovsha.drivers.peer import PeerLink
 from ovsha.drivers.snapshot import Snapshots, label
 from ovsha.drivers.source import PeerSource
 from ovsha.drivers.store import Kept, Store
 from ovsha.drivers.vip import Vip as VipDriver
 from ovsha.errors import DriverError
+from ovsha.making import PEER_LINK
 
 log = logging.getLogger("ovsha")
 
-PEER_LINK, BACKUP_PATH = "peer-link", "backup-path"
 _PROBE_EVERY = 1.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -53,61 +54,15 @@ def boot_id() -> str:
     return _BOOT_ID.read_text().strip()
 
 
-def settings(config: Config) -> Settings:
-    """Return the plain numbers and names that the core decides by."""
-    peer = config.nodes.get(config.peer)
-    return Settings(
-        node=config.node,
-        peer=config.peer,
-        preferred=config.pair.preferred if peer else config.node,
-        source=remotes.peer_server(config),
-        has_vip=config.vip.address is not None,
-        dead_interval=config.heartbeat.dead_interval,
-        stall_interval=config.heartbeat.stall_interval,
-        restore_delay=config.restore.delay,
-        restore_automatic=config.restore.mode == "automatic",
-        handover_timeout=config.handover.timeout,
-        link_cut_hold=config.link_cut.hold,
-        max_lag=config.replication.max_lag,
-        lone_boot=config.lone_boot,
-        min_share=config.guard.min_share,
-        min_cells=config.guard.min_cells,
-        move_limit=config.damping.moves,
-        move_window=config.damping.window,
-    )
-
-
-def local_server(config: Config) -> LocalServer:
-    """Return what drives the ovsdb-server of this switch."""
-    return LocalServer(
-        config.server.pidfile,
-        config.server.socket,
-        config.server.database,
-        remotes.remote("ptcp", str(config.vip.address), config.vip.port) if config.vip.address is not None else "",
-        patience=config.heartbeat.dead_interval,
-        hang_interval=config.server.hang_interval,
-        stall_limit=config.server.stall_limit,
-        copied_at=remotes.listeners(config),
-    )
-
-
-def vip_driver(config: Config) -> VipDriver:
-    """Return what moves the VIP.  Raises DriverError when the kernel refuses."""
-    vip = config.vip
-    kind = "dummy" if vip.mode == "dummy" else ""
-    link = None if config.standalone else config.peer_link.interface
-    return VipDriver(str(vip.address), vip.interface, link, vip.routed, kind)
-
-
 class Switch:
     """The drivers of this switch.  Raises DriverError when the kernel or the state directory refuses."""
 
     def __init__(self, config: Config, key: bytes, boot: str, kept: Kept, identity: str) -> None:
         self.config = config
-        self.settings = settings(config)
+        self.settings = making.settings(config)
         own, peer = config.nodes[config.node], config.nodes.get(config.peer)
         self.vip_address, self.own_address = str(config.vip.address or ""), str(own.peer_link)
-        self.server = local_server(config)
+        self.server = making.local_server(config)
         silence = max(2.0, 5 * config.heartbeat.dead_interval)
         self.source: PeerSource | NoSource = NoSource()
         self.clag: ClagReader | NoClag = NoClag()
@@ -115,31 +70,22 @@ class Switch:
         self.announcer: Announcer | NoAnnouncer = NoAnnouncer()
         self.duplicate: DuplicateEar | NoEar = NoEar()
         if config.vip.address is not None:
-            self.vip, vip = vip_driver(config), config.vip
+            self.vip, vip = making.vip_driver(config), config.vip
             if not vip.routed:
                 self.announcer = Announcer(self.vip_address, vip.interface, vip.announce_count, vip.announce_interval)
                 self.duplicate = DuplicateEar(self.vip_address, vip.interface)
-        endpoints = []
         if peer is not None:
             self.source = PeerSource(self.settings.source, config.server.database, silence)
             self.clag = ClagReader(partial(mlag.questions, config.clag), config.clag.interval, config.clag.timeout)
-            endpoints.append(
-                Endpoint(PEER_LINK, str(own.peer_link), str(peer.peer_link), config.heartbeat.port,
-                         config.peer_link.interface)
-            )  # fmt: skip
-        if peer is not None and own.backup_path is not None and peer.backup_path is not None:
-            endpoints.append(
-                Endpoint(BACKUP_PATH, str(own.backup_path), str(peer.backup_path), config.heartbeat.port,
-                         config.backup_path.vrf or None)
-            )  # fmt: skip
+        paths = making.paths(config)
         self.names = collision_words.Names(config.pair.id, config.node, config.peer)
         self.collisions = Collisions(config.collisions.keep, config.collisions.forget)
         self.conversation = Conversation(
-            config.pair.id, config.node, config.peer, key, boot, [each.path for each in endpoints],
+            config.pair.id, config.node, config.peer, key, boot, [each.path for each in paths],
             max_delay=max(1.0, config.heartbeat.dead_interval), collisions=self.collisions,
             identity=identity, peer_identity=kept.peer_identity,
         )  # fmt: skip
-        self.peer = PeerLink(self.conversation, endpoints)
+        self.peer = PeerLink(self.conversation, paths)
         kept_copies = config.snapshots
         self.snapshots = Snapshots(
             config.server.file, kept_copies.directory, kept_copies.keep, kept_copies.max_age

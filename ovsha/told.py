@@ -19,10 +19,11 @@ from ovsha import report
 from ovsha.agent import Agent
 from ovsha.config import Config
 from ovsha.core.case import Case
-from ovsha.core.diagnosis import Moment, find
-from ovsha.core.facts import View
+from ovsha.core.diagnosis import find
+from ovsha.core.moment import Moment
 from ovsha.core.occasions import CLEARED, Occasion, Occasions
 from ovsha.core.side import Decision
+from ovsha.core.view import View
 from ovsha.drivers.answer import Answer
 from ovsha.drivers.hooks import Event, Hooks
 from ovsha.drivers.web import Web

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ovsha import acting, durable
 from ovsha.core import force, plain, upgrade
-from ovsha.core.facts import View
+from ovsha.core.view import View
 from ovsha.core.words import span
 from ovsha.saving import Saver
 

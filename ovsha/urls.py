@@ -21,9 +21,9 @@ from http import HTTPStatus
 from typing import Any
 
 from ovsha.core import metrics, status
-from ovsha.core.facts import View
 from ovsha.core.outside import Outside
 from ovsha.core.side import Decision
+from ovsha.core.view import View
 from ovsha.core.words import span
 from ovsha.drivers.answer import Answer
 

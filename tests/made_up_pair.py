@@ -6,24 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from ovsha.core import side, status
-from ovsha.core.facts import (
-    Clag,
-    Copy,
-    Life,
-    Memory,
-    MlagRole,
-    Record,
-    Role,
-    Server,
-    Settings,
-    Source,
-    Stamp,
-    State,
-    View,
-    Vip,
-)
+from ovsha.core.facts import Clag, Copy, Life, MlagRole, Record, Role, Server, Source, Stamp, State, Vip
+from ovsha.core.memory import Memory
 from ovsha.core.outside import Manager, Moved, Outside, PathReport
 from ovsha.core.path import Path, PathState
+from ovsha.core.view import Settings, View
 
 SOURCE = "tcp:169.254.0.9:9999"
 STAMP = Stamp(7, "sw1")

@@ -15,9 +15,11 @@ from ovsha.core import record as codec
 from ovsha.core import schema as schemas
 from ovsha.core.case import Case
 from ovsha.core.copywatch import CopyWatch
-from ovsha.core.facts import Memory, Presence, Record, Role, Settings, Stamp, State, Token, View, Vip
+from ovsha.core.facts import Presence, Record, Role, Stamp, State, Token, Vip
 from ovsha.core.heartbeat import Conversation
+from ovsha.core.memory import Memory
 from ovsha.core.side import Decision
+from ovsha.core.view import Settings, View
 from ovsha.drivers.store import surely_on_disk
 from ovsha.orders import Orders
 from sim_drivers import LocalDriver, SourceDriver

@@ -9,8 +9,9 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
-from ovsha.core.facts import Settings, State
+from ovsha.core.facts import State
 from ovsha.core.side import Decision
+from ovsha.core.view import Settings
 from sim_clagd import Clagd
 from sim_clock import Clock
 from sim_controller import Controller

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ovsha.core.facts import Memory
+from ovsha.core.memory import Memory
 from ovsha.core.transition import Step
 from small_laws import check_beginning, check_settled, hears
 from small_server import (

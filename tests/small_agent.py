@@ -15,9 +15,10 @@ from made_up_pair import ACTIVE_PEER, FOLLOWING, MEMORY, OUTSIDE, SERVING
 from ovsha import client, config
 from ovsha.control import Control
 from ovsha.core import side
-from ovsha.core.facts import Grant, Kind, Stamp, State, View
+from ovsha.core.facts import Grant, Kind, Stamp, State
 from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
+from ovsha.core.view import View
 from ovsha.standing import Keeper
 from ovsha.upgrading import Upgrading
 

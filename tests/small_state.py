@@ -13,9 +13,11 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import Generic, NamedTuple, TypeVar
 
-from ovsha.core.facts import Memory, Record, Settings, Stamp, Token
+from ovsha.core.facts import Record, Stamp, Token
 from ovsha.core.facts import State as SideState
+from ovsha.core.memory import Memory
 from ovsha.core.transition import Step
+from ovsha.core.view import Settings
 
 NODES = ("sw1", "sw2")
 NOW, LONG_AGO = 1000.0, 900.0

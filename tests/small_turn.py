@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ovsha.core import handover, side
-from ovsha.core.facts import Clag, Copy, Life, MlagRole, Presence, Role, Server, Source, Stamp, Token, View, Vip
+from ovsha.core.facts import Clag, Copy, Life, MlagRole, Presence, Role, Server, Source, Stamp, Token, Vip
 from ovsha.core.lineage import PARKED as PARKED_ADDRESS
 from ovsha.core.transition import Step
+from ovsha.core.view import View
 from small_state import (
     DATA,
     DISKS,

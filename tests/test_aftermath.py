@@ -14,9 +14,10 @@ from ovsha import config
 from ovsha.aftermath import Aftermath
 from ovsha.config import Config
 from ovsha.core import side
-from ovsha.core.facts import Ask, Grant, Kind, Stamp, View
+from ovsha.core.facts import Ask, Grant, Kind, Stamp
 from ovsha.core.side import Decision
 from ovsha.core.transition import Step
+from ovsha.core.view import View
 from ovsha.ledger import bases, errand, shelf
 from ovsha.ledger.compare import Entry
 from ovsha.ledger.compare import Kind as Change

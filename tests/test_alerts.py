@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ovsha.core import metrics
+from ovsha.core import diagnosis
 from ovsha.core.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -183,7 +183,7 @@ def test_promtool_accepts_the_rules() -> None:
 
 def test_the_rules_ask_for_metrics_and_labels_that_there_are() -> None:
     names = {row.name for row in METRICS} | {"ovsha_loop_age_seconds", "up"}
-    words = {name for name, _, _ in metrics.diagnosis.ROWS}
+    words = {name for name, _, _ in diagnosis.ROWS}
     for rule in rules().values():
         assert set(re.findall(r"\b(ovsha_\w+|up)\b", rule["expr"].replace('job="ovsha"', ""))) <= names
         assert set(re.findall(r'problem="([^"]+)"', rule["expr"])) <= words

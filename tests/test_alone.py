@@ -11,8 +11,9 @@ from hypothesis import given
 from made_up_pair import FOLLOWING, SERVING, SOURCE, document
 from ovsha.core import alone
 from ovsha.core.alone import Around
-from ovsha.core.facts import Life, Role, Server, Source, View
+from ovsha.core.facts import Life, Role, Server, Source
 from ovsha.core.lineage import WITHOUT
+from ovsha.core.view import View
 from views import views
 
 AROUND = Around(

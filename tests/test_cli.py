@@ -21,7 +21,8 @@ import pytest
 from made_up_pair import ACTIVE_PEER, FOLLOWING
 from ovsha import __version__
 from ovsha.commands import pause
-from ovsha.core.facts import Copy, View
+from ovsha.core.facts import Copy
+from ovsha.core.view import View
 from small_agent import CONFIG, MOVE_HERE, Running, SmallAgent, settings
 
 ROOT = Path(__file__).parents[1]

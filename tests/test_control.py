@@ -23,7 +23,8 @@ from made_up_pair import ACTIVE_PEER, BACKUP_PEER, FOLLOWING, OUTSIDE, SERVING, 
 from ovsha import __version__
 from ovsha.control import Control
 from ovsha.core import status_text, sync_text
-from ovsha.core.facts import State, View
+from ovsha.core.facts import State
+from ovsha.core.view import View
 from ovsha.errors import DriverError
 from small_agent import MOVE_AWAY, MOVE_HERE, Running, SmallAgent, settings
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from ovsha.core import damping, handover, side
 from ovsha.core.case import Case
-from ovsha.core.facts import Ask, Copy, Kind, Life, Memory
+from ovsha.core.facts import Ask, Copy, Kind, Life
+from ovsha.core.memory import Memory
 from views import BACKUP_VIEW, MEMORY, NODE, NOW, PEER, a_peer, active_case, an_idle_peer, backup_case
 
 LIMIT, WINDOW = BACKUP_VIEW.settings.move_limit, BACKUP_VIEW.settings.move_window

@@ -30,7 +30,6 @@ from ovsha.core.facts import (
     Grant,
     Kind,
     Life,
-    Memory,
     MlagRole,
     Record,
     Role,
@@ -38,12 +37,13 @@ from ovsha.core.facts import (
     Source,
     Stamp,
     State,
-    View,
     Vip,
 )
 from ovsha.core.lineage import PARKED
+from ovsha.core.memory import Memory
 from ovsha.core.outside import Identities, Outside, PathReport
 from ovsha.core.path import PathState
+from ovsha.core.view import View
 
 
 def test_a_server_that_says_replicating_is_not_believed_without_the_token() -> None:

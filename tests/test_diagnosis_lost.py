@@ -13,7 +13,8 @@ from ovsha import config as configuration
 from ovsha.checks import peer, server
 from ovsha.checks.look import Look
 from ovsha.core.collisions import Collision, Kind
-from ovsha.core.facts import Role, View
+from ovsha.core.facts import Role
+from ovsha.core.view import View
 
 SILENT = replace(SERVING, heard_age=12.3, link_silent_for=12.3, record=ACTIVE_PEER)
 FORGED = Collision(Kind.FORGED, "169.254.0.9", "peer-link", "", 30.0, 0.2, 99)

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from ovsha.core import side
 from ovsha.core.case import Case
 from ovsha.core.election import RULES, Goal, decide
-from ovsha.core.facts import Ask, Grant, Kind, Life, Memory, Presence, Role, Settings, Source, Stamp, View, Vip
+from ovsha.core.facts import Ask, Grant, Kind, Life, Presence, Role, Source, Stamp, Vip
 from ovsha.core.lineage import PARKED
+from ovsha.core.memory import Memory
+from ovsha.core.view import Settings, View
 from views import (
     BACKUP_VIEW,
     MEMORY,

@@ -15,10 +15,12 @@ from hypothesis import given
 
 from ovsha import cli
 from ovsha.commands import moment
-from ovsha.config_schema import Recorder as Limits
+from ovsha.config_switch import Recorder as Limits
 from ovsha.core import election, explanation, explanation_text, exposure, side, trace, whatif
-from ovsha.core.facts import Ask, Grant, Kind, Life, Memory, MlagRole, Presence, Role, View
+from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Presence, Role
+from ovsha.core.memory import Memory
 from ovsha.core.trace import Entry, Trace
+from ovsha.core.view import View
 from ovsha.recorder import Recorder
 from test_history import CONFIG, moved
 from views import NOW, active_case, an_idle_peer, backup_case, memories, views
@@ -227,7 +229,7 @@ def test_a_decision_that_comes_out_otherwise_is_told_and_the_exit_status_is_1(
     changed = json.loads(first)
     changed["outcome"]["rule"], changed["why"] = "whim", "it was so"
     trace_file = place / "trace-sw1.jsonl"
-    trace_file.write_text("\n".join([json.dumps(changed), *rest, '{"half'] ) + "\n")
+    trace_file.write_text("\n".join([json.dumps(changed), *rest, '{"half']) + "\n")
     assert run(place, "simulate", str(trace_file)) == 1
     out = capsys.readouterr().out.splitlines()
     assert out[0].endswith(f"{len(rest)} the same, 1 otherwise")

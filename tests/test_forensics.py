@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from ovs.poller import Poller
 
-from ovsha import bundles, config_schema, forensics_job
+from ovsha import bundles, config_pair, forensics_job
 from ovsha import config as configuration
 from ovsha.commands.forensics import Store
 from ovsha.drivers.exchange import Exchange
@@ -94,7 +94,7 @@ class Rig:
         """What the commands ask with --peer; a file may not name a loopback address, at which the peer is here."""
         config = configuration.load(self.file)
         nodes = {name: replace(node, peer_link="127.0.0.10") for name, node in config.nodes.items()}
-        return Store(replace(config, nodes=nodes, exchange=config_schema.Exchange(port=self.peer.port)), peer=True)
+        return Store(replace(config, nodes=nodes, exchange=config_pair.Exchange(port=self.peer.port)), peer=True)
 
     def ask(self, question: Callable[[], Any]) -> Any:
         """Return the answer, while the peer's loop turns."""

@@ -9,8 +9,9 @@ from hypothesis import given
 
 from ovsha.core import guard, lineage, side
 from ovsha.core.case import Case
-from ovsha.core.facts import Memory, Role, Schema, Source, Stamp, State
+from ovsha.core.facts import Role, Schema, Source, Stamp, State
 from ovsha.core.lineage import PARKED
+from ovsha.core.memory import Memory
 from views import BACKUP_VIEW, MEMORY, NODE, NOW, PEER, a_copy, a_peer, backup_case, memories, views
 
 OWN = a_copy(source=PARKED, cells=5000, schema=Schema("hardware_vtep", "1.7.0", "c0ffee"))

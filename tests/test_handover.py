@@ -10,26 +10,12 @@ from hypothesis import given, settings
 from ovsha.core import handover
 from ovsha.core.case import Case
 from ovsha.core.election import Goal
-from ovsha.core.facts import (
-    Ask,
-    Clag,
-    Copy,
-    Grant,
-    Kind,
-    Life,
-    Memory,
-    MlagRole,
-    Presence,
-    Role,
-    Source,
-    Stamp,
-    Token,
-    View,
-    Vip,
-)  # fmt: skip
+from ovsha.core.facts import Ask, Clag, Copy, Grant, Kind, Life, MlagRole, Presence, Role, Source, Stamp, Token, Vip
 from ovsha.core.lineage import PARKED
+from ovsha.core.memory import Memory
 from ovsha.core.side import turn
 from ovsha.core.transition import Step
+from ovsha.core.view import View
 from views import (
     NODE,
     NOW,

@@ -18,7 +18,7 @@ TOP = {
     "duel", "exchange", "explaining", "exposition", "forensics_job", "journald", "logtail", "move", "orders", "page",
     "mlag", "passages", "preflight", "recorder", "recording", "report", "retelling", "setup", "switch", "told",
     "urls", "control_backup", "job_main", "joining", "task_job", "tasks", "upgrades", "upgrading", "bootstrap",
-    "vtep_bootstrap", "listening", "remotes",
+    "vtep_bootstrap", "listening", "remotes", "making",
     "pairing",
 }  # fmt: skip
 """What drives or is driven by the whole, and so is out of reach for the layers below."""

@@ -17,7 +17,7 @@ from ovsha import mlag
 from ovsha.checks import mlag as check
 from ovsha.checks import mlag_detail
 from ovsha.checks.outcome import Level
-from ovsha.config_schema import Clag as Settings
+from ovsha.config_switch import Clag as Settings
 from ovsha.core.facts import Clag, MlagRole
 from ovsha.drivers.clag_parse import parse
 from ovsha.drivers.mlag_facts import CLAGCTL, NV, OWN, SOURCES, How, Source
@@ -177,8 +177,10 @@ values = st.recursive(
     max_leaves=6,
 )  # fmt: skip
 keys = st.sampled_from(
-    sorted({place for source in (NV, OWN) for fact in source.facts for place in fact.places}
-           | {"mlag", "operational", "local", "peer"})
+    sorted(
+        {place for source in (NV, OWN) for fact in source.facts for place in fact.places}
+        | {"mlag", "operational", "local", "peer"}
+    )
 )
 sources = st.sampled_from([NV, OWN])
 

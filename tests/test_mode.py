@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 
 from ovsha.core import handover, side
-from ovsha.core.facts import Ask, Kind, Life, Memory, Mode, Presence, Role, View, Vip
+from ovsha.core.facts import Ask, Kind, Life, Mode, Presence, Role, Vip
 from ovsha.core.lineage import PARKED
+from ovsha.core.memory import Memory
 from ovsha.core.transition import Step
+from ovsha.core.view import View
 from test_election import GONE
 from views import (
     NOW,

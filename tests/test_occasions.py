@@ -7,8 +7,9 @@ from dataclasses import replace
 from made_up_pair import ACTIVE_PEER, BACKUP_PEER, FOLLOWING, MEMORY, SERVING
 from ovsha.core import side
 from ovsha.core.diagnosis import Level, Problem
-from ovsha.core.facts import Life, Role, Server, Source, State, View
+from ovsha.core.facts import Life, Role, Server, Source, State
 from ovsha.core.occasions import Occasions
+from ovsha.core.view import View
 
 HOLD = 5.0
 DOWN = Problem("server-down", Level.BROKEN, "ovsdb-server on sw1 is not running", "start it")

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from ovsha.core import side
-from ovsha.core.facts import Memory, Settings, View
+from ovsha.core.memory import Memory
 from ovsha.core.side import Decision
 from ovsha.core.transition import Step
+from ovsha.core.view import Settings, View
 from ovsha.errors import DriverError
 from ovsha.orders import ACTS, Done, Orders
 

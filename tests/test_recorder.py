@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from ovsha import recorder
-from ovsha.config_schema import Recorder as Limits
+from ovsha.config_switch import Recorder as Limits
 from ovsha.core import side, trace
 from ovsha.core.around import EVERY, SPACING, SPAN, Around
-from ovsha.core.facts import Role, View
+from ovsha.core.facts import Role
 from ovsha.core.trace import Entry, Trace
+from ovsha.core.view import View
 from ovsha.drivers.journal import files
 from ovsha.recorder import Recorder
 from views import NOW, a_copy, backup_case

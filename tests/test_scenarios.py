@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from faults import FAULTS
-from ovsha.core.facts import Settings
+from ovsha.core.view import Settings
 from sim_laws import serves
 from sim_network import NODES
 from sim_side import Host

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from ovsha.core import side, status, status_text, sync_text
 from ovsha.core.election import Goal
-from ovsha.core.facts import Life, Memory, Role, Server, Settings, Stamp, State, View, Vip
+from ovsha.core.facts import Life, Role, Server, Stamp, State, Vip
 from ovsha.core.lineage import PARKED
+from ovsha.core.memory import Memory
 from ovsha.core.outside import Outside
 from ovsha.core.transition import Step
+from ovsha.core.view import Settings, View
 from ovsha.core.whatif import others
 from views import NODE, NOW, a_copy, an_active, memories, servers, vips
 

@@ -21,24 +21,12 @@ from made_up_pair import (
     lost,
 )
 from ovsha.core import status, status_text, sync_text
-from ovsha.core.facts import (
-    Ask,
-    Clag,
-    Copy,
-    Grant,
-    Kind,
-    Life,
-    Memory,
-    Mode,
-    Server,
-    Source,
-    Stamp,
-    State,
-    View,
-)
+from ovsha.core.facts import Ask, Clag, Copy, Grant, Kind, Life, Mode, Server, Source, Stamp, State
 from ovsha.core.lineage import PARKED, WITHOUT
+from ovsha.core.memory import Memory
 from ovsha.core.outside import Divergence, Manager, PathReport, ServiceMove, Stands
 from ovsha.core.path import Path, PathState
+from ovsha.core.view import View
 from ovsha.core.words import ago, span, yes
 
 

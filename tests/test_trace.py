@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 
 from ovsha.core import plain, side, trace
-from ovsha.core.facts import Memory, Settings, View
+from ovsha.core.memory import Memory
 from ovsha.core.trace import Entry, Trace
+from ovsha.core.view import Settings, View
 from views import NOW, SETTINGS, a_copy, backup_case, memories, views
 
 

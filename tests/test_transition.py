@@ -9,9 +9,11 @@ from hypothesis import given, settings
 
 from ovsha.core.case import Case
 from ovsha.core.election import Goal
-from ovsha.core.facts import Grant, Kind, Life, Memory, Presence, Role, Source, Stamp, View
+from ovsha.core.facts import Grant, Kind, Life, Presence, Role, Source, Stamp
 from ovsha.core.lineage import PARKED
+from ovsha.core.memory import Memory
 from ovsha.core.transition import PLANS, Step, next_step, opening_term
+from ovsha.core.view import View
 from views import BACKUP_VIEW, MEMORY, SERVING, memories, views
 
 ORDERS = [

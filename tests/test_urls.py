@@ -17,7 +17,8 @@ import pytest
 
 from made_up_pair import FOLLOWING, MEMORY, OUTSIDE, SERVING, lost
 from ovsha.core import side
-from ovsha.core.facts import Copy, View
+from ovsha.core.facts import Copy
+from ovsha.core.view import View
 from ovsha.drivers.answer import Answer
 from ovsha.drivers.web import Web
 from ovsha.drivers.webserver import MOST

@@ -18,22 +18,21 @@ from ovsha.core.facts import (
     Grant,
     Kind,
     Life,
-    Memory,
     MlagRole,
     Mode,
     Record,
     Role,
     Schema,
     Server,
-    Settings,
     Source,
     Stamp,
     State,
-    View,
     Vip,
-)  # fmt: skip
+)
 from ovsha.core.lineage import PARKED
 from ovsha.core.liveness import presence
+from ovsha.core.memory import Memory
+from ovsha.core.view import Settings, View
 
 NODE, PEER = "sw1", "sw2"
 SOURCE = "tcp:169.254.0.10:9999"

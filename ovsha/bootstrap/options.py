@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsha import config_values
-from ovsha.config_schema import Pair, Replication, Vip
+from ovsha.config_pair import Pair, Replication, Vip
 from ovsha.errors import UsageError
 
 CONTROLLER_PORT = 6640
@@ -183,4 +183,3 @@ def _value(option: str, text: str, reader: config_values.Reader) -> Any:
 def same(first: str, second: str) -> bool:
     """Say whether two texts are the same address."""
     return bool(first and second) and ip_address(first) == ip_address(second)
-

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ovsha.checks import ovsdb
 from ovsha.checks.ovsdb import OwnServer
-from ovsha.config_schema import Server
+from ovsha.config_switch import Server
 from ovsha.core.facts import Role
 from ovsha.core.lineage import PARKED
 from ovsha.errors import DriverError

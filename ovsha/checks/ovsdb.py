@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsha.config import Config
-from ovsha.config_schema import Server
+from ovsha.config_switch import Server
 from ovsha.core.facts import Role
 from ovsha.drivers import unixctl_parse
 from ovsha.errors import DriverError

@@ -13,9 +13,10 @@ from typing import Any
 
 from ovsha.core import status, status_cells, sync_text
 from ovsha.core.diagnosis import Level, Problem
-from ovsha.core.facts import Life, Record, Role, View
+from ovsha.core.facts import Life, Record, Role
 from ovsha.core.lineage import PARKED, copied
 from ovsha.core.status_text import broken
+from ovsha.core.view import View
 from ovsha.core.words import yes
 
 _NOT_SEEN = ("state", "term", "in_sync_for", "lag", "mlag", "lapsed", "cut_off", "active_for", "uptime", "mode",

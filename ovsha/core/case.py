@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ovsha.core import lineage, verdict
-from ovsha.core.facts import Kind, Life, Memory, MlagRole, Mode, Presence, Record, Role, Stamp, View
+from ovsha.core.facts import Kind, Life, MlagRole, Mode, Presence, Record, Role, Stamp
+from ovsha.core.memory import Memory
+from ovsha.core.view import View
 
 USABLE = (Life.UP, Life.BUSY)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ovsha.core.case import Case
-from ovsha.core.facts import Kind, Memory
+from ovsha.core.facts import Kind
+from ovsha.core.memory import Memory
 
 _ORDERED = (Kind.SWITCHOVER, Kind.RESOLVE)
 

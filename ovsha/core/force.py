@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from ovsha.core import lineage, resolve
 from ovsha.core.case import Case
-from ovsha.core.facts import Life, Memory, Presence, Role, Token
+from ovsha.core.facts import Life, Presence, Role, Token
+from ovsha.core.memory import Memory
 from ovsha.core.words import ago, span
 
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from ovsha.core import resolve
 from ovsha.core.case import Case
-from ovsha.core.facts import Life, Memory, Presence, Role
+from ovsha.core.facts import Life, Presence, Role
+from ovsha.core.memory import Memory
 from ovsha.core.words import ago
 
 _DIGITS = frozenset("0123456789abcdef")

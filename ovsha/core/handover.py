@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 
 from ovsha.core import damping, lineage, resolve
 from ovsha.core.case import USABLE, Case
-from ovsha.core.facts import Ask, Grant, Kind, Life, Memory, MlagRole, Presence, Record, Role, Stamp, Token, remember
+from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Presence, Record, Role, Stamp, Token
+from ovsha.core.memory import Memory, remember
 
 
 @dataclass(frozen=True, slots=True)

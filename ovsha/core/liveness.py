@@ -6,7 +6,9 @@ or at least its host answers may well be an active side whose agent is being res
 
 from __future__ import annotations
 
-from ovsha.core.facts import Memory, Presence, View
+from ovsha.core.facts import Presence
+from ovsha.core.memory import Memory
+from ovsha.core.view import View
 
 
 def presence(view: View, memory: Memory) -> Presence:

@@ -11,12 +11,13 @@ from typing import Any
 
 from ovsha.core.case import Case
 from ovsha.core.election import Goal
-from ovsha.core.facts import Kind, Life, Mode, State, View
+from ovsha.core.facts import Kind, Life, Mode, State
 from ovsha.core.handover import PLANNED
 from ovsha.core.lineage import term_of
 from ovsha.core.passage import Open, Passage, Phase
 from ovsha.core.side import Decision
 from ovsha.core.transition import Step
+from ovsha.core.view import View
 
 PATIENCE = 15.0
 """Seconds for which a side that serves is watched for its first controller."""

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from ovsha.core import guard
 from ovsha.core.case import Case
-from ovsha.core.facts import Memory, Mode, Presence
+from ovsha.core.facts import Mode, Presence
+from ovsha.core.memory import Memory
 
 DECISION_HOLDS = 60.0
 """Seconds within which an operator's decision is carried out, or forgotten."""

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from ovsha.core import damping, election, handover, lineage, transition
 from ovsha.core.case import Case
 from ovsha.core.election import Goal, Rule
-from ovsha.core.facts import Kind, Memory, Presence, Record, Role, Stamp, State, Token, View, remember
+from ovsha.core.facts import Kind, Presence, Record, Role, Stamp, State, Token
 from ovsha.core.liveness import only_the_agent_is_silent, presence
+from ovsha.core.memory import Memory, remember
 from ovsha.core.transition import Step
+from ovsha.core.view import View
 
 
 @dataclass(frozen=True, slots=True)

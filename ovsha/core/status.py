@@ -13,11 +13,13 @@ from typing import Any
 
 from ovsha.core.case import Case
 from ovsha.core.collision_words import Names, what
-from ovsha.core.diagnosis import Level, Moment, Problem, find
-from ovsha.core.facts import Presence, Record, Stamp, Token, View
+from ovsha.core.diagnosis import Level, Problem, find
+from ovsha.core.facts import Presence, Record, Stamp, Token
 from ovsha.core.lineage import PARKED, copied
+from ovsha.core.moment import Moment
 from ovsha.core.outside import Outside, PathReport, ServiceMove
 from ovsha.core.side import Decision
+from ovsha.core.view import View
 
 SCHEMA = 1
 

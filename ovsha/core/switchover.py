@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ovsha.core import resolve, upgrade
 from ovsha.core.case import Case
-from ovsha.core.facts import Memory, with_reason
+from ovsha.core.memory import Memory, with_reason
 from ovsha.core.side import Decision
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ovsha.core import side
-from ovsha.core.facts import Memory, View
+from ovsha.core.memory import Memory
 from ovsha.core.plain import from_plain as _from_plain
 from ovsha.core.plain import to_plain as _to_plain
 from ovsha.core.side import Decision
+from ovsha.core.view import View
 
 SIZE = 400
 """Changes that are remembered: hours of a quiet pair, some minutes of a bad one."""

@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from ovsha.core import side
-from ovsha.core.facts import Life, Memory, MlagRole, Presence, Record, Role, View
+from ovsha.core.facts import Life, MlagRole, Presence, Record, Role
 from ovsha.core.liveness import presence
+from ovsha.core.memory import Memory
 from ovsha.core.side import Decision
+from ovsha.core.view import View
 
 Moment = tuple[View, Memory]
 

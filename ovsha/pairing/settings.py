@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ovsha.checks import ovsdb
 from ovsha.config import Config
-from ovsha.config_schema import Server
+from ovsha.config_switch import Server
 from ovsha.errors import UsageError
 from ovsha.setup import local_database
 from ovsha.setup.discover import Found
@@ -119,5 +119,3 @@ def _complete(made: Settings, found: Found) -> None:
 
 def _text(address: object) -> str:
     return "" if address is None else str(address)
-
-

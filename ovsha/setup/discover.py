@@ -10,7 +10,7 @@ from ovsha import mlag
 from ovsha.checks import net, ovsdb
 from ovsha.checks.mlag_detail import Detail
 from ovsha.config import Config
-from ovsha.config_schema import Clag, Server
+from ovsha.config_switch import Clag, Server
 from ovsha.core.facts import MlagRole
 from ovsha.errors import DriverError
 from ovsha.ledger import content

@@ -1,0 +1,131 @@
+"""Say what is wrong with the parts that a pair is made of, in words, and what an operator can do about it.
+
+Each function yields what it found and what to do, for the rows of ovsha.core.diagnosis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ovsha.core.case import USABLE
+from ovsha.core.facts import Life, Record
+from ovsha.core.moment import Moment
+
+Finding = tuple[str, str]
+
+_SETTLED = 10.0
+"""Seconds for which a side must have been active before somebody is missed who has yet to connect."""
+
+
+def server_down(m: Moment) -> Iterator[Finding]:
+    """Yield each ovsdb-server that does not run."""
+    for side in m.sides:
+        if side.life is Life.DOWN:
+            do = f"on {side.node}: `systemctl start ovsha-ovsdb-server`"
+            if m.case.standalone:
+                do += "; if its file is damaged, stop ovsha and put a backup there: `ovsha backup restore --offline`"
+            else:
+                do += ", blank if its file is damaged; the agent there does the rest"
+            yield f"ovsdb-server on {side.node} is not running", do
+
+
+def server_hung(m: Moment) -> Iterator[Finding]:
+    """Yield each that runs and does nothing."""
+    for side in m.sides:
+        if side.life is Life.HUNG:
+            yield f"ovsdb-server on {side.node} is stopped or hangs", f"see its log on {side.node}, and restart it"
+
+
+def server_unknown(m: Moment) -> Iterator[Finding]:
+    """Yield that ours was never met."""
+    if m.own.life is Life.UNKNOWN:
+        trouble = m.outside.server_trouble
+        what = f"ovsdb-server on {m.own.node} has not answered yet" + (f": {trouble}" if trouble else "")
+        yield what, "wait; if this lasts, compare section server of the configuration with how it was started"
+
+
+def busy(m: Moment) -> Iterator[Finding]:
+    """Yield each that is at work and does not answer."""
+    for side in m.sides:
+        if side.life is Life.BUSY:
+            yield f"ovsdb-server on {side.node} is too busy to answer", "wait; a resynchronisation takes seconds"
+
+
+def failing(m: Moment) -> Iterator[Finding]:
+    """Yield each step that the agent cannot carry out."""
+    for step, error in m.outside.failing.items():
+        yield f"cannot {step}: {error}", "it is tried again every two seconds or sooner; put right what it names"
+
+
+def estranged(m: Moment) -> Iterator[Finding]:
+    """Yield that the peer takes this switch for a stranger."""
+    if m.case.alive and m.peer.estranged:
+        own, peer = m.own.node, m.peer.node
+        what = f"{peer} knows {own} by another identity and does not believe it, so nothing can be handed over"
+        yield what, f"if {own} was replaced or lost its state directory, run `ovsha peer forget` on {peer}"
+
+
+def link(m: Moment) -> Iterator[Finding]:
+    """Yield that the peer link has no carrier."""
+    if m.own.link_up is False and not m.case.standalone:
+        yield "the peer link has no carrier here", "see its ports and cables"
+
+
+def clag(m: Moment) -> Iterator[Finding]:
+    """Yield what is wrong with the MLAG roles."""
+    clag = m.case.view.clag
+    if m.case.standalone:
+        return
+    if clag.role is None:
+        yield f"the MLAG role is unknown: {clag.trouble}", "see `ovsha check mlag`"
+    elif m.case.alive and clag.role is m.peer.mlag:
+        yield f"both switches are MLAG {clag.role.value}", "see `ovsha check mlag` on both"
+
+
+def _long_active(m: Moment) -> Record | None:
+    active = m.active
+    return active if active is not None and (active.active_for or 0.0) >= _SETTLED else None
+
+
+def no_controller(m: Moment) -> Iterator[Finding]:
+    """Yield that no controller is connected, though there should be one."""
+    active = _long_active(m)
+    if active is not None and m.outside.managers and not active.controllers:
+        targets = ", ".join(manager.target for manager in m.outside.managers)
+        yield f"no controller is connected to {active.node}: {targets}", "see the route there, and its certificates"
+
+
+def no_vtep(m: Moment) -> Iterator[Finding]:
+    """Yield that no VTEP daemon is attached."""
+    active = _long_active(m)
+    if active is not None and not active.vteps and m.case.view.settings.has_vip:
+        target = f"{m.outside.vip}:{m.outside.vip_port}"
+        yield f"no VTEP daemon is attached to {active.node}", f"point ovs-vtepd of both switches to {target}"
+
+
+def troubles(m: Moment) -> Iterator[Finding]:
+    """Yield what the drivers complain of."""
+    for what, trouble in m.outside.troubles.items():
+        yield f"{what}: {trouble}", "see the log of ovsha"
+    for side in m.sides:
+        if side.trouble:
+            yield f"{side.node}: {side.trouble}", f"see the log of ovsha on {side.node}"
+    if m.outside.server_trouble and m.own.life in USABLE:
+        yield f"ovsdb-server on {m.own.node}: {m.outside.server_trouble}", "compare section server of the configuration"
+    if m.outside.source_trouble and m.case.alive and m.peer.life in USABLE:
+        do = f"see that it listens on the replication address of {m.peer.node}, and no filter is between"
+        if m.case.view.settings.source.startswith("ssl:"):
+            do = f"compare section replication and the certificates of both switches (`ovsha check certs`); {do}"
+        yield f"our session to ovsdb-server on {m.peer.node}: {m.outside.source_trouble}", do
+
+
+def divergence(m: Moment) -> Iterator[Finding]:
+    """Yield what was acknowledged and is only in a ledger."""
+    for each in m.outside.divergences:
+        do = f"see ovsha ledger show {each.ledger}, then replay it, or dismiss it with a reason"
+        if each.failed:
+            yield f"what exists only in snapshot {each.snapshot} on {m.own.node} is not known: {each.failed}", do
+        else:
+            doubt = "" if each.exact else "; it is not exact"
+            rows = "1 row that was acknowledged exists" if each.rows == 1 else f"{each.rows} acknowledged rows exist"
+            yield f"{rows} only in ledger {each.ledger}{doubt}", do
