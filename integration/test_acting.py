@@ -164,6 +164,16 @@ def test_a_paused_backup_takes_nothing_over_and_a_pause_that_is_forgotten_ends_w
     assert all(problem["name"] != "pause-forgotten" for problem in status(pair.sw2)["problems"])
 
 
+def test_an_agent_that_cannot_read_what_stood_says_so_until_an_operator_has_seen_it(pair: Lab) -> None:
+    done(pair.sw2, "pause", "--yes")
+    pair.sw2.agent.kill()
+    (pair.sw2.directory / "state" / "standing.json").write_text('{"pause": {"beg')
+    pair.sw2.agent.start()
+    await_problem(pair, pair.sw2, "standing.json: cannot be read, so no pause", "with `ovsha resume`")
+    done(pair.sw2, "resume", "--yes")
+    pair.wait_until(lambda: status(pair.sw2)["healthy"], LIMIT, "the pair is well, and nothing is told any more")
+
+
 def test_the_peer_of_a_paused_side_that_dies_takes_over(pair: Lab) -> None:
     done(pair.sw1, "pause", "--yes")
     pair.sw1.power_off("kill")

@@ -120,20 +120,22 @@ def pause(agent: Ordered, seconds: float | None, reason: str, who: str) -> str:
 
 
 def resume_refusal(agent: Ordered) -> str:
-    """Say why there is no pause to end, "" when there is one, or one that ended by itself."""
+    """Say why there is no pause to end, "" when there is one, one that ended by itself, or one that cannot be read."""
     stands, node = agent.standing.now, agent.config.node
+    if agent.standing.unread:
+        return ""
     if agent.standing.mode is Mode.ADVISE:
         return f"the configuration of {node} has mode: advise; set mode: active and reload ovsha"
     return f"{node} is not paused" if stands.pause is None and stands.forgotten is None else ""
 
 
 def resume(agent: Ordered, who: str) -> str:
-    """End the pause, or take note that it has ended by itself."""
+    """End the pause, or take note that it has ended by itself or was lost with its file."""
     stands, node = agent.standing.now, agent.config.node
     refused = resume_refusal(agent)
     if refused:
         return refused
-    agent.standing.now = replace(stands, pause=None, forgotten=None)
+    agent.standing.now, agent.standing.unread = replace(stands, pause=None, forgotten=None), ""
     if stands.pause is not None:
         lasted = span(time.time() - stands.pause.began)
         text = f"{who or 'an operator'} ends the pause of {node} after {lasted}"

@@ -69,7 +69,8 @@ def _standing(agent: Agent) -> dict[str, Stands | None]:
 
 
 def _written(agent: Agent) -> dict[str, str]:
-    return {"upgrade": agent.upgrading.trouble} if agent.upgrading.trouble else {}
+    kept = {"upgrade": agent.upgrading.trouble, "standing": agent.standing.trouble}
+    return {what: trouble for what, trouble in kept.items() if trouble}
 
 
 def _upgrade(agent: Agent) -> Upgrade | None:

@@ -55,19 +55,22 @@ class Standing:
 
 
 class Keeper:
-    """The orders that stand on this switch; `wall` is its wall clock.  A file that is damaged counts as none."""
+    """The orders that stand on this switch; `wall` is its wall clock.
+
+    A file that cannot be read counts as none, stays as it is, and is told of, until an operator gives another order.
+    """
 
     def __init__(self, directory: Path, advise: bool, wall: Callable[[], float]) -> None:
         self._path, self._advise, self._wall = directory / FILE, advise, wall
-        self.now, unread = self._load()
+        self.now, self.unread = self._load()
         failing = f"{self._path}: cannot be written, so a pause does not survive a restart"
-        self._saver = Saver(self.now, self._write, wall, failing)
-        self._saver.trouble = unread
+        kept = None if self.unread else self.now
+        self._saver: Saver[Standing | None] = Saver(kept, self._write, wall, failing)
 
     @property
     def trouble(self) -> str:
         """Why what stands is not known or cannot be kept, "" when it is."""
-        return self._saver.trouble
+        return self.unread or self._saver.trouble
 
     @property
     def saved(self) -> bool:
@@ -83,7 +86,10 @@ class Keeper:
 
     def run(self) -> Pause | None:
         """Save what has changed; return a pause whose time has just ended."""
-        self._saver.run(self.now)
+        if self.now != Standing():
+            self.unread = ""
+        if not self.unread:
+            self._saver.run(self.now)
         wall, stands = self._wall(), self.now
         if stands.forgotten is not None and wall - stands.forgotten.until > FORGOTTEN_FOR:
             self.now = replace(stands, forgotten=None)
@@ -103,7 +109,7 @@ class Keeper:
 
     def close(self) -> None:
         """Bring the last change to the disk."""
-        self._saver.close(self.now)
+        self._saver.close(self._saver.kept if self.unread else self.now)
 
     def _load(self) -> tuple[Standing, str]:
         """Return what stands, and why that is not known."""
@@ -112,7 +118,10 @@ class Keeper:
         except FileNotFoundError:
             return Standing(), ""
         except (OSError, ValueError) as error:
-            trouble = f"{self._path}: cannot be read, so no pause and no planned switchover stands: {error}"
+            trouble = (
+                f"{self._path}: cannot be read, so no pause and no planned switchover stands: {error};"
+                " order them anew, or take note of it with `ovsha resume`"
+            )
             log.error("%s", trouble)
             return Standing(), trouble
         if stands.pause is not None and self._wall() < stands.pause.began:
@@ -121,6 +130,6 @@ class Keeper:
             stands = replace(stands, pause=replace(stands.pause, until=min(stands.pause.until, self._wall() + length)))
         return stands, ""
 
-    def _write(self, stands: Standing) -> None:
+    def _write(self, stands: Standing | None) -> None:
         """Put what stands on disk for good.  Raises OSError."""
-        durable.write(self._path, json.dumps(plain.to_plain(stands)))
+        durable.write(self._path, json.dumps(plain.to_plain(stands or Standing())))

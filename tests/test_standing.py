@@ -76,7 +76,26 @@ def test_a_damaged_file_counts_as_no_order_and_is_told(tmp_path: Path, wall: Wal
     keeper = Keeper(tmp_path, False, wall)
     assert keeper.now == Standing()
     assert "cannot be read, so no pause and no planned switchover stands" in keeper.trouble
+    keeper.run()
     keeper.close()
+    assert (tmp_path / FILE).read_text() == text, "nothing is lost before somebody has seen it"
+
+
+@pytest.mark.parametrize("order", [Pause(1_000_000.0, 1_000_060.0), None], ids=["another order", "ovsha resume"])
+def test_a_damaged_file_is_told_until_an_operator_gives_another_order(
+    tmp_path: Path, wall: Wall, order: Pause | None
+) -> None:
+    (tmp_path / FILE).write_text("{")
+    keeper = Keeper(tmp_path, False, wall)
+    keeper.now = Standing(order)
+    if order is None:
+        keeper.unread = ""
+    keeper.run()
+    assert keeper.trouble == ""
+    keeper.close()
+    again = Keeper(tmp_path, False, wall)
+    assert (again.now.pause, again.trouble) == (order, "")
+    again.close()
 
 
 def test_a_disk_that_takes_nothing_is_told_and_the_pause_holds_all_the_same(tmp_path: Path, wall: Wall) -> None:
