@@ -38,7 +38,7 @@ def configuration(
             "database": "hardware_vtep",
             "file": str(directory / "conf.db"),
         },
-        "clag": {"command": [*clagctl, "-j"], "text_command": list(clagctl), "interval": 1.0},
+        "clag": {"command": [*clagctl, "-j"], "text_command": list(clagctl), "interval": 2.0},
         "restore": {"mode": "automatic", "delay": 1.0},
         "snapshots": {"directory": str(directory / "state" / "snapshots")},
         "backup": {"directory": str(directory / "state" / "backups")},

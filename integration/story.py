@@ -18,7 +18,7 @@ from typing import Any
 import history
 import rpc
 import settings
-from lab import Lab
+from lab import RATE, Lab
 from switch import Switch
 from topology import INTERFACE, PEER
 
@@ -37,7 +37,7 @@ LISTENER = f"ptcp:{settings.VIP_PORT}:{settings.VIP}"
 QUICK: Mapping[str, Any] = {"replication": {"token_interval": 0.3}}
 
 
-def begin(make_lab: MakeLab, rate: float = 100.0, limit: float = LIMIT, **wishes: Any) -> Lab:
+def begin(make_lab: MakeLab, rate: float = RATE, limit: float = LIMIT, **wishes: Any) -> Lab:
     """Return a pair that serves on sw1, with a controller that writes and both VTEP daemons attached."""
     wishes["overrides"] = settings.merged(QUICK, wishes.get("overrides", {}))
     lab = make_lab(**wishes)
@@ -222,7 +222,7 @@ def standing(lab: Lab) -> Standing:
 
 
 @contextmanager
-def undisturbed(lab: Lab, rows: int = 100) -> Iterator[None]:
+def undisturbed(lab: Lab, rows: int = 50) -> Iterator[None]:
     """Hold that nobody outside notices what happens in the block, nor while `rows` more rows are written after it."""
     before = standing(lab)
     yield
@@ -291,14 +291,14 @@ def strike(switch: Switch, words: str, since: int, blow: Callable[[], None], lim
 
 
 def await_one(lab: Lab, limit: float = LIMIT) -> Switch:
-    """Wait until one side serves, the other is its copy, and it stays so while a hundred rows are written.
+    """Wait until one side serves, the other is its copy, and it stays so for a second.
 
     Returns the serving side.  A move that was ordered before may still come, and is waited for.
     """
 
     def calm() -> bool:
         before = standing(lab)
-        await_rows(lab, 100)
+        await_rows(lab, 50)
         return standing(lab) == before and any(settled(lab, switch) for switch in lab.switches)
 
     lab.wait_until(calm, limit, "one side alone serves and the other is its copy")

@@ -193,9 +193,8 @@ class Switch:
 
     def vip_present(self) -> bool:
         """Say whether the VIP is on an interface of this switch."""
-        shown = json.loads(self.run("ip", "-json", "address", "show").stdout)
         vip = self.config["vip"]["address"]
-        return any(address["local"] == vip for link in shown for address in link["addr_info"])
+        return vip in self.run("ip", "-oneline", "address", "show", "to", vip).stdout
 
     @property
     def listener(self) -> str:

@@ -62,7 +62,7 @@ def refused(switch: Switch, *command: str, status: int = 1) -> str:
 
 
 def test_a_switchover_says_what_it_will_do_shows_its_phases_and_proves_itself(pair: Lab) -> None:
-    await_rows(pair, 100)
+    await_rows(pair, 50)
     text = done(pair.sw1, "switchover", "--yes", "--reason", "kernel of sw1")
     await_pair(pair, pair.sw2)
     assert text.startswith("the service moves from sw1 to sw2: ")
@@ -80,7 +80,7 @@ def test_the_outage_that_is_told_is_one_that_the_controller_saw(pair: Lab) -> No
     ordered = time.monotonic()
     told = json.loads(pair.sw1.ovsha("switchover", "--yes", "--json").stdout)
     await_pair(pair, pair.sw2)
-    await_rows(pair, 100)
+    await_rows(pair, 50)
     seen = history.controller_outage(history.read(pair.controller_events_file), ordered).silence
     assert seen is not None
     assert 0 < told["outage"] <= told["duration"]

@@ -38,7 +38,7 @@ def boot(switch: Switch) -> None:
 
 def test_both_switches_boot_together_and_the_preferred_one_serves(lab: MakeLab) -> None:
     pair = lab(overrides=QUICK)
-    pair.start_controller(rate=100)
+    pair.start_controller()
     for switch in pair.switches:
         boot(switch)
     await_pair(pair, pair.sw1)
@@ -49,7 +49,7 @@ def test_both_switches_boot_together_and_the_preferred_one_serves(lab: MakeLab) 
 @pytest.mark.parametrize("first", [SW1, SW2])
 def test_a_switch_that_boots_long_before_its_peer_waits_for_it(lab: MakeLab, first: str) -> None:
     pair = lab(overrides=QUICK)
-    pair.start_controller(rate=100)
+    pair.start_controller()
     early = named(pair, first)
     boot(early)
     await_word(pair, early, NEVER_MET)
@@ -62,12 +62,12 @@ def test_a_switch_that_boots_long_before_its_peer_waits_for_it(lab: MakeLab, fir
 
 def test_a_switch_that_boots_alone_serves_when_the_time_for_its_peer_is_over(lab: MakeLab) -> None:
     pair = lab(overrides={**QUICK, "lone_boot": 1.5})
-    pair.start_controller(rate=100)
+    pair.start_controller()
     boot(pair.sw1)
     await_word(pair, pair.sw1, NEVER_MET)
     assert not open_here(pair.sw1)
     await_service(pair, pair.sw1)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     with undisturbed(pair):
         boot(pair.sw2)
         await_copy(pair, pair.sw2)
@@ -90,7 +90,7 @@ def test_after_a_blackout_the_newer_data_serves_first_whichever_switch_boots_fir
     pair = begin(lab)
     pair.sw1.power_off("kill")
     await_service(pair, pair.sw2)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     pair.sw2.power_off("kill")
     written = acks(pair)
     pair.sw1.power_on()
@@ -106,7 +106,7 @@ def test_after_a_blackout_the_newer_data_serves_first_whichever_switch_boots_fir
 
 def test_after_a_blackout_of_a_healthy_pair_everything_is_there_again(lab: MakeLab) -> None:
     pair = begin(lab)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     for switch in pair.switches:
         switch.power_off("kill")
     for switch in reversed(pair.switches):

@@ -111,7 +111,7 @@ def test_an_active_server_that_was_made_a_backup_of_nobody_serves_again(lab: Mak
     make_backup(pair.sw1, PARKED)
     pair.wait_until(lambda: incidents(pair) == [1, 0], LIMIT, "it is noticed")
     serving = await_one(pair)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     await_every_row(pair, serving)
 
 
@@ -120,7 +120,7 @@ def test_two_servers_that_were_made_to_follow_each_other_are_taken_apart(lab: Ma
     make_backup(pair.sw1, source_of(pair.sw2))
     pair.wait_until(lambda: counter(pair.sw1, "incidents") == 1, LIMIT, "it is noticed")
     serving = await_one(pair)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     assert pair.seeded <= serving.rows()
 
 

@@ -149,7 +149,7 @@ def test_a_second_holder_of_the_vip_on_the_wire_is_told_by_its_mac_and_the_peer_
         assert f"{STRANGER_MAC} announces the VIP on peerlink.4094 too" in pair.sw1.ovsha("status").stdout
     with wire(pair, SW1, "peerlink.4094") as mouth:
         claim_by_arp(mouth, STRANGER_MAC, 2)
-        await_rows(pair, 100)
+        await_rows(pair, 50)
     assert kinds(pair.sw2) == set(), "who does not hold the VIP does not listen"
     assert pair.sw2.run("ss", "-Hl0").stdout.count("peerlink.4094") == 0
     assert "peerlink.4094" in pair.sw1.run("ss", "-Hl0").stdout
@@ -194,8 +194,8 @@ def test_a_second_holder_of_an_ipv6_vip_is_told(lab: MakeLab) -> None:
 
 def test_two_sides_that_prefer_different_ones_are_told_and_do_not_take_turns(lab: MakeLab) -> None:
     own_ways = {SW2: {"pair": {"preferred": SW2}}}
-    pair = begin(lab, rate=200, node_overrides=own_ways, overrides={"restore": {"delay": 0.2}})
-    with undisturbed(pair, rows=600):
+    pair = begin(lab, node_overrides=own_ways, overrides={"restore": {"delay": 0.2}})
+    with undisturbed(pair, rows=150):
         pair.wait_until(
             lambda: all(kinds(switch) == {"preferred"} for switch in pair.switches), LIMIT, "both sides tell"
         )
@@ -221,10 +221,10 @@ def identity(switch: Switch) -> dict[str, Any]:
 def test_a_side_that_lost_its_state_is_a_stranger_until_told_and_the_service_stays_and_is_taken_over(
     lab: MakeLab,
 ) -> None:
-    pair = begin(lab, rate=200, overrides={"restore": {"mode": "manual"}})
+    pair = begin(lab, overrides={"restore": {"mode": "manual"}})
     before = identity(pair.sw1)["peer"]
     assert before == identity(pair.sw2)["own"] == (pair.sw2.directory / "state" / "identity").read_text().strip()
-    with undisturbed(pair, rows=400):
+    with undisturbed(pair, rows=100):
         pair.sw2.agent.kill()
         lose_state(pair.sw2)
         pair.sw2.agent.start()
@@ -241,10 +241,10 @@ def test_a_side_that_lost_its_state_is_a_stranger_until_told_and_the_service_sta
         assert (refused.returncode, "`ovsha peer forget` on sw1" in refused.stderr) == (1, True)
     pair.sw1.power_off("kill")
     pair.wait_until(lambda: pair.sw2.vip_present(), LIMIT, "sw2 takes over")
-    await_rows(pair, 100)
+    await_rows(pair, 50)
     pair.sw1.power_on()
     pair.wait_until(lambda: identity(pair.sw1)["stranger"], LIMIT, "sw1 is back and meets the stranger again")
-    with undisturbed(pair, rows=1000):
+    with undisturbed(pair, rows=250):
         assert "peer-silent" in status(pair.sw1)["rule"] or not status(pair.sw1)["sides"]["sw1"]["serving"]
     forgotten = pair.sw1.ovsha("peer", "forget", "--yes")
     assert (forgotten.returncode, before in forgotten.stdout) == (0, True)
@@ -259,8 +259,8 @@ def test_a_side_that_lost_its_state_is_a_stranger_until_told_and_the_service_sta
 
 
 def test_the_active_side_may_lose_its_state_and_serves_on_and_is_replaced_when_its_server_dies(lab: MakeLab) -> None:
-    pair = begin(lab, rate=200, overrides={"restore": {"mode": "manual"}})
-    with undisturbed(pair, rows=400):
+    pair = begin(lab, overrides={"restore": {"mode": "manual"}})
+    with undisturbed(pair, rows=100):
         pair.sw1.agent.kill()
         lose_state(pair.sw1)
         pair.sw1.agent.start()

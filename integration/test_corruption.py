@@ -92,7 +92,7 @@ def await_tokens(pair: Lab, switch: Switch) -> None:
 
     before = number()
     pair.wait_until(lambda: number() >= before + 6, LIMIT, "tokens are committed")
-    await_every_row(pair, other(pair, switch))
+    await_every_row_since(pair, other(pair, switch))
 
 
 def damage(switch: Switch, how: str) -> bytes:
@@ -192,6 +192,7 @@ def await_snapshots_of_data(pair: Lab) -> None:
 
 
 def await_every_row_since(pair: Lab, switch: Switch) -> None:
+    """Wait until what was acknowledged since the service last moved is there."""
     session = acks(pair)[-1].session
     recent = [ack for ack in acks(pair) if ack.session == session]
     pair.wait_until(lambda: not history.missing(recent, switch.rows()), LIMIT, "what was written since is there")

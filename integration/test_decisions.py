@@ -102,7 +102,7 @@ def test_old_data_alone_does_not_serve_until_an_operator_says_so(lab: MakeLab) -
     pair = begin(lab, overrides=MANUAL)
     pair.sw1.server.kill()
     await_service(pair, pair.sw2)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     newer = pair.sw2.rows()
     pair.wait_until(lambda: kept_term(pair.sw1) >= 2, LIMIT, "sw1 has noted that sw2 has the newer data")
     for switch in reversed(pair.switches):
@@ -116,7 +116,7 @@ def test_old_data_alone_does_not_serve_until_an_operator_says_so(lab: MakeLab) -
     assert len(acks(pair)) == written
     assert "sw1 is active" in resolve(pair.sw1, "self")
     await_service(pair, pair.sw1)
-    await_rows(pair, 20)
+    await_rows(pair, 10)
     pair.sw2.power_on()
     await_pair(pair, pair.sw1)
     assert not newer <= pair.sw2.rows(), "what the operator gave up is not served"

@@ -47,7 +47,7 @@ def test_the_backup_takes_over_from_a_broken_active_server_and_gives_back_when_i
     taken_before = len(snapshots(pair.sw1))
     break_server(pair.sw1, how)
     await_service(pair, pair.sw2)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     assert not pair.sw1.vip_present()
     mend_server(pair.sw1, how)
     await_pair(pair, pair.sw1)
@@ -79,7 +79,7 @@ def test_the_backup_takes_over_from_a_switch_without_power_and_gives_back_when_i
     term = int(pair.sw1.global_config()["ovsha:term"])
     pair.sw1.power_off(how)
     await_service(pair, pair.sw2)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     assert int(pair.sw2.global_config()["ovsha:term"]) > term
     pair.sw1.power_on()
     await_pair(pair, pair.sw1)
@@ -95,11 +95,11 @@ def test_the_active_side_serves_on_when_the_backup_loses_its_power_and_returns(l
     sessions = {ack.session for ack in acks(pair)}
     pair.sw2.power_off(how)
     await_word(pair, pair.sw1, "the peer is dead")
-    await_rows(pair, 100)
+    await_rows(pair, 50)
     assert not pair.sw2.server.running or how == "cut"
     pair.sw2.power_on()
     await_copy(pair, pair.sw2)
-    await_rows(pair, 100)
+    await_rows(pair, 50)
     await_pair(pair, pair.sw1)
     assert {ack.session for ack in acks(pair)} == sessions, "the controller kept its one session"
     await_every_row(pair, pair.sw1)
@@ -129,7 +129,7 @@ def test_a_pair_survives_its_active_server_again_and_again(lab: MakeLab) -> None
         survivor = pair.sw2 if serving is pair.sw1 else pair.sw1
         serving.server.kill()
         await_service(pair, survivor)
-        await_rows(pair, 30)
+        await_rows(pair, 15)
         serving.server.start(wait=False)
         await_pair(pair, survivor)
         assert_little_was_lost_and_all_is_kept(pair, survivor)
@@ -141,7 +141,7 @@ def test_with_both_servers_gone_the_newer_data_serves_when_it_returns_first(lab:
     lose_both_servers(pair)
     pair.sw1.server.start(wait=False)
     await_service(pair, pair.sw1)
-    await_rows(pair, 20)
+    await_rows(pair, 10)
     pair.sw2.server.start(wait=False)
     await_pair(pair, pair.sw1)
     await_every_row(pair, pair.sw2)
@@ -165,7 +165,7 @@ def lose_both_servers(pair: Lab) -> None:
     await_word(pair, pair.sw2, "backup -> fault")
     before = pair.sw1.global_config()["ovsha:token"]
     pair.wait_until(lambda: later(before, pair.sw1.global_config()["ovsha:token"]), LIMIT, "tokens are committed")
-    await_rows(pair, 100)
+    await_rows(pair, 50)
     pair.sw1.server.kill()
     await_word(pair, pair.sw1, "active -> fault")
     pair.wait_until(lambda: not open_here(pair.sw1) and not open_here(pair.sw2), LIMIT, "nobody serves")

@@ -79,7 +79,7 @@ def test_a_restart_of_networking_ends_with_one_side_and_loses_nothing_that_is_no
     told = log(pair.sw1)
     assert "both sides serve and the peer goes on" not in told or f"the peer goes on: {REACHED}" in told
     assert {ack.switch for ack in gone} <= {pair.sw1.management_address}, "what clients wrote meanwhile is served"
-    await_rows(pair, 100)
+    await_rows(pair, 50)
 
 
 @pytest.mark.parametrize("plan", [IPV4, IPV6, LINK_LOCAL], ids=["IPv4", "IPv6", "link-local"])

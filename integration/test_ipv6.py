@@ -28,7 +28,7 @@ def test_a_crash_a_silent_death_and_a_move_by_hand(lab: MakeLab) -> None:
     pair = begin(lab, plan=IPV6)
     pair.sw1.server.kill()
     await_service(pair, pair.sw2)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     pair.sw1.server.start(wait=False)
     await_pair(pair, pair.sw1)
     assert_little_was_lost_and_all_is_kept(pair, pair.sw1)
@@ -41,7 +41,7 @@ def test_a_crash_a_silent_death_and_a_move_by_hand(lab: MakeLab) -> None:
     assert len(lost(pair, pair.sw2)) == gone, "a planned move loses nothing"
     pair.sw2.power_off("cut")
     await_service(pair, pair.sw1)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     pair.sw2.power_on()
     await_pair(pair, pair.sw1)
 
@@ -76,7 +76,7 @@ def test_what_the_commands_say_of_a_pair_that_is_well_and_fails_over(lab: MakeLa
 def test_a_split_brain_is_settled_on_contact(lab: MakeLab) -> None:
     pair = begin(lab, plan=IPV6, overrides=split.MANUAL)
     split.part(pair)
-    await_rows(pair, 20)
+    await_rows(pair, 10)
     split.mend_backup_path(pair)
     winner = split.meet(pair)
     await_pair(pair, winner)

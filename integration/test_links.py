@@ -56,7 +56,7 @@ def test_the_clagd_primary_serves_on_when_the_peer_link_is_cut_and_when_it_comes
     cut(pair, how)
     pair.wait_until(lambda: path_states(pair, "peer-link") != {"up"}, LIMIT, "the cut is seen")
     pair.wait_until(lambda: not pair.sw1.clag()["peerAlive"], LIMIT, "clagd sees it too")
-    await_rows(pair, 200)
+    await_rows(pair, 100)
     assert serves(pair, pair.sw1)
     assert path_states(pair, "backup-path") == {"up"}
     mend(pair, how)
@@ -80,7 +80,7 @@ def test_the_clagd_primary_takes_the_service_when_the_peer_link_stays_cut(lab: M
     held = pair.wait_until(lambda: "VIP" in open_here(pair.sw2), LIMIT, "the primary serves")
     assert held > hold - 0.2
     pair.wait_until(lambda: serves(pair, pair.sw2), LIMIT, "the secondary has let go of everything")
-    await_rows(pair, 100)
+    await_rows(pair, 50)
     mend(pair, how)
     await_pair(pair, pair.sw1)
     gone = {ack.mac for ack in lost(pair, pair.sw1)}

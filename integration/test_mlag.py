@@ -20,7 +20,7 @@ from story import (
 )
 from topology import SW1, SW2
 
-FOLLOW_CLAG: dict[str, Any] = {"pair": {"preferred": "clag"}}
+FOLLOW_CLAG: dict[str, Any] = {"pair": {"preferred": "clag"}, "clag": {"interval": 1.0}}
 
 
 def mlag(pair: Lab, node: str) -> tuple[str | None, str]:
@@ -83,7 +83,7 @@ def swap(pair: Lab) -> None:
 
 def test_a_swap_of_the_mlag_roles_moves_nothing_when_a_switch_is_preferred_by_name(lab: MakeLab) -> None:
     pair = begin(lab, overrides={"restore": {"delay": 0.5}})
-    with undisturbed(pair, rows=300):
+    with undisturbed(pair, rows=150):
         swap(pair)
 
 
@@ -102,8 +102,8 @@ def test_the_service_follows_clagds_primary_after_the_delay_when_clagd_is_to_dec
 
 
 def test_a_swap_that_is_taken_back_at_once_moves_nothing(lab: MakeLab) -> None:
-    pair = begin(lab, overrides={**FOLLOW_CLAG, "restore": {"delay": 2.0}})
-    with undisturbed(pair, rows=500):
+    pair = begin(lab, overrides={**FOLLOW_CLAG, "restore": {"delay": 4.0}})
+    with undisturbed(pair, rows=250):
         for _ in range(2):
             swap(pair)
             pair.sw2.clagctl("priority", "32768")

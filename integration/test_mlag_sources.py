@@ -12,7 +12,7 @@ from switch import HERE, Switch
 
 LIMIT = 20.0
 NV = HERE / "standins" / "nv"
-FOLLOW = {"pair": {"preferred": "clag"}, "restore": {"delay": 0.5}}
+FOLLOW = {"pair": {"preferred": "clag"}, "clag": {"interval": 1.0}, "restore": {"delay": 0.5}}
 
 
 def told(switch: Switch) -> dict[str, Any]:

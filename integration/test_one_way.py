@@ -73,7 +73,7 @@ def test_a_side_that_hears_no_heartbeat_at_all_moves_nothing_while_the_database_
 ) -> None:
     pair = begin(lab)
     switch = next(each for each in pair.switches if each.node == deaf)
-    with undisturbed(pair, rows=1000):
+    with undisturbed(pair, rows=500):
         deafen(switch, *NAMES)
         pair.wait_until(lambda: status(switch)["presence"] == "silent", LIMIT, "it hears nobody")
         for path in NAMES:

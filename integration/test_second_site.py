@@ -94,10 +94,10 @@ def test_a_replica_follows_the_service_wherever_it_goes_and_the_pair_does_not_no
         assert [each["name"] for each in status(switch)["problems"]] == []
     pair.sw1.server.kill()
     await_service(pair, pair.sw2)
-    await_rows(pair, 100)
+    await_rows(pair, 50)
     pair.sw1.server.start()
     await_pair(pair, pair.sw1)
-    await_rows(pair, 100)
+    await_rows(pair, 50)
     quiet(pair, replica)
     assert refused(replica)
     # A restart of it is a copy again.
@@ -110,7 +110,7 @@ def test_a_replica_follows_the_service_wherever_it_goes_and_the_pair_does_not_no
 def test_when_the_pair_is_lost_a_spare_goes_on_with_the_file_of_the_replica(lab: MakeLab, stack: ExitStack) -> None:
     pair = begin(lab, rows=200)
     replica = Replica(stack, pair)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     quiet(pair, replica)
     held = replica.rows()
     for switch in pair.switches:

@@ -76,7 +76,7 @@ def test_backup_that_made_itself_active_serves_nobody_and_is_a_copy_again(lab: M
     point(pair.sw1, own_address(pair.sw2))
     pair.wait_until(lambda: counter(pair.sw1, "incidents") > 0, LIMIT, "it is noticed")
     serving = await_one(pair)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     await_pair(pair, serving)
     gone = {ack.mac for ack in lost(pair, serving)}
     assert not gone or gone <= kept(pair.sw1) | kept(pair.sw2)

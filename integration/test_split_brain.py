@@ -119,7 +119,7 @@ def announcements(pair: Lab, winner: Switch) -> Iterator[Counter[tuple[int, str]
 def test_one_side_gives_way_follows_and_leaves_a_bundle_that_tells_all_of_it(lab: MakeLab) -> None:
     pair = begin(lab, overrides={**QUICKLY, **MANUAL})
     part(pair)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     acknowledged = {switch.node: write(switch) for switch in pair.switches}
     programs = pids(pair)
 
@@ -198,7 +198,7 @@ def test_contact_by_the_backup_path_alone_settles_it_and_the_bundle_is_made_befo
     acknowledged = {switch.node: write(switch) for switch in pair.switches}
     mend_backup_path(pair)
     pair.wait_until(lambda: not open_here(pair.sw2), LIMIT, "sw2 has given in")
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     assert open_here(pair.sw1) == SERVICE
     assert written(pair.sw2) == acknowledged["sw2"], "what cannot be copied yet is not erased either"
     assert bundles(pair.sw2) == []

@@ -75,7 +75,7 @@ def test_a_crash_a_silent_death_and_planned_moves_go_as_without_tls(lab: MakeLab
     await_pair(pair, pair.sw1)
     pair.sw1.power_off("kill")
     pair.wait_until(lambda: pair.sw2.role() == "active", LIMIT, "sw2 takes over from a silent death")
-    await_rows(pair, 20)
+    await_rows(pair, 10)
     pair.sw1.power_on()
     await_pair(pair, pair.sw1)
     pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync again")

@@ -222,10 +222,10 @@ def named_problems(switch: Switch) -> list[tuple[str, str]]:
 
 def outage(pair: Lab) -> float:
     """Kill the serving side's server under the writer; return the seconds between two acknowledged rows around that."""
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     pair.sw1.server.kill()
     await_service(pair, pair.sw2)
-    await_rows(pair, 50)
+    await_rows(pair, 25)
     return max(later.t - earlier.t for earlier, later in pairwise(acks(pair)))
 
 

@@ -22,7 +22,7 @@ def verified(switch: Switch, status: int) -> dict[str, Any]:
 
 def test_two_sides_are_equal_while_a_controller_writes(lab: MakeLab) -> None:
     pair = begin(lab, rows=3000, rate=500)
-    await_rows(pair, 200)
+    await_rows(pair, 100)
     for switch in pair.switches:
         found = verified(switch, 0)
         assert found["equal"]

@@ -57,7 +57,7 @@ def test_whoever_takes_the_vip_announces_it_by_request_and_by_reply(lab: MakeLab
         pair.sw2.run("ip", "address", "del", f"{settings.VIP}/32", "dev", "peerlink.4094")
         wanted.update(wanted.copy())
         pair.wait_until(lambda: announced(raw, seen) == wanted, LIMIT, "what is put back is announced again")
-        await_rows(pair, 100)
+        await_rows(pair, 50)
         assert announced(raw, seen) == wanted, "and that is all"
 
 

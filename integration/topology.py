@@ -190,9 +190,9 @@ class Network:
 
     def run(self, node: str, *command: str, limit: float = 10.0) -> subprocess.CompletedProcess[str]:
         """Run a short command in the namespace of `node` and return what it printed, whatever its exit status."""
-        return subprocess.run(
-            [*self.entering(node), *command], capture_output=True, text=True, timeout=limit, check=False
-        )
+        # ip(8) goes there itself, and mounts no /sys of its own for it.
+        into = ("ip", "-netns", self.namespace(node)) if command[0] == "ip" else (*self.entering(node), command[0])
+        return subprocess.run([*into, *command[1:]], capture_output=True, text=True, timeout=limit, check=False)
 
     def entering(self, node: str) -> tuple[str, ...]:
         """Return the words to put before a command so that it runs in the namespace of `node`, with the same pid."""
