@@ -21,12 +21,16 @@ FAST: Mapping[str, Any] = {"heartbeat": {"interval": 0.05, "dead_interval": 0.2}
 
 @dataclass(frozen=True)
 class Fault:
-    """When it began, from which switch the service moves to which, and when the floor's steps were over."""
+    """When it began, from which switch the service moves to which, and when the floor's steps were over.
+
+    `gone`: the rows that the giving side never had, because another one died with them; this move does not lose them.
+    """
 
     t: float
     giving: Switch
     taking: Switch
     steps: Mapping[str, float] = field(default_factory=dict)
+    gone: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,11 @@ def restore(lab: Lab) -> Fault:
     """Let the original primary's server crash and return; the fault is its return."""
     crashed = _kill_server(lab.sw1)
     lab.wait_until(lambda: acked_since(lab, crashed + 0.5), MOVE_LIMIT, "sw2 serves after the crash")
+    acknowledged = history.acks(history.read(lab.controller_events_file))  # before the rows: later ones are there
+    gone = frozenset(ack.mac for ack in history.missing(acknowledged, lab.sw2.rows()))
     returned = time.monotonic()
     lab.sw1.server.start()
-    return Fault(returned, lab.sw2, lab.sw1)
+    return Fault(returned, lab.sw2, lab.sw1, gone=gone)
 
 
 CASES = (

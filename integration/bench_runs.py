@@ -66,8 +66,9 @@ class Run:
 
     `accepted` counts from the fault, and in a planned move from the last acknowledgement on the old side; so do the
     `phases`.  `outage` is from the last acknowledgement on the old side to the first on the new one.  `missing` counts
-    acknowledged rows that the new active side does not have, `both` the seconds in which the controller had live
-    sessions with both.  `failure` is "" when the run went well; else the other fields say nothing.
+    acknowledged rows that the new active side does not have, but not those that died before with another, `both` the
+    seconds in which the controller had live sessions with both.  `failure` is "" when the run went well; else the other
+    fields say nothing.
     """
 
     case: str
@@ -156,7 +157,7 @@ def observe(lab: Lab, case: Case, rows: int, by: By, fault: Fault) -> Run:
     assert outage.first_ack is not None, "nothing was acknowledged after the fault"
     assert outage.accepted is not None, "no connection was accepted after the fault"
     zero = outage.last_ack.t if case.planned else fault.t
-    acknowledged = history.acks(events)
+    acknowledged = [ack for ack in history.acks(events) if ack.mac not in fault.gone]
     agents = bench_phases.of_the_agents(*(_lines(each, by, fault) for each in (fault.taking, fault.giving)))
     if case.planned:
         agents.pop("detect", None)
