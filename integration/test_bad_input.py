@@ -96,6 +96,7 @@ def test_an_agent_that_is_given_something_wrong_says_so_in_one_line_and_moves_no
             assert (done.returncode, done.stdout, len(said)) == (exit_status, "", 1), (name, done)
             assert said[0].startswith("ovsha: "), (name, said)
             assert words in said[0], (name, said)
+            assert not (pair.sw1.run_directory / "ovsha.pid").exists(), (name, "as if an agent ran")
             for path, content in good.items():
                 path.write_bytes(content)
                 path.chmod(0o600)

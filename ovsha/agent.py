@@ -22,7 +22,7 @@ from ovsha.checks import answers
 from ovsha.config import Config, pair_key
 from ovsha.core import handover, resolve, side, switchover
 from ovsha.core import record as codec
-from ovsha.core.facts import State
+from ovsha.core.facts import Presence, State
 from ovsha.core.memory import Memory, with_reason
 from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
@@ -235,7 +235,8 @@ class Agent:
         if any(advice) and (last is None or advice != (last.would, last.would_ask)):
             acting.advise(self, decision)
         if (last is None or last.presence is not decision.presence) and not self.config.standalone:
-            log.info("the peer is %s", decision.presence.value)
+            met = decision.presence is not Presence.NEVER
+            log.info("the peer %s", f"is {decision.presence.value}" if met else "was not met since this switch booted")
         if last is not None and last.step is not decision.step and decision.step is not None:
             log.info("step: %s", decision.step.value)
 

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ovsha import __version__
 from ovsha import config as configuration
@@ -48,6 +48,13 @@ class _Parser(argparse.ArgumentParser):
         """Print `message` and exit with status 2."""
         print(f"ovsha: {message}; see {self.prog} --help", file=sys.stderr)
         raise SystemExit(2)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse in the name of the command what it does not know, where argparse would in the name of the whole."""
+        known, left = super().parse_known_args(args, namespace)
+        if left and self.get_default("run") is not None:
+            self.error(f"unrecognized arguments: {' '.join(left)}")
+        return known, left
 
 
 def main(argv: Sequence[str] | None = None) -> int:

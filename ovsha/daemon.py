@@ -77,6 +77,14 @@ def run(path: Path) -> int:
     for directory in (config.state_directory, config.run_directory):
         _make(directory)
     pidfile = _claim(config)
+    try:
+        return _serve(path, config, lines, signals)
+    finally:
+        pidfile.unlink(missing_ok=True)
+
+
+def _serve(path: Path, config: Config, lines: logging.Handler, signals: Signals) -> int:
+    """Turn the loop until somebody wants it to stop; return the exit status."""
     agent = Agent(config, time.monotonic)
     control = Control(agent, config)
     agent.switch.exchange.methods["status"] = alone.answer(control.document)
@@ -104,7 +112,6 @@ def run(path: Path) -> int:
         told.close()
         control.close()
         agent.close()
-        pidfile.unlink(missing_ok=True)
     return 0
 
 

@@ -95,7 +95,7 @@ def test_a_changed_bundle_is_refused(change: Any, said: str) -> None:
         bundle.unpack(json.dumps(body), "b.json")
 
 
-@pytest.mark.parametrize("text", ["", "no json", "[]", "null", bundle.pack(MADE)[:300]])
+@pytest.mark.parametrize("text", ["", "no json", "[]", "null", "[" * 200_000, bundle.pack(MADE)[:300]])
 def test_what_is_no_bundle_is_refused(text: str) -> None:
     with pytest.raises(DriverError, match=r"b.json: is no join bundle, or is damaged; make a new one"):
         bundle.unpack(text, "b.json")
@@ -220,11 +220,17 @@ def test_the_operators_word_comes_before_the_file_and_the_file_before_clagd() ->
     assert made.nodes["sw2"].peer_link == "169.254.0.12"
 
 
+def test_the_switch_that_stood_alone_is_the_original_primary_of_the_pair_that_it_begins() -> None:
+    alone = config.parse("{node: sw1, pair: {id: rack7}, nodes: {sw1: {}}}", "older")
+    assert together(WISHES, alone, FOUND).preferred == "sw1"
+
+
 @pytest.mark.parametrize(
     ("wishes", "found", "option"),
     [
         (replace(WISHES, peer_name=""), FOUND, "--peer-name NAME"),
         (replace(WISHES, vip=""), FOUND, "--vip ADDRESS"),
+        (replace(WISHES, peer_name="sw1", node="sw1"), FOUND, "both switches would be called sw1: give --node NAME"),
         (WISHES, replace(FOUND, interface=""), "--interface NAME"),
         (WISHES, replace(FOUND, own="", trouble=("clagd is off",)), r"\(clagd is off\): give it by --address ADDRESS"),
         (WISHES, replace(FOUND, peer=""), "--peer-address ADDRESS"),

@@ -208,7 +208,8 @@ def test_where_no_agent_runs_it_is_said_first_and_last_and_what_can_be_seen_betw
 
 def test_a_command_that_needs_the_agent_is_one_line_without_it(file: Path, tmp_path: Path) -> None:
     expected = f"ovsha: no agent runs here: {tmp_path}/ovsha.pid does not exist; start ovsha"
-    assert told(ovsha("counters", "--config", file)) == (1, expected)
+    for command in (["counters"], ["peer", "forget", "--yes"]):
+        assert told(ovsha(*command, "--config", file)) == (1, expected)
 
 
 def test_an_agent_that_died_is_told_with_the_place_that_was_tried(file: Path, tmp_path: Path) -> None:
@@ -364,8 +365,8 @@ def test_an_agent_that_cannot_start_is_one_line(tmp_path: Path) -> None:
     [
         ([], "ovsha: the following arguments are required: COMMAND; see ovsha --help"),
         (["promote"], "ovsha: argument COMMAND: invalid choice: 'promote'"),
-        (["status", "--jsn"], "ovsha: unrecognized arguments: --jsn; see ovsha --help"),
-        (["status", "--js"], "ovsha: unrecognized arguments: --js; see ovsha --help"),
+        (["status", "--jsn"], "ovsha: unrecognized arguments: --jsn; see ovsha status --help"),
+        (["status", "--js"], "ovsha: unrecognized arguments: --js; see ovsha status --help"),
         (["switchover", "--to"], "ovsha: argument --to: expected one argument; see ovsha switchover --help"),
         (["config"], "ovsha: config needs an ACTION, one of check; see ovsha config --help"),
     ],

@@ -85,7 +85,10 @@ def test_addresses_of_ipv6_stand_in_brackets() -> None:
         ([*PAGE, "--db_ha_vip", "169.254.0.11:99980"], "--db_ha_vip: 99980 is not a port from 1 to 65535"),
         ([*PAGE, "--db_ha_vip", "[fd00::1]9"], r"--db_ha_vip: .* is not ADDRESS:PORT"),
         ([*PAGE, "--db_ha_vip", "169.254.0.9:9998"], "--db_ha_repl_sv: 169.254.0.9 is the VIP"),
-        ([*PAGE, "--controller_ip", "10.0.0.1,"], r"--controller_ip: '-' is not an IP address"),
+        ([*PAGE, "--controller_ip", "10.0.0.1,"], "--controller_ip: an address is missing"),
+        ([*PAGE, "--controller_ip", ""], "--controller_ip: an address is missing"),
+        ([*PAGE, "--db_ha_vip", "169.254.0.11:"], "--db_ha_vip: what stands behind the colon is not a port"),
+        ([*PAGE, "--db_ha_vip", "fd00::11:9998"], r"--db_ha_vip: is fd00::11:9998 an address, or one with a port\?"),
         ([*PAGE, "--node", "a b"], r"--node: 'a b' is not a name"),
     ],
 )

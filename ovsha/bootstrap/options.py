@@ -141,7 +141,9 @@ def _controllers(given: Sequence[str], port: str, encryption: bool) -> list[str]
     kind, common = "ssl" if encryption else "tcp", _port("--controller_port", port)
     found = []
     for word in (word.strip() for each in given for word in each.split(",")):
-        address, own = _endpoint("--controller_ip", word or "-", common)
+        if not word:
+            raise UsageError("--controller_ip: an address is missing; several have one comma between them")
+        address, own = _endpoint("--controller_ip", word, common)
         found.append(f"{kind}:{bracketed(address)}:{own}")
     return list(dict.fromkeys(found))
 
@@ -154,9 +156,20 @@ def _endpoint(option: str, text: str, port: int) -> tuple[str, int]:
     if not closed and text.count(":") == 1:
         address, _, after = text.partition(":")
         after = f":{after}"
+    elif not closed and _bare_ipv6_with_port(text):
+        raise UsageError(f"{option}: is {text} an address, or one with a port? write [ADDRESS] or [ADDRESS]:PORT")
     if after and not after.startswith(":"):
         raise UsageError(f"{option}: {text} is not ADDRESS:PORT, or [ADDRESS]:PORT for IPv6")
     return _address(option, address), _port(option, after[1:]) if after else port
+
+
+def _bare_ipv6_with_port(text: str) -> bool:
+    """Say whether an IPv6 address may be meant and a port behind it: fd00::11:9998 is an address as a whole as well."""
+    address, _, port = text.rpartition(":")
+    try:
+        return len(port) >= 4 and port.isdecimal() and ip_address(address).version == 6
+    except ValueError:
+        return False
 
 
 def _address(option: str, text: str) -> str:
@@ -165,7 +178,7 @@ def _address(option: str, text: str) -> str:
 
 def _port(option: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
-        raise UsageError(f"{option}: {text or 'nothing'} is not a port from 1 to 65535")
+        raise UsageError(f"{option}: {text or 'what stands behind the colon'} is not a port from 1 to 65535")
     return int(text)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ovsha import client
 from ovsha.commands import consent
-from ovsha.commands.common import find, group, question, show
+from ovsha.commands.common import find, group, need_pair, question, show
 from ovsha.core.identity_text import forget_text, peer_text
 from ovsha.core.status import SCHEMA
 
@@ -29,9 +29,12 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _forget(options: argparse.Namespace) -> int:
-    what = "the identity of the peer is forgotten; the next switch that is heard with its name and our key is the peer"
+    agent = find(options)
+    document = client.ask_json(agent, "status", "json", schema=SCHEMA)
+    need_pair(document)
+    what = f"the identity of {document['peer']} will be forgotten; the next switch of that name with our key is learned"
     consent.ask(options, what)
-    document = client.ask_json(find(options), "peer-forget", "json", schema=SCHEMA)
+    document = client.ask_json(agent, "peer-forget", "json", schema=SCHEMA)
     show(options, document, forget_text)
     return 0
 

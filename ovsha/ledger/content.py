@@ -74,7 +74,7 @@ def save(target: Path, limit: float, *command: str) -> None:
             raise DriverError(f"{command[0]} cannot be run; install openvswitch-common") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
-        raise DriverError(f"{command[0]}: {said[-1].rpartition('|')[2]}")
+        raise DriverError(f"{command[0]}: {said[-1].rpartition('|')[2].removeprefix(f'{command[0]}: ')}")
 
 
 def selects(columns: Columns) -> Iterator[dict[str, Any]]:

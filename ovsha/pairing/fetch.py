@@ -24,6 +24,8 @@ def get(source: str) -> Bundle:
 
     Raises UsageError and DriverError.
     """
+    if "://" in source and not source.startswith(SCHEME):
+        raise UsageError(f"{source}: a bundle is a file, or comes from {SCHEME}[USER@]HOST[:PORT]")
     return over_ssh(source) if source.startswith(SCHEME) else bundle.load(Path(source))
 
 

@@ -15,6 +15,7 @@ from ovsha import remotes, safe_start
 from ovsha.addresses import bare
 from ovsha.checks import net, ovsdb
 from ovsha.config import Config
+from ovsha.config_yaml import read_yaml
 from ovsha.core.words import count
 from ovsha.drivers import store
 from ovsha.errors import ConfigError, DriverError
@@ -133,6 +134,10 @@ def look(wishes: Wishes, path: Path, bundle_file: Path | None, services: Service
     if not services.exists(units.SERVER):
         raise DriverError(f"{units.SERVER} is not installed: install the package of ovsha")
     before = (files.read(path) or b"").decode(errors="replace")
+    try:
+        read_yaml(before)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}; correct it, or move it away") from None
     older = _older(path)
     interface = wishes.interface or (older.peer_link.interface if older else "")
     vip = wishes.vip or (str(older.vip.address) if older and older.vip.address else "")

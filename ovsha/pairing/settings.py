@@ -43,6 +43,8 @@ def together(wishes: Wishes, older: Config | None, found: Found) -> Settings:
     peer = wishes.peer_name or (older.peer if older and older.node == node else "")
     if not peer:
         raise UsageError("the name of the other switch is not known: give it by --peer-name NAME")
+    if peer == node:
+        raise UsageError(f"both switches would be called {node}: give --node NAME or --peer-name NAME otherwise")
     own_before = older.nodes.get(node) if older else None
     peer_before = older.nodes.get(peer) if older else None
     nodes = {
@@ -62,7 +64,7 @@ def together(wishes: Wishes, older: Config | None, found: Found) -> Settings:
         node=node,
         pair=wishes.pair or (older.pair.id if older else "") or f"{node}-{peer}",
         nodes=nodes,
-        preferred=wishes.preferred or (older.pair.preferred if older else node),
+        preferred=wishes.preferred or (older.pair.preferred if older and not older.standalone else node),
         interface=wishes.interface or (older.peer_link.interface if older else "") or found.interface,
         backup_vrf=found.vrf if found.own_backup and nodes[node].backup_path == found.own_backup else "",
         vip=wishes.vip or _text(older and older.vip.address),
@@ -107,7 +109,8 @@ def _complete(made: Settings, found: Found) -> None:
     if not made.interface:
         raise missing("the interface of the peer link", "--interface NAME", found)
     if not own.peer_link:
-        raise missing("this switch's address on the peer link", "--address ADDRESS", found)
+        what = f"this switch's address on {made.interface}, which is not the VIP,"
+        raise missing(what, "--address ADDRESS, or another interface by --interface NAME", found)
     if not peer.peer_link:
         raise missing("the other switch's address on the peer link", "--peer-address ADDRESS", found)
     if not made.vip:

@@ -52,7 +52,7 @@ def free(ground: Ground) -> Finding:
         answering = probe.claims(vip, interface)
         peers = net.neighbours(str(ground.address(ground.peer)))
     except DriverError as error:
-        return fail(str(error), f"run this as root; see ip link show {interface}")
+        return fail(str(error), f"see that the interface is there (ip link show {interface}), and run this as root")
     strangers = sorted(answering - peers)
     facts = {"here": here, "answering": sorted(answering)}
     if strangers:

@@ -90,7 +90,7 @@ def unpack(text: str, name: str) -> Bundle:
     """Return what the text says; `name` stands for it in the DriverError that is raised when it cannot be used."""
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict) or not str(body.get("format", "")).startswith(FORMAT.rpartition(" ")[0]):
         raise DriverError(f"{name}: is no join bundle, or is damaged; {_ANEW}")
