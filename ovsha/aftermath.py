@@ -75,7 +75,8 @@ class Aftermath:
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
             self._look()
-            if now >= self._job_at and not self._job.running:
+            # What is compared may be what we held when we took over, so that is kept first.
+            if now >= self._job_at and not (self._job.running or self._due or self._base.running):
                 self._begin(now)
 
     def wait(self, poller: Poller, now: float) -> None:

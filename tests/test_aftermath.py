@@ -126,6 +126,16 @@ def test_the_same_data_is_noted_once_even_by_the_next_agent(here: Side, tmp_path
     again.aftermath.close()
 
 
+def test_what_this_side_held_when_it_took_over_is_kept_before_anything_is_compared_with_it(here: Side) -> None:
+    here.see(SERVING, serving(SERVING))
+    (task,) = here.connects()
+    assert task.tries == 0, "it is not begun"
+    here.until("base")  # there is no file to take it from, which is told
+    here.now += 3
+    here.see(SERVING, serving(SERVING))
+    assert errand.load(task.path).tries == 1
+
+
 def test_a_disk_that_takes_no_errand_is_a_trouble_and_stops_nothing(here: Side) -> None:
     (here.state / "ledgers").write_text("a file where the directory should be")
     assert here.connects() == []
