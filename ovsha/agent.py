@@ -108,6 +108,7 @@ class Agent:
             woke = False
             if not self.orders.carry_out(decision, now):
                 break
+        self._answer_rivals(now)
         self._commit_token(now)
         self._tell(now)
 
@@ -239,6 +240,12 @@ class Agent:
             log.info("the peer %s", f"is {decision.presence.value}" if met else "was not met since this switch booted")
         if last is not None and last.step is not decision.step and decision.step is not None:
             log.info("step: %s", decision.step.value)
+
+    def _answer_rivals(self, now: float) -> None:
+        """Announce the VIP, if it is ours, to those who have heard somebody else announce it."""
+        case, decision = acting.case(self), self.decision
+        if case is not None and decision is not None and self.switch.rivals.owes(case, decision.rule.goal):
+            self.switch.answer_rivals(now)
 
     def _commit_token(self, now: float) -> None:
         """While we serve, commit a token every few seconds: it shows the peer how far its copy is."""

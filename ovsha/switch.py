@@ -42,6 +42,7 @@ from ovsha.drivers.store import Kept, Store
 from ovsha.drivers.vip import Vip as VipDriver
 from ovsha.errors import DriverError
 from ovsha.making import PEER_LINK
+from ovsha.rivals import Rivals
 
 log = logging.getLogger("ovsha")
 
@@ -80,6 +81,7 @@ class Switch:
         paths = making.paths(config)
         self.names = collision_words.Names(config.pair.id, config.node, config.peer)
         self.collisions = Collisions(config.collisions.keep, config.collisions.forget)
+        self.rivals = Rivals(config, self.duplicate, self.collisions)
         self.conversation = Conversation(
             config.pair.id, config.node, config.peer, key, boot, [each.path for each in paths],
             max_delay=max(1.0, config.heartbeat.dead_interval), collisions=self.collisions,
@@ -122,9 +124,7 @@ class Switch:
         if self._known != self.conversation.peer.identity:
             self._known = self.conversation.peer.identity
             log.info("%s is known by its identity: %s", self.settings.peer, self._known or "forgotten")
-        for mac in self.duplicate.run(now, self.vip.present):
-            kind = Kind.PEER_VIP if self.record is not None and mac == self.record.mac else Kind.VIP
-            self.collisions.see(now, kind, mac, self.config.vip.interface)
+        self.rivals.hear(now, self.vip.present, self.record)
         self._watch("duplicate", self.duplicate.trouble)
         for collision in self.collisions.news(now):
             self.collided.append(collision_words.what(collision, self.names))
@@ -156,6 +156,7 @@ class Switch:
         self.vip.wait(poller, now)
         self.announcer.wait(poller, now)
         self.duplicate.wait(poller, now)
+        self.rivals.wait(poller, now)
         self.clag.wait(poller, now)
         self.snapshots.wait(poller)
         self.store.wait(poller)
@@ -226,6 +227,10 @@ class Switch:
         self.vip_added()
         self.announce(now)
 
+    def answer_rivals(self, now: float) -> None:
+        """Announce the VIP once, since somebody else has claimed it."""
+        self._guard("announce", lambda: self.announcer.once(now))
+
     def announce(self, now: float) -> None:
         """Begin to announce the VIP anew."""
         self._guard("announce", lambda: self.announcer.start(now))
@@ -287,7 +292,7 @@ class Switch:
         try:
             self.record = codec.from_plain(state)
             self.troubles.pop("record", None)
-            self._compare(self.record, now)
+            self.rivals.met(self.record, now)
         except ValueError as error:
             self._note("record", f"the peer's heartbeat carries a record that cannot be read: {error}")
 
@@ -298,14 +303,6 @@ class Switch:
             return codec.from_plain(stranger.state) if stranger else None
         except ValueError:
             return Record(self.settings.peer)
-
-    def _compare(self, record: Record, now: float) -> None:
-        """Note that the peer's configuration, by the side it prefers, is not ours."""
-        settings, theirs = self.settings, record.preferred
-        if settings.preferred in (settings.node, settings.peer) and theirs not in (None, settings.preferred):
-            claim = f"{settings.node} {settings.preferred}, and {settings.peer} {theirs}"
-            address = str(self.config.nodes[settings.peer].peer_link)
-            self.collisions.see(now, Kind.PREFERRED, address, PEER_LINK, claim)
 
     def _silent(self, now: float) -> bool:
         age = self.conversation.heard_age(now)

@@ -198,6 +198,8 @@ def test_the_status_shows_a_collision_with_its_age_and_count_and_the_pair_stays_
 
 
 def test_a_collision_that_has_ended_is_shown_and_is_no_problem_any_more() -> None:
-    told = document(outside=replace(OUTSIDE, collisions=(seen(Kind.FORGED, last_age=301.0, first_age=400.0),)))
+    ended = seen(Kind.FORGED, last_age=301.0, first_age=400.0, over=True)
+    told = document(outside=replace(OUTSIDE, collisions=(ended,)))
     assert told["healthy"]
-    assert "sealed with another key; 7 times, first 6 min 40 s ago" in status_text.status_text(told)
+    line = "sealed with another key; 7 times, first 6 min 40 s ago, last 5 min 1 s ago, and over"
+    assert line in status_text.status_text(told)

@@ -188,6 +188,21 @@ MUTATIONS = (
         "test_stories.py::test_every_decision_of_a_run_can_be_taken_again_from_what_was_known", "law 8",
     ),
     Mutation(
+        "8: that the peer claims the VIP too is over when one of the two has let go of it", "collisions",
+        "replace(kept, ended=True)", "kept",
+        "test_rival.py::test_that_the_peer_claims_the_vip_is_over_when_it_says_that_it_has_none_or_when_we_have_none",
+    ),
+    Mutation(
+        "10: a claim of the peer is never answered while it says that it serves", "rival",
+        "c.alive and not peer.serving", "c.alive",
+        "test_rival.py::test_a_peer_that_says_that_it_serves_or_holds_the_vip_is_left_alone_and_a_stranger_is_not",
+    ),
+    Mutation(
+        "10: no flood of claims to the VIP is answered more than once in ten seconds", "rival",
+        "INTERVAL = 10.0", "INTERVAL = 0.0",
+        "test_rival.py::test_the_first_claim_is_answered_at_once_and_what_comes_within_ten_seconds_at_their_end",
+    ),
+    Mutation(
         "progress: a promise is not over before it is used", "handover",
         "_newest_term(c) > c.memory.grant_term", "_newest_term(c) > lineage.term_of(c.view.server.stamp)",
         "test_handover.py",

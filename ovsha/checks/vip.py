@@ -80,7 +80,8 @@ def _elsewhere(look: Look, here: bool) -> list[Outcome]:
     address, peer = look.config.vip.address, look.config.peer
     if here and _held_there(look):
         return [critical(f"both sides hold {address}", f"see ovsha status; on {peer} its agent must let go of it")]
-    strangers = [each for each in look.document["collisions"]["seen"] if each["kind"] == "vip"]
+    seen = look.document["collisions"]["seen"]
+    strangers = [each for each in seen if each["kind"] == "vip" and not each["over"]]
     if strangers:
         do = "find that host by its MAC (bridge fdb show) and give it another address"
         return [critical(str(strangers[-1]["what"]), do)]

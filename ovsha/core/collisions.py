@@ -8,7 +8,8 @@ bounded, and these laws hold, whatever comes:
   it was last seen; how many sightings found no room is counted;
 * what can be sent without the pair's key never pushes out what cannot, and what
   anybody can repeat from invented addresses never what he cannot;
-* each is news once, so that the log grows by a few lines in `forget` seconds.
+* each is news once, so that the log grows by a few lines in `forget` seconds;
+* one whose cause has ended is over: it is kept, since somebody may ask, but is nothing that is wrong any more.
 
 Nothing here reads a clock: `now` is the caller's monotonic time in seconds.
 """
@@ -21,6 +22,8 @@ from enum import Enum
 KEEP = 8
 FORGET = 3600.0
 _LONGEST_CLAIM = 64
+
+_HEARTBEATS, _FRAMES = 60.0, 300.0
 
 
 class Kind(Enum):
@@ -42,6 +45,12 @@ _RANK = dict.fromkeys(Kind, 1) | {
 }  # fmt: skip
 """0: anybody can send it.  1: it was sealed with our key, if not now.  2: who sent it has the key and is heard now."""
 
+QUIET = dict.fromkeys(Kind, _HEARTBEATS) | {Kind.VIP: _FRAMES, Kind.PEER_VIP: _FRAMES}
+"""Seconds after which one that was not seen again is over, though nobody knows why.
+
+Who sends heartbeats sends several a second; who has the VIP may announce it once, and not for long after.
+"""
+
 OF_REFUSAL = {
     "forged": Kind.FORGED,
     "stranger_pair": Kind.OTHER_PAIR,
@@ -57,7 +66,8 @@ OF_REFUSAL = {
 class Collision:
     """One thing in our way: `address` (IP or MAC) on the path or interface `where`, and what it claims to be.
 
-    `first_age` and `last_age`: seconds since it was first and last seen, `count`: how often.
+    `first_age` and `last_age`: seconds since it was first and last seen, `count`: how often.  `over`: its cause has
+    ended, or it was not seen for so long that it must have.
     """
 
     kind: Kind
@@ -67,6 +77,7 @@ class Collision:
     first_age: float
     last_age: float
     count: int
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,7 @@ class _Kept:
     first: float
     last: float
     count: int
+    ended: bool = False
 
 
 _Key = tuple[Kind, str, str]
@@ -96,7 +108,7 @@ class Collisions:
         claim = "".join(letter if letter.isprintable() else "?" for letter in claim[:_LONGEST_CLAIM])
         known = self._kept.get(key)
         if known is not None and now - known.last < self._forget:
-            self._kept[key] = replace(known, claim=claim, last=now, count=known.count + 1)
+            self._kept[key] = replace(known, claim=claim, last=now, count=known.count + 1, ended=False)
             return
         self._expire(now)
         if len(self._kept) >= self._keep and not self._make_room(kind, now):
@@ -111,7 +123,7 @@ class Collisions:
         return tuple(self._collision(key, now) for key in self._kept)
 
     def missed(self, now: float) -> int:
-        """Return how many sightings found no room in the table, of late."""
+        """Return how many sightings found no room in the table, until that has not been so for a while."""
         self._expire(now)
         return self._missed
 
@@ -125,14 +137,28 @@ class Collisions:
         """Forget the collisions of this kind, which an operator has settled."""
         self._kept = {key: kept for key, kept in self._kept.items() if key[0] is not kind}
 
+    def end(self, kind: Kind) -> None:
+        """Note that what caused the collisions of this kind has ended; the next sighting begins them again."""
+        for key, kept in self._kept.items():
+            if key[0] is kind and not kept.ended:
+                self._kept[key] = replace(kept, ended=True)
+
+    def known_as(self, address: str, kind: Kind, better: Kind) -> None:
+        """Tell of `address` under the kind `better` from now on, where it was taken for `kind`."""
+        for key in [key for key in self._kept if key[:2] == (kind, address)]:
+            kept, renamed = self._kept.pop(key), (better, *key[1:])
+            self._kept.setdefault(renamed, kept)
+            self._news = [renamed if each == key else each for each in self._news]
+
     def _collision(self, key: _Key, now: float) -> Collision:
         kept = self._kept[key]
-        return Collision(*key, kept.claim, now - kept.first, now - kept.last, kept.count)
+        age = now - kept.last
+        return Collision(*key, kept.claim, now - kept.first, age, kept.count, kept.ended or age >= QUIET[key[0]])
 
     def _expire(self, now: float) -> None:
         if any(now - kept.last >= self._forget for kept in self._kept.values()):
             self._kept = {key: kept for key, kept in self._kept.items() if now - kept.last < self._forget}
-        if now - self._missed_at >= self._forget:
+        if now - self._missed_at >= min(self._forget, _FRAMES):
             self._missed = 0
 
     def _make_room(self, kind: Kind, now: float) -> bool:

@@ -15,9 +15,6 @@ from ovsha.core.words import ago, span
 
 Finding = tuple[str, str]
 
-_HISTORY = 300.0
-"""Seconds after which a collision that was not seen again is told of, but is no problem any more."""
-
 
 def paths(own: str, peer: str, reports: Mapping[str, PathReport]) -> Iterator[Finding]:
     """Yield each path of the heartbeats that is not up, and which way it is cut."""
@@ -40,9 +37,9 @@ def _direction(own: str, peer: str, state: PathState) -> Finding:
 
 
 def collisions(names: Names, outside: Outside) -> Iterator[Finding]:
-    """Yield each collision that was seen a short while ago, and whether there were more than are kept."""
+    """Yield each collision that is not over, and whether there were more than are kept."""
     for collision in outside.collisions:
-        if collision.last_age < _HISTORY:
+        if not collision.over:
             seen = f"seen {collision.count} times" if collision.count > 1 else "seen once"
             what = f"{collision_words.what(collision, names)} ({seen}, last {ago(collision.last_age)})"
             yield what, collision_words.do(collision, names)

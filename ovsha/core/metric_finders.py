@@ -165,8 +165,8 @@ def collisions(key: str) -> Finder:
 
 
 def collision_count(document: Document) -> Iterator[Sample]:
-    """Yield how many collisions are kept."""
-    yield {}, float(len(document["collisions"]["seen"]))
+    """Yield how many collisions are not over."""
+    yield {}, float(sum(not each["over"] for each in document["collisions"]["seen"]))
 
 
 def problems(document: Document) -> Iterator[Sample]:

@@ -192,7 +192,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("ovsha_manager_connected", "1 when that controller is connected; only the active side knows.",
            find.managers),
     # -- who gets in the way
-    Metric("ovsha_collisions", "Collisions that are kept: strangers in the pair's name, other holders of the VIP.",
+    Metric("ovsha_collisions", "Collisions that are not over: strangers in the pair's name, other holders of the VIP.",
            find.collision_count),
     Metric("ovsha_collision_sightings", "How often that collision was seen.", find.collisions("count")),
     Metric("ovsha_collision_first_age_seconds", "When it was first seen.", find.collisions("first_age")),

@@ -173,7 +173,7 @@ def _between(document: dict[str, Any]) -> Iterator[str]:
     for each in document["collisions"]["seen"]:
         times = f"{each['count']} times, " if each["count"] > 1 else ""
         seen = f"{times}first {ago(each['first_age'])}, last {ago(each['last_age'])}"
-        yield _line("collision", f"{each['what']}; {seen}")
+        yield _line("collision", f"{each['what']}; {seen}" + (", and over" if each.get("over") else ""))
 
 
 def _here(document: dict[str, Any]) -> Iterator[str]:

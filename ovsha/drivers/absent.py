@@ -56,6 +56,9 @@ class NoVip(Idle):
 class NoAnnouncer(Idle):
     """Announcements that nobody needs."""
 
+    def once(self, now: float) -> None:
+        """Announce nothing."""
+
     def start(self, now: float) -> None:
         """Announce nothing."""
 

@@ -9,6 +9,8 @@ import fcntl
 import math
 import socket
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ovs.poller import Poller
@@ -78,6 +80,18 @@ class Announcer:
         self._due = now
         self.run(now)
 
+    def once(self, now: float) -> None:
+        """Send one announcement more, in IPv4 the one frame of RFC 5227 section 2.4.
+
+        Raises DriverError as `run` does.
+        """
+        del now
+        with self._errors():
+            if isinstance(self._address, IPv4Address):
+                self._send_arp(self._address, (ARP_REQUEST,))
+            else:
+                self._send_advertisement(self._address)
+
     def run(self, now: float) -> None:
         """Send the next announcement if it is due.
 
@@ -87,11 +101,8 @@ class Announcer:
             return
         self._left -= 1
         self._due = now + self._interval
-        try:
+        with self._errors():
             self._send()
-        except OSError as err:
-            what = f"cannot announce {self._address} on {self._interface}"
-            raise DriverError(f"{what}: {err.strerror or err}") from err
 
     def wait(self, poller: Poller, now: float) -> None:
         """Wake up for the next announcement."""
@@ -111,18 +122,26 @@ class Announcer:
 
     def _send(self) -> None:
         if isinstance(self._address, IPv4Address):
-            self._send_arp(self._address)
+            self._send_arp(self._address, (ARP_REQUEST, ARP_REPLY))
         else:
             self._send_advertisement(self._address)
 
-    def _send_arp(self, address: IPv4Address) -> None:
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as err:
+            what = f"cannot announce {self._address} on {self._interface}"
+            raise DriverError(f"{what}: {err.strerror or err}") from err
+
+    def _send_arp(self, address: IPv4Address, operations: tuple[int, ...]) -> None:
         # Kept, because to close one waits for every processor (8 ms); not bound, so that the
         # interface may go and come back; protocol 0, so that it receives nothing.
         if self._packets is None:
             kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK
             self._packets = socket.socket(socket.AF_PACKET, kind, 0)
         mac = _hardware_address(self._packets, self._interface)
-        for operation in (ARP_REQUEST, ARP_REPLY):
+        for operation in operations:
             frame = gratuitous_arp(address, mac, operation)
             self._packets.sendto(frame, (self._interface, ETH_P_ARP))
 
