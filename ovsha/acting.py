@@ -18,7 +18,7 @@ from ovsha.core.memory import Memory, with_reason
 from ovsha.core.side import Decision
 from ovsha.core.view import View
 from ovsha.core.words import span
-from ovsha.standing import Keeper, Pause, Plan
+from ovsha.standing import Keeper, Plan
 
 EARLY = "the agent has only just started; try again in a moment"
 
@@ -109,13 +109,13 @@ def pause(agent: Ordered, seconds: float | None, reason: str, who: str) -> str:
     """Carry out nothing on this side for so many seconds, None for as long as the configuration allows."""
     refused = pause_refusal(agent, seconds)
     if not refused:
-        wall, length = time.time(), agent.config.pause.limit if seconds is None else seconds
+        length = agent.config.pause.limit if seconds is None else seconds
         before = agent.standing.now.pause
         reason = reason or (before.reason if before is not None else "")
-        agent.standing.now = replace(agent.standing.now, pause=Pause(wall, wall + length, who, reason), forgotten=None)
+        agent.standing.pause(length, who, reason)
         text = f"{who or 'an operator'} pauses {agent.config.node} for {span(length)}: {reason or 'he gave no reason'}"
         facts = {"order": "pause", "who": who, "reason": reason}
-        agent.recorder.event("pause", text, **facts, length=length, until=wall + length)
+        agent.recorder.event("pause", text, **facts, length=length, until=time.time() + length)
     return refused
 
 
@@ -135,9 +135,9 @@ def resume(agent: Ordered, who: str) -> str:
     refused = resume_refusal(agent)
     if refused:
         return refused
+    lasted = span(agent.standing.passed)
     agent.standing.now, agent.standing.unread = replace(stands, pause=None, forgotten=None), ""
     if stands.pause is not None:
-        lasted = span(time.time() - stands.pause.began)
         text = f"{who or 'an operator'} ends the pause of {node} after {lasted}"
         agent.recorder.event("pause", text, order="resume", who=who)
     return ""

@@ -19,6 +19,7 @@ from ovs.poller import Poller
 from ovsha import acting, joining, upgrading
 from ovsha.aftermath import Aftermath
 from ovsha.checks import answers
+from ovsha.clocks import Clocks, boot_id
 from ovsha.config import Config, pair_key
 from ovsha.core import handover, resolve, side, switchover
 from ovsha.core import record as codec
@@ -36,7 +37,7 @@ from ovsha.orders import Orders
 from ovsha.passages import Meter
 from ovsha.recorder import Recorder
 from ovsha.standing import Keeper
-from ovsha.switch import Switch, boot_id
+from ovsha.switch import Switch
 from ovsha.tasks import Tasks
 
 log = logging.getLogger("ovsha")
@@ -65,10 +66,11 @@ class Agent:
         self.switch = Switch(config, key, boot, kept, own_identity(config.state_directory / "identity"))
         self.orders = Orders(self.switch)
         self.trace = Trace()
+        clocks = Clocks(boot_id())
         self.recorder = Recorder(config.state_directory, config.recorder, boot)
-        self.standing = Keeper(config.state_directory, config.mode == "advise", time.time)
+        self.standing = Keeper(config.state_directory, config.mode == "advise", clocks, config.pause.limit)
         self.listening = Listening(self.switch, self.recorder)
-        self.upgrading = upgrading.Upgrading(config.state_directory, config.upgrade.limit, time.time)
+        self.upgrading = upgrading.Upgrading(config.state_directory, config.upgrade.limit, clocks)
         self.meter = Meter(self.switch, self.orders, self.recorder, clock)
         self.duel = Duel(config, key, self.switch, self.trace)
         answers.register(self.switch.exchange, config)

@@ -167,7 +167,8 @@ class Moves:
         late = time.time() - plan.at
         try:
             if late > _LATE:
-                raise DriverError(f"the agent did not run at that time, and {span(late)} later is too late")
+                why = "the agent did not run at that time, or the clock was set past it"
+                raise DriverError(f"{why}, and {span(late)} later is too late")
             if self.there(plan.to):
                 self.agent.recorder.event("order", f"{plan.to} is active already; the planned switchover is done")
                 return

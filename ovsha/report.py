@@ -55,16 +55,16 @@ def outside(agent: Agent, now: float) -> Outside:
 
 
 def _standing(agent: Agent) -> dict[str, Stands | None]:
-    stands, saved, wall = agent.standing.now, agent.standing.saved, time.time()
+    keeper, wall = agent.standing, time.time()
 
-    def told(at: float, who: str, reason: str, to: str = "") -> Stands:
-        return Stands(moment(at), at - wall, who, reason, to, saved)
+    def told(left: float, who: str, reason: str, to: str = "") -> Stands:
+        return Stands(moment(wall + left), left, who, reason, to, keeper.saved)
 
-    pause, plan, forgotten = stands.pause, stands.plan, stands.forgotten
+    pause, plan, forgotten = keeper.now.pause, keeper.now.plan, keeper.now.forgotten
     return {
-        "pause": told(pause.until, pause.who, pause.reason) if pause else None,
-        "plan": told(plan.at, plan.who, plan.reason, plan.to) if plan else None,
-        "forgotten": told(forgotten.until, forgotten.who, forgotten.reason) if forgotten else None,
+        "pause": told(keeper.left, pause.who, pause.reason) if pause else None,
+        "plan": told(plan.at - wall, plan.who, plan.reason, plan.to) if plan else None,
+        "forgotten": told(-keeper.forgotten_for, forgotten.who, forgotten.reason) if forgotten else None,
     }
 
 

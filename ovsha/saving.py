@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
@@ -20,14 +21,14 @@ _RETRY = 1.0
 class Saver(Generic[T]):
     """Writes a value by `write`, which raises OSError, whenever it is another than the one that is `kept` on disk.
 
-    `wall`: the clock.  `failing`: what is told, before the error, when it cannot be written.
+    `failing`: what is told, before the error, when it cannot be written.
     `trouble`: what is told now, "" when the last one was written.
     """
 
-    def __init__(self, kept: T, write: Callable[[T], None], wall: Callable[[], float], failing: str) -> None:
+    def __init__(self, kept: T, write: Callable[[T], None], failing: str) -> None:
         self.kept = kept
         self.trouble = ""
-        self._write, self._wall, self._failing = write, wall, failing
+        self._write, self._failing = write, failing
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="saving")
         self._saving: tuple[T, Future[None]] | None = None
         self._retry_at = 0.0
@@ -38,7 +39,7 @@ class Saver(Generic[T]):
             written, future = self._saving
             self._saving = None
             self._ended(written, future.exception())
-        if self._saving is None and value != self.kept and self._wall() >= self._retry_at:
+        if self._saving is None and value != self.kept and time.monotonic() >= self._retry_at:
             self._saving = (value, self._thread.submit(self._write, value))
 
     def close(self, value: T) -> None:
@@ -56,4 +57,4 @@ class Saver(Generic[T]):
         if trouble != self.trouble:
             log.warning("%s", trouble)
         self.trouble = trouble
-        self._retry_at = self._wall() + _RETRY
+        self._retry_at = time.monotonic() + _RETRY

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from ovs.poller import Poller
 
 from ovsha import making, mlag
+from ovsha.clocks import boot_id
 from ovsha.config import Config
 from ovsha.core import collision_words
 from ovsha.core import record as codec
@@ -47,12 +47,6 @@ from ovsha.rivals import Rivals
 log = logging.getLogger("ovsha")
 
 _PROBE_EVERY = 1.0
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-
-
-def boot_id() -> str:
-    """Return what names this boot of the switch (random(4))."""
-    return _BOOT_ID.read_text().strip()
 
 
 class Switch:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from ovsha import acting, durable
+from ovsha import acting, clocks, durable
+from ovsha.clocks import Began, Clocks
 from ovsha.core import force, plain, upgrade
 from ovsha.core.view import View
 from ovsha.core.words import span
@@ -24,7 +24,7 @@ log = logging.getLogger("ovsha")
 DIRECTORY = "upgrade"
 """Below the state directory: what was saved before each upgrade, and the mark."""
 
-MARK, FINISHED = "mark.json", "finished.json"
+MARK, FINISHED, PASSED = "mark.json", "finished.json", "passed.json"
 RECENT = 7 * 86400.0
 """Seconds for which it is told that an upgrade was finished here."""
 
@@ -51,19 +51,21 @@ class Finished:
     save: str = ""
 
 
-Both = tuple[Upgrade | None, Finished]
+Saved = tuple[Upgrade | None, Finished, Began | None]
 
 
 class Upgrading:
     """The upgrade that stands on this switch, `now`; `limit` seconds after its beginning there is an alarm."""
 
-    def __init__(self, directory: Path, limit: float, wall: Callable[[], float]) -> None:
+    def __init__(self, directory: Path, limit: float, clock: Clocks) -> None:
         self.limit = limit
-        self.wall = wall
+        self._clock = clock
         self._directory = directory / DIRECTORY
-        self.now, self.finished = both = self._load()
+        self.now, self.finished = self._load()
+        noted = self._load_began()
+        self._began = None if self.now is None else clocks.resumed(noted, self.now.began, clock)
         failing = f"{self._directory}: cannot be written, so a restart does not know of the upgrade"
-        self._saver: Saver[Both] = Saver(both, self._write, wall, failing)
+        self._saver: Saver[Saved] = Saver((self.now, self.finished, noted), self._write, failing)
 
     @property
     def trouble(self) -> str:
@@ -73,34 +75,37 @@ class Upgrading:
     @property
     def saved(self) -> bool:
         """What stands now has reached the disk."""
-        return (self.now, self.finished) == self._saver.kept
+        return (self.now, self.finished) == self._saver.kept[:2]
 
     @property
     def age(self) -> float | None:
         """For how many seconds this side has been in an upgrade, None when it is in none."""
-        return None if self.now is None else max(0.0, self.wall() - self.now.began)
+        return None if self._began is None else clocks.passed(self._began, self._clock)
 
     @property
     def since(self) -> float | None:
         """How many seconds ago the last one was finished, None when that is long ago."""
-        age = None if self.finished.at is None else max(0.0, self.wall() - self.finished.at)
+        age = None if self.finished.at is None else max(0.0, self._clock.wall() - self.finished.at)
         return age if age is not None and age < RECENT else None
 
     def begin(self, who: str, reason: str, save: str) -> None:
         """Be in an upgrade from now on."""
-        self.now = Upgrade(self.wall(), who, reason, save)
+        self._began = clocks.begin(self._clock)
+        self.now = Upgrade(self._began.wall, who, reason, save)
 
     def end(self) -> float:
         """Be in none any more; return how many seconds it took."""
         lasted = self.age or 0.0
         if self.now is not None:
-            self.finished = Finished(self.wall(), self.now.save)
-        self.now = None
+            self.finished = Finished(self._clock.wall(), self.now.save)
+        self.now = self._began = None
         return lasted
 
     def run(self) -> Upgrade | None:
         """Save what has changed; return an upgrade that has just come to take too long."""
-        self._saver.run((self.now, self.finished))
+        if self._began is not None:
+            self._began = clocks.noted(self._began, self._clock)
+        self._saver.run((self.now, self.finished, self._began))
         age = self.age
         if self.now is None or self.now.late or age is None or age < self.limit:
             return None
@@ -114,15 +119,23 @@ class Upgrading:
 
     def close(self) -> None:
         """Bring the last change to the disk."""
-        self._saver.close((self.now, self.finished))
+        self._saver.close((self.now, self.finished, self._began))
 
-    def _load(self) -> Both:
-        return _read_mark(self._directory / MARK, self.wall()), _read_finished(self._directory / FINISHED)
+    def _load(self) -> tuple[Upgrade | None, Finished]:
+        return _read_mark(self._directory / MARK, self._clock.wall()), _read_finished(self._directory / FINISHED)
 
-    def _write(self, both: Both) -> None:
-        """Put both on disk for good, the mark last.  Raises OSError."""
-        now, finished = both
+    def _load_began(self) -> Began | None:
+        try:
+            return plain.from_plain(Began, json.loads((self._directory / PASSED).read_text()))
+        except (OSError, ValueError):
+            return None
+
+    def _write(self, saved: Saved) -> None:
+        """Put all of it on disk for good, the mark last.  Raises OSError."""
+        now, finished, began = saved
         self._directory.mkdir(mode=0o700, exist_ok=True)
+        if began is not None:
+            durable.write(self._directory / PASSED, json.dumps(plain.to_plain(began)))
         durable.write(self._directory / FINISHED, json.dumps(plain.to_plain(finished)))
         mark = self._directory / MARK
         if now is not None:

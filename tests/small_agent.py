@@ -13,6 +13,7 @@ from ovs.poller import Poller
 
 from made_up_pair import ACTIVE_PEER, FOLLOWING, MEMORY, OUTSIDE, SERVING
 from ovsha import client, config
+from ovsha.clocks import Clocks
 from ovsha.control import Control
 from ovsha.core import side
 from ovsha.core.facts import Grant, Kind, Stamp, State
@@ -51,8 +52,9 @@ class SmallAgent:
         self.known = "ab" * 16
         self.events: list[tuple[str, str]] = []
         self.recorder = self
-        self.standing = Keeper(settings.run_directory, settings.mode == "advise", time.time)
-        self.upgrading = Upgrading(settings.run_directory, settings.upgrade.limit, time.time)
+        clocks = Clocks("this boot")
+        self.standing = Keeper(settings.run_directory, settings.mode == "advise", clocks)
+        self.upgrading = Upgrading(settings.run_directory, settings.upgrade.limit, clocks)
         self.memory = MEMORY
         self._stages = list(stages)
         if view is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ovsha.clocks import Clocks
 from ovsha.core import resolve, side, switchover, upgrade
 from ovsha.core.case import Case
 from ovsha.core.facts import Ask, Copy, Kind, Life, Mode, Role, State
@@ -185,6 +187,11 @@ def test_active_side_dies_after_the_upgrade_is_finished_and_the_upgraded_side_ta
 # -- what the agent keeps in mind --------------------------------------------------------------------------------------
 
 
+def clocks(now: Callable[[], float]) -> Clocks:
+    """Return clocks that go alike."""
+    return Clocks("this boot", now, now)
+
+
 def on_disk(keeper: Upgrading) -> None:
     """Turn the keeper until what stands has reached the disk."""
     end = time.monotonic() + 10.0
@@ -195,32 +202,32 @@ def on_disk(keeper: Upgrading) -> None:
 
 
 def test_upgrade_is_remembered_by_the_next_agent_and_so_is_that_it_was_finished(tmp_path: Path) -> None:
-    first = Upgrading(tmp_path, 600.0, lambda: 1000.0)
+    first = Upgrading(tmp_path, 600.0, clocks(lambda: 1000.0))
     assert first.age is None
     first.begin("alice", "release 5.9", "20261121T100000Z")
     on_disk(first)
     first.close()
-    later = Upgrading(tmp_path, 600.0, lambda: 1300.0)
+    later = Upgrading(tmp_path, 600.0, clocks(lambda: 1300.0))
     assert (later.age, later.now) == (300.0, Upgrade(1000.0, "alice", "release 5.9", "20261121T100000Z"))
     assert later.end() == 300.0
     on_disk(later)
     later.close()
-    last = Upgrading(tmp_path, 600.0, lambda: 1400.0)
+    last = Upgrading(tmp_path, 600.0, clocks(lambda: 1400.0))
     assert (last.age, last.since, last.finished) == (None, 100.0, Finished(1300.0, "20261121T100000Z"))
-    assert Upgrading(tmp_path, 600.0, lambda: 1300.0 + RECENT).since is None
+    assert Upgrading(tmp_path, 600.0, clocks(lambda: 1300.0 + RECENT)).since is None
 
 
 def test_agent_that_is_stopped_before_the_mark_is_on_disk_brings_it_there(tmp_path: Path) -> None:
-    keeper = Upgrading(tmp_path, 600.0, lambda: 1000.0)
+    keeper = Upgrading(tmp_path, 600.0, clocks(lambda: 1000.0))
     keeper.begin("alice", "", "s")
     keeper.close()
-    assert Upgrading(tmp_path, 600.0, lambda: 1000.0).age == 0.0
+    assert Upgrading(tmp_path, 600.0, clocks(lambda: 1000.0)).age == 0.0
 
 
 def test_mark_that_cannot_be_read_counts_as_one(tmp_path: Path) -> None:
     (tmp_path / "upgrade").mkdir()
     (tmp_path / "upgrade" / "mark.json").write_text("{\"began\": 10")
-    keeper = Upgrading(tmp_path, 600.0, lambda: 1000.0)
+    keeper = Upgrading(tmp_path, 600.0, clocks(lambda: 1000.0))
     assert keeper.age is not None
     keeper.end()
     on_disk(keeper)
@@ -229,7 +236,7 @@ def test_mark_that_cannot_be_read_counts_as_one(tmp_path: Path) -> None:
 
 def test_mark_that_cannot_be_written_is_not_said_to_be_saved(tmp_path: Path) -> None:
     (tmp_path / "upgrade").write_text("a file where the directory should be")
-    keeper = Upgrading(tmp_path, 600.0, time.time)
+    keeper = Upgrading(tmp_path, 600.0, clocks(time.time))
     keeper.begin("alice", "", "s")
     end = time.monotonic() + 10.0
     while not keeper.trouble:
@@ -243,7 +250,7 @@ def test_mark_that_cannot_be_written_is_not_said_to_be_saved(tmp_path: Path) -> 
 
 def test_upgrade_that_takes_too_long_is_told_once_even_by_the_next_agent(tmp_path: Path) -> None:
     now = [1000.0]
-    keeper = Upgrading(tmp_path, 600.0, lambda: now[0])
+    keeper = Upgrading(tmp_path, 600.0, clocks(lambda: now[0]))
     keeper.begin("alice", "", "s")
     assert keeper.run() is None
     now[0] = 1600.0
@@ -251,7 +258,20 @@ def test_upgrade_that_takes_too_long_is_told_once_even_by_the_next_agent(tmp_pat
     assert told is not None
     assert keeper.run() is None
     on_disk(keeper)
-    assert Upgrading(tmp_path, 600.0, lambda: now[0] + 1).run() is None
+    assert Upgrading(tmp_path, 600.0, clocks(lambda: now[0] + 1)).run() is None
+
+
+def test_how_long_an_upgrade_takes_is_not_changed_by_setting_the_clock(tmp_path: Path) -> None:
+    up, wall = [50.0], [1000.0]
+    own = Clocks("this boot", lambda: wall[0], lambda: up[0])
+    keeper = Upgrading(tmp_path, 600.0, own)
+    keeper.begin("alice", "", "s")
+    on_disk(keeper)
+    up[0], wall[0] = 150.0, 10.0**9
+    assert (keeper.run(), keeper.age, Upgrading(tmp_path, 600.0, own).age) == (None, 100.0, 100.0)
+    rebooted = Upgrading(tmp_path, 600.0, Clocks("the next boot", lambda: 1300.0, lambda: 5.0))
+    assert rebooted.age == 300.0
+    keeper.end()
 
 
 # -- what an operator is told ------------------------------------------------------------------------------------------

@@ -143,8 +143,8 @@ class _Series:
         if self._dirty:
             os.fdatasync(self._file)
             self._dirty = False
-        if time.time() >= self._look_at:
-            self._look_at = time.time() + _LOOK_EVERY
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _LOOK_EVERY
             self._prune()
 
     def _open(self, needed: int) -> None:
