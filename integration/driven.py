@@ -54,7 +54,7 @@ class Local:
         """Start the server; by default as a backup of nobody."""
         self.real.start(f"--remote=ptcp:{self.replication_port}:127.0.0.1", *(options or (SAFE,)))
 
-    def until(self, condition: Callable[[], object], heartbeat: float = HEARTBEAT) -> float:
+    def until(self, condition: Callable[[], object], heartbeat: float = HEARTBEAT, limit: float = LIMIT) -> float:
         """Run the driver until the condition holds; return for how many seconds.  Each change of its life is kept."""
         begun = time.monotonic()
         while True:
@@ -65,7 +65,7 @@ class Local:
             if condition():
                 return time.monotonic() - begun
             now = time.monotonic()
-            assert now < begun + LIMIT, f"not within {LIMIT:.0f} s: {self.facts}, {self.driver.trouble!r}"
+            assert now < begun + limit, f"not within {limit:.0f} s: {self.facts}, {self.driver.trouble!r}"
             poller = Poller()
             self.driver.wait(poller, now)
             poller.timer_wait(int(heartbeat * 1000))

@@ -40,7 +40,7 @@ class Clocks:
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """What began when the wall clock said `wall`: at `at` of the clock since boot `boot`, it was `passed` seconds old."""
+    """What began when the wall clock said `wall`: `passed` seconds ago when the clock of boot `boot` said `at`."""
 
     wall: float
     boot: str

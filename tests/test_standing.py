@@ -1,4 +1,4 @@
-"""What an operator ordered for a while stands over a restart, ends in time whatever the clock does, and blocks nothing."""
+"""What an operator ordered for a while stands over a restart, ends in time, and holds nothing up."""
 
 from __future__ import annotations
 
