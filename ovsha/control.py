@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import ovs.unixctl
-import ovs.unixctl.server
 from ovs.poller import Poller
 
 from ovsha import __version__, access, control_backup, control_explain, control_orders, control_peer, move, report
@@ -25,6 +24,7 @@ from ovsha.core.outside import Outside
 from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
 from ovsha.core.view import View
+from ovsha.drivers import unixctl
 from ovsha.errors import DriverError
 from ovsha.moves import Moves
 from ovsha.recorder import Recorder
@@ -97,7 +97,6 @@ class Control:
         self._outside = outside
         self._group = (config.control.group, access.group_id(config.control.group))
         self._moves = Moves(agent, self._broken)
-        self._waiting: list[Any] = []
         self._commands = {
             "status": ("[json]", 0, 1, self._status),
             "sync-status": ("[json]", 0, 1, self._sync_status),
@@ -109,7 +108,6 @@ class Control:
             **control_explain.commands(lambda: self._agent),
             **control_orders.commands(self._moves),
             "list-commands": ("", 0, 0, self._list_commands),
-            # Before python-ovs registers its own, which knows neither our name nor our version.
             "version": ("", 0, 0, self._version),
         }
         for name, (usage, least, most, command) in self._commands.items():
@@ -130,12 +128,8 @@ class Control:
 
     def wait(self, poller: Poller) -> None:
         """Wake the loop for the next question."""
-        self._waiting = [conn for conn in self._waiting if self._moves.under_way and _waits(conn)]
-        if not self._waiting:
-            self._server.wait(poller)
+        self._server.wait(poller)
         if self._moves.under_way:
-            # python-ovs would wait for input on the connection that waits for its answer, and take
-            # none: a client that goes away would keep the loop awake until then.
             poller.timer_wait(_LOOK_EVERY)
 
     def close(self) -> None:
@@ -203,7 +197,6 @@ class Control:
                 _answer(conn, _json(told) if argv[1:] else f"{target} is active already; nothing was moved")
                 return
             self._moves.begin(target, "", "", False, over)
-            self._waiting.append(conn)
         except DriverError as error:
             conn.reply_error(str(error))
 
@@ -244,7 +237,7 @@ class Control:
         _answer(conn, f"ovsha {__version__}")
 
 
-def _listen(directory: Path) -> Any:
+def _listen(directory: Path) -> unixctl.Server:
     """Make the socket that ovs-appctl looks for, for its owner only as yet, and remove those of dead agents."""
     path = _path(directory)
     try:
@@ -256,12 +249,9 @@ def _listen(directory: Path) -> Any:
         raise DriverError(f"{error.filename}: an old control socket cannot be removed: {error.strerror}") from None
     before = os.umask(0o077)
     try:
-        code, server = ovs.unixctl.server.UnixctlServer.create(str(path))
+        return unixctl.listen(str(path))
     finally:
         os.umask(before)
-    if code:
-        raise DriverError(f"{path}: the control socket cannot be made: {os.strerror(code)}")
-    return server
 
 
 def _path(directory: Path) -> Path:

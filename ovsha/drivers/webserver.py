@@ -11,6 +11,7 @@ import http.server
 import logging
 import socket
 import threading
+import time
 from http import HTTPStatus
 from typing import Any
 
@@ -22,7 +23,10 @@ MOST = 8
 """Requests that are answered at the same time; more are turned away."""
 
 PATIENCE = 5.0
-"""Seconds that a client may take for its request, and for reading its answer."""
+"""Seconds for which nothing may come of a request, or be read of an answer; who takes longer in all makes room."""
+
+_ROOM = 0.5
+"""Seconds in which a thread notices that its client was sent away."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -45,6 +49,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.answer = answer
         self._slots = threading.BoundedSemaphore(MOST)
+        self._held: dict[socket.socket, float] = {}
         super().__init__((address, port), _Handler)
 
     def server_bind(self) -> None:
@@ -56,13 +61,14 @@ class Server(http.server.ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give the request a thread, unless as many are busy as there may be."""
-        if not self._slots.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False) and not (self._make_room() and self._slots.acquire(timeout=_ROOM)):
             self.shutdown_request(request)
             return
+        self._held[request] = time.monotonic()
         try:
             super().process_request(request, client_address)
         except RuntimeError:  # no further thread can be started
-            self._slots.release()
+            self._done(request)
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -70,7 +76,20 @@ class Server(http.server.ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._slots.release()
+            self._done(request)
+
+    def _done(self, request: Any) -> None:
+        self._held.pop(request, None)
+        self._slots.release()
+
+    def _make_room(self) -> bool:
+        """End the request that has taken longest, if that is longer than any has to; return whether there was one."""
+        held = sorted(self._held.copy().items(), key=lambda each: each[1])
+        if not held or time.monotonic() - held[0][1] < PATIENCE:
+            return False
+        with contextlib.suppress(OSError):
+            held[0][0].shutdown(socket.SHUT_RDWR)
+        return True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say what went wrong with an answer where it may be looked for; a client that goes away is no event."""
