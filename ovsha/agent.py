@@ -23,7 +23,7 @@ from ovsha.clocks import Clocks, boot_id
 from ovsha.config import Config, pair_key
 from ovsha.core import handover, resolve, side, switchover
 from ovsha.core import record as codec
-from ovsha.core.facts import Presence, State
+from ovsha.core.facts import Presence, Role, State
 from ovsha.core.memory import Memory, with_reason
 from ovsha.core.side import Decision
 from ovsha.core.trace import Trace
@@ -39,10 +39,13 @@ from ovsha.recorder import Recorder
 from ovsha.standing import Keeper
 from ovsha.switch import Switch
 from ovsha.tasks import Tasks
+from ovsha.undone import MADE_ACTIVE
 
 log = logging.getLogger("ovsha")
 
 _STEPS_PER_TURN = 12
+_SAY_AGAIN = 60.0
+"""Seconds after which an incident is said once more when it happens again and again."""
 
 
 class Agent:
@@ -89,6 +92,7 @@ class Agent:
         self._token_at = now
         self._committing = False
         self._ready = False
+        self._said: dict[str, float] = {}
 
     def turn(self) -> None:
         """Look once, decide, and carry out what can be carried out now."""
@@ -214,10 +218,7 @@ class Agent:
     def _report(self, decision: Decision) -> None:
         """Log a move, and a change of rule, once."""
         last = self.decision
-        for incident in self.switch.server.incidents:
-            self.recorder.event("incident", f"incident: {incident}", what=incident)
-            self.counters["incidents"] += 1
-        self.switch.server.incidents.clear()
+        self._incidents()
         for collision in self.switch.collided:
             self.recorder.event("collision", f"collision: {collision}", what=collision)
         self.switch.collided.clear()
@@ -242,6 +243,19 @@ class Agent:
             log.info("the peer %s", f"is {decision.presence.value}" if met else "was not met since this switch booted")
         if last is not None and last.step is not decision.step and decision.step is not None:
             log.info("step: %s", decision.step.value)
+
+    def _incidents(self) -> None:
+        """Count what somebody else has done to what is ours, and say it once a minute."""
+        roles, undone, now = self.switch.server.incidents, self.orders.undone, self._last_turn
+        if roles and self.memory.ordered is Role.BACKUP:
+            undone.note(MADE_ACTIVE, now)
+        for incident in (*roles, *undone.incidents):
+            self.counters["incidents"] += 1
+            if now - self._said.get(incident, float("-inf")) >= _SAY_AGAIN:
+                self._said[incident] = now
+                self.recorder.event("incident", f"incident: {incident}", what=incident)
+        roles.clear()
+        undone.incidents.clear()
 
     def _answer_rivals(self, now: float) -> None:
         """Announce the VIP, if it is ours, to those who have heard somebody else announce it."""

@@ -1,6 +1,6 @@
 """Carry out the steps that the core orders: one call of a driver for each.
 
-A step that fails is tried again, more and more seldom; the reason is logged once.  Only
+A step that fails, or that somebody undoes, is tried again, more and more seldom; the reason is logged once.  Only
 one step waits for ovsdb-server at a time, but what needs no answer from it is never held
 up by a step that does.
 """
@@ -14,6 +14,7 @@ from ovsha.core.side import Decision
 from ovsha.core.transition import Step
 from ovsha.errors import DriverError
 from ovsha.switch import Switch
+from ovsha.undone import Undone
 
 log = logging.getLogger("ovsha")
 
@@ -76,6 +77,7 @@ class Orders:
         self.under_way: Step | None = None
         self.failing: dict[Step, str] = {}
         self.ended: Callable[[Step], None] = lambda step: None
+        self.undone = Undone()
         self._switch = switch
         self._pause: dict[Step, float] = {}
         self._not_before: dict[Step, float] = {}
@@ -83,7 +85,10 @@ class Orders:
     def carry_out(self, decision: Decision, now: float) -> bool:
         """Begin the step that was decided on; True when it is over already and went well."""
         step = decision.step
-        if step is None or step is Step.RESERVE_TERM or now < self._not_before.get(step, 0.0):
+        if step is None or step is Step.RESERVE_TERM:
+            return False
+        self.undone.due(step, self._switch.server.pid, now)
+        if now < (self.deadline(step) or 0.0):
             return False
         if self.under_way is not None and step not in _AT_ONCE:
             return False
@@ -98,6 +103,7 @@ class Orders:
                 self.under_way = None
             self._note(step, error, now)
             if error is None:
+                self.undone.did(step, now)
                 self.ended(step)
 
         log.debug("%s", step.value)
@@ -105,8 +111,11 @@ class Orders:
         return bool(over) and over[0]
 
     def deadline(self, step: Step | None) -> float | None:
-        """Return when a step that failed may be tried again, None when it may be at any time."""
-        return self._not_before.get(step) if step is not None else None
+        """Return when a step that failed, or was undone, may be tried again, None when it may be at any time."""
+        if step is None:
+            return None
+        moments = (self._not_before.get(step), self.undone.not_before(step))
+        return max((each for each in moments if each is not None), default=None)
 
     def _note(self, step: Step, error: str | None, now: float) -> None:
         if error is None:

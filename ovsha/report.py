@@ -41,6 +41,7 @@ def outside(agent: Agent, now: float) -> Outside:
         under_way=orders.under_way.value if orders.under_way else "",
         # An error of a step that is no longer wanted is history.
         failing={each.value: error for each, error in orders.failing.items() if each is step},
+        undone=orders.undone.listed(now),
         troubles={**switch.troubles, **_written(agent), **agent.aftermath.troubles, **agent.recorder.troubles},
         server_trouble=switch.server.trouble,
         source_trouble=switch.source.trouble,

@@ -41,7 +41,7 @@ from ovsha.core.facts import (
 )
 from ovsha.core.lineage import PARKED
 from ovsha.core.memory import Memory
-from ovsha.core.outside import Identities, Outside, PathReport
+from ovsha.core.outside import Identities, Outside, PathReport, Undoing
 from ovsha.core.path import PathState
 from ovsha.core.view import View
 
@@ -112,6 +112,8 @@ def test_what_breaks_the_pair_is_the_verdict(view: View, name: str, what: str) -
     ("view", "outside", "name", "what"),
     [
         (FOLLOWING, replace(OUTSIDE, failing={"drop the VIP": "boom"}), "step-failing", "cannot drop the VIP: boom"),
+        (SERVING, replace(OUTSIDE, undone=(Undoing("the VIP was taken away", 7, 30.0, 2.0),)), "undone",
+         "the VIP was taken away 7 times within 30 s, last 2.00 s ago"),
         (replace(FOLLOWING, vip=Vip(link_up=False)), OUTSIDE, "peer-link", "the peer link has no carrier here"),
         (
             replace(FOLLOWING, server=replace(FOLLOWING.server, life=Life.BUSY)),

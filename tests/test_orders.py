@@ -27,6 +27,7 @@ class SmallServer:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.waiting: list[Done] = []
+        self.pid = 7
 
     def promote(self, done: Done) -> None:
         self.asked.append("promote")

@@ -103,6 +103,7 @@ ROWS: tuple[tuple[str, Level, Finder], ...] = (
     ("partly-served", Level.BROKEN, serving.partial),
     ("copy-behind", Level.BROKEN, serving.copy_behind),
     ("step-failing", Level.DEGRADED, parts.failing),
+    ("undone", Level.DEGRADED, parts.undone),
     ("moves-held", Level.DEGRADED, serving.held),
     ("idle", Level.DEGRADED, _idle),
     ("upgrade", Level.DEGRADED, _upgrade),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from ovsha.core.case import USABLE
 from ovsha.core.facts import Life, Record
 from ovsha.core.moment import Moment
+from ovsha.core.words import ago, span
 
 Finding = tuple[str, str]
 
@@ -55,6 +56,14 @@ def failing(m: Moment) -> Iterator[Finding]:
     """Yield each step that the agent cannot carry out."""
     for step, error in m.outside.failing.items():
         yield f"cannot {step}: {error}", "it is tried again every two seconds or sooner; put right what it names"
+
+
+def undone(m: Moment) -> Iterator[Finding]:
+    """Yield what somebody undoes again and again."""
+    for each in m.outside.undone:
+        times = f"{each.count} times within {span(each.first_age)}, last {ago(each.last_age)}"
+        do = "find out what does it: a script, ifupdown or NetworkManager, or another client of ovsdb-server"
+        yield f"on {m.own.node} {each.words} {times}; it is put right ever more seldom", do
 
 
 def estranged(m: Moment) -> Iterator[Finding]:

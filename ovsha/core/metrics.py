@@ -65,7 +65,7 @@ def _further_counters(document: Document) -> list[Metric]:
 
 _COUNTERS = {
     "moves": "Changes of this side's state since the agent started.",
-    "incidents": "Times that ovsdb-server was found in another role than ordered, or came back by itself.",
+    "incidents": "Times that somebody changed the role of ovsdb-server, its remotes, or the VIP.",
     "gaps": "Times that the agent was not scheduled for longer than the dead interval.",
     "decisions": "Times that this side could not go on without an operator.",
     "exchange_asked": "Questions of the peer that were answered over the exchange.",

@@ -113,6 +113,16 @@ class Upgrade:
 
 
 @dataclass(frozen=True, slots=True)
+class Undoing:
+    """What somebody does again and again, in `words`: `count` times, first and last so many seconds ago."""
+
+    words: str
+    count: int
+    first_age: float
+    last_age: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outside:
     """What surrounds a decision.
 
@@ -120,8 +130,8 @@ class Outside:
     `upgrade`: the one that this side is in.
 
     `under_way`: the step that waits for its answer.  `failing`: for each step that failed when it
-    was last tried, the error.  `troubles`: what else fails, by what it is.  `server_trouble`,
-    `source_trouble`: what hinders us from talking to our and to the peer's ovsdb-server.
+    was last tried, the error.  `undone`: what somebody undoes again and again.  `troubles`: what else fails, by what it
+    is.  `server_trouble`, `source_trouble`: what hinders us from talking to our and to the peer's ovsdb-server.
     `collisions_missed`: how many sightings of collisions found no room among `collisions`.
     `snapshots`: the files of the newest snapshots, the newest first.  `clag_age`: None before clagd's first answer.
     """
@@ -142,6 +152,7 @@ class Outside:
     service: ServiceMove | None = None
     under_way: str = ""
     failing: Mapping[str, str] = field(default_factory=dict)
+    undone: tuple[Undoing, ...] = ()
     troubles: Mapping[str, str] = field(default_factory=dict)
     server_trouble: str = ""
     source_trouble: str = ""
