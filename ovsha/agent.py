@@ -44,8 +44,8 @@ from ovsha.undone import MADE_ACTIVE
 log = logging.getLogger("ovsha")
 
 _STEPS_PER_TURN = 12
-_SAY_AGAIN = 60.0
-"""Seconds after which an incident is said once more when it happens again and again."""
+_ROLES_SAID, _MINUTE = 5, 60.0
+"""How often it is said, within how many seconds, that the server was found in the same wrong role."""
 
 
 class Agent:
@@ -92,7 +92,7 @@ class Agent:
         self._token_at = now
         self._committing = False
         self._ready = False
-        self._said: dict[str, float] = {}
+        self._said: dict[str, list[float]] = {}
 
     def turn(self) -> None:
         """Look once, decide, and carry out what can be carried out now."""
@@ -245,15 +245,17 @@ class Agent:
             log.info("step: %s", decision.step.value)
 
     def _incidents(self) -> None:
-        """Count what somebody else has done to what is ours, and say it once a minute."""
+        """Count what somebody else has done to what is ours, and say it, but not again and again."""
         roles, undone, now = self.switch.server.incidents, self.orders.undone, self._last_turn
         if roles and self.memory.ordered is Role.BACKUP:
             undone.note(MADE_ACTIVE, now)
-        for incident in (*roles, *undone.incidents):
+        for incident, most in (*((each, _ROLES_SAID) for each in roles), *((each, 1) for each in undone.incidents)):
             self.counters["incidents"] += 1
-            if now - self._said.get(incident, float("-inf")) >= _SAY_AGAIN:
-                self._said[incident] = now
+            said = [moment for moment in self._said.get(incident, ()) if now - moment < _MINUTE]
+            if len(said) < most:
+                said.append(now)
                 self.recorder.event("incident", f"incident: {incident}", what=incident)
+            self._said[incident] = said
         roles.clear()
         undone.incidents.clear()
 

@@ -113,7 +113,7 @@ def test_what_breaks_the_pair_is_the_verdict(view: View, name: str, what: str) -
     [
         (FOLLOWING, replace(OUTSIDE, failing={"drop the VIP": "boom"}), "step-failing", "cannot drop the VIP: boom"),
         (SERVING, replace(OUTSIDE, undone=(Undoing("the VIP was taken away", 7, 30.0, 2.0),)), "undone",
-         "the VIP was taken away 7 times within 30 s, last 2.00 s ago"),
+         "on sw2 the VIP was taken away 7 times within 30 s, last 2.00 s ago; it is put right ever more seldom"),
         (replace(FOLLOWING, vip=Vip(link_up=False)), OUTSIDE, "peer-link", "the peer link has no carrier here"),
         (
             replace(FOLLOWING, server=replace(FOLLOWING.server, life=Life.BUSY)),
