@@ -77,8 +77,15 @@ def test_after_n_writes_on_the_wrong_side_of_a_partition_the_ledger_has_n_rows_a
     assert winner.rows() == before, "a dry run changes nothing"
     replayed = loser.ovsha("ledger", "replay", head["id"], "--yes")
     assert replayed.returncode == 0, replayed.stderr
-    assert f"{ROWS + 2} rows replayed" in replayed.stdout
+    assert f"{ROWS + 1} rows replayed; 1 left alone" in replayed.stdout
     wanted = before | macs(told, "inserted")
+    assert winner.rows() == wanted, "nothing goes unasked"
+    pair.wait_until(lambda: "1 row that was" in "".join(divergences(loser)), LIMIT, "the status tells what is left")
+    (gone,) = [entry["uuid"] for entry in told["entries"] if entry["kind"] == "deleted"]
+    replayed = loser.ovsha("ledger", "replay", head["id"], "--yes", "--deletions")
+    assert replayed.returncode == 0, replayed.stderr
+    assert f"delete Ucast_Macs_Remote {gone}: MAC: {seed.mac(2 * mark + 1)}" in replayed.stdout, "it is named"
+    assert "1 row replayed" in replayed.stdout
     assert winner.rows() == wanted - macs(told, "deleted")
     assert address(winner, seed.mac(2 * mark)) == "192.0.2.1"
     for entry in told["entries"]:

@@ -19,11 +19,12 @@ import rpc
 from ovsha.drivers.exchange import Exchange
 from ovsha.drivers.files import Files
 from ovsha.errors import DriverError
-from ovsha.ledger import bases, content, errand, job, records, replay, schema, shelf, take_base
-from ovsha.ledger.compare import Entry, Kind, difference
+from ovsha.ledger import bases, content, errand, job, past, records, replay, schema, shelf, take_base
+from ovsha.ledger.compare import DONE, Entry, Kind, difference, doubts
 from ovsha.ledger.content import Rows
 from ovsha.ledger.errand import Errand
 from ovsha.ledger.judge import Verdict
+from ovsha.ledger.selection import Selection
 from ovsha.ledger.session import Refused, Session
 from real_server import Server, free_port, needs_ovs
 from session import mac_of
@@ -308,7 +309,7 @@ def test_a_row_that_moves_on_between_the_look_and_the_replay_makes_the_whole_fai
     assert rows_of(pair.survivor.database) == before
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", DONE)
 def test_every_kind_of_row_is_watched_until_it_is_written(pair: Pair, kind: Kind) -> None:
     if kind is Kind.INSERTED:
         insert(pair.lost, "new")
@@ -321,6 +322,220 @@ def test_every_kind_of_row_is_watched_until_it_is_written(pair: Pair, kind: Kind
         pair.survivor.transact({"op": "update", "table": MACS, "where": [], "row": {"ipaddr": "192.0.2.9"}})
     with pair.session() as session, pytest.raises(Refused):
         replay.carry_out(session, plan, "one")
+
+
+def test_of_many_rows_too_one_that_is_learned_anew_between_the_look_and_the_replay_makes_the_whole_fail(
+    pair: Pair,
+) -> None:
+    for number in range(40):
+        insert(pair.lost, f"m{number}")
+    plan = pair.plan()
+    insert(pair.survivor, "m7", "192.0.2.9", locator="10.1.1.2")
+    with pair.session() as session, pytest.raises(Refused, match="timed out"):
+        replay.carry_out(session, plan, "one")
+    assert pair.survivor.macs().count("m7") == 1
+
+
+def test_nothing_is_written_into_another_lineage_than_the_one_that_was_looked_up(pair: Pair) -> None:
+    insert(pair.lost, "new")
+    plan = pair.plan()
+    stamp(pair.survivor, 7, "sw1")
+    with pair.session() as session, pytest.raises(Refused, match="timed out"):
+        replay.carry_out(session, plan, "one")
+    assert "new" not in pair.survivor.macs()
+
+
+# -- what goes, and what is in doubt -----------------------------------------------------------------------------------
+
+
+def uuids_of(server: Server) -> set[str]:
+    tables = schema.tables(records.schema(server.database))
+    return {row["_uuid"][1] for table in tables for row in rpc.select(server.socket, table, "_uuid")}
+
+
+def replay_with(pair: Pair, wanted: Selection, entries: list[Entry] | None = None) -> replay.Plan:
+    with pair.session() as session:
+        plan = replay.plan(session, pair.entries() if entries is None else entries, wanted)
+        assert not plan.having(Verdict.MOVED)
+        replay.carry_out(session, plan, "one")
+    return plan
+
+
+def flood(server: Server, *places: str) -> None:
+    """Have frames for the one address go to these places and to no others, as a controller does."""
+    switch = rpc.select(server.socket, "Logical_Switch", "_uuid")[0]
+    held = {row["dst_ip"]: row["_uuid"] for row in rpc.select(server.socket, "Physical_Locator", "_uuid", "dst_ip")}
+    new = {place: f"to{number}" for number, place in enumerate(places) if place not in held}
+    inserts = [
+        {"op": "insert", "table": "Physical_Locator", "uuid-name": name,
+         "row": {"dst_ip": place, "encapsulation_type": "vxlan_over_ipv4"}} for place, name in new.items()
+    ]  # fmt: skip
+    locators = [["named-uuid", new[place]] if place in new else held[place] for place in places]
+    inserts.append({"op": "insert", "table": "Physical_Locator_Set", "uuid-name": "set",
+                    "row": {"locators": ["set", locators]}})  # fmt: skip
+    row = {"MAC": "unknown-dst", "logical_switch": switch["_uuid"], "locator_set": ["named-uuid", "set"]}
+    if rpc.select(server.socket, "Mcast_Macs_Remote", "_uuid"):
+        known = {"locator_set": row["locator_set"]}
+        server.transact(*inserts, {"op": "update", "table": "Mcast_Macs_Remote", "where": [], "row": known})
+    else:
+        server.transact(*inserts, {"op": "insert", "table": "Mcast_Macs_Remote", "row": row})
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_unless_deletions_are_asked_for_no_row_of_the_survivor_goes_by_any_way(
+    stack: ExitStack, tmp_path: Path, number: int
+) -> None:
+    pair = Pair(stack, tmp_path)
+    chance = random.Random(number)
+    for _ in range(20):
+        anything(pair.lost, chance)
+    pair.lost.transact(DELETE)
+    before = uuids_of(pair.survivor)
+    plan = replay_with(pair, Selection())
+    assert before <= uuids_of(pair.survivor)
+    assert {each.entry.kind for each in plan.having(Verdict.LEFT)} <= {Kind.DELETED}
+    assert replay_with(pair, Selection(deletions=True)).going
+    assert rows_of(pair.survivor.database) == rows_of(pair.lost.database)
+
+
+def test_a_change_with_which_rows_go_is_a_deletion_too(stack: ExitStack, tmp_path: Path) -> None:
+    pair = Pair(stack, tmp_path)
+    for server in (pair.lost, pair.survivor):
+        server.transact({"op": "delete", "table": "Mcast_Macs_Remote", "where": []})
+    flood(pair.lost, "10.1.1.1", "10.1.1.2")
+    pair.base.unlink()
+    shutil.copy(pair.lost.database, pair.base)
+    made = list(difference(rows_of(pair.survivor.database), rows_of(pair.lost.database)))
+    with pair.session() as session:
+        replay.carry_out(session, replay.plan(session, made), "zero")
+    flood(pair.lost, "10.1.1.3")
+    before = uuids_of(pair.survivor)
+    plan = replay_with(pair, Selection())
+    assert [each.entry.kind for each in plan.having(Verdict.LEFT)] == [Kind.CHANGED]
+    assert before <= uuids_of(pair.survivor)
+    gone = {entry.table for entry in replay_with(pair, Selection(deletions=True)).going}
+    assert gone == {"Mcast_Macs_Remote", "Physical_Locator_Set", "Physical_Locator"}, "each is named"
+    assert rows_of(pair.survivor.database) == rows_of(pair.lost.database)
+
+
+def test_a_switch_whose_port_the_survivor_has_changed_since_is_not_deleted(stack: ExitStack, tmp_path: Path) -> None:
+    pair = Pair(stack, tmp_path)
+    for server in (pair.lost, pair.survivor):
+        server.transact({"op": "delete", "table": "Physical_Switch", "where": where(name="gone")})
+    pair.lost.transact(
+        {"op": "insert", "table": "Physical_Port", "uuid-name": "port", "row": {"name": "swp1"}},
+        {"op": "insert", "table": "Physical_Switch", "uuid-name": "switch",
+         "row": {"name": "gone", "ports": ["named-uuid", "port"]}},
+        {"op": "mutate", "table": "Global", "where": [],
+         "mutations": [["switches", "insert", ["named-uuid", "switch"]]]},
+    )  # fmt: skip
+    shutil.copy(pair.lost.database, pair.base)
+    with pair.session() as session:
+        made = list(difference(rows_of(pair.survivor.database), rows_of(pair.lost.database)))
+        replay.carry_out(session, replay.plan(session, made), "zero")
+    pair.lost.transact(
+        {"op": "update", "table": "Global", "where": [], "row": {"switches": ["set", []]}},
+        {"op": "delete", "table": "Physical_Switch", "where": where(name="gone")},
+    )
+    pair.survivor.transact({"op": "update", "table": "Physical_Port", "where": [], "row": {"description": "used now"}})
+    assert "its description is used now now" in moved(pair.plan())
+
+
+def doubted(pair: Pair) -> list[Entry]:
+    """Return the doubts of a comparison with what the survivor has by now."""
+    return list(doubts(difference(rows_of(pair.survivor.database), rows_of(pair.lost.database))))
+
+
+def uuid_named(entries: list[Entry], **values: str) -> str:
+    (found,) = [each.uuid for each in entries if each.row and values.items() <= each.row.items()]
+    return found
+
+
+def test_of_doubts_only_what_is_named_is_added_and_nothing_else_changes(pair: Pair) -> None:
+    insert(pair.lost, "a")
+    insert(pair.lost, "b")
+    pair.lost.transact(CHANGE, DELETE)
+    for number in range(30):
+        insert(pair.survivor, f"since {number}", locator="10.2.2.2")
+    entries, before = doubted(pair), rows_of(pair.survivor.database)
+    assert not replay_with(pair, Selection(), entries).having(Verdict.REPLAY)
+    assert rows_of(pair.survivor.database) == before
+    names = frozenset({uuid_named(entries, MAC="a"), uuid_named(entries, dst_ip="10.1.1.1")})
+    replay_with(pair, Selection(named=names, deletions=True), entries)
+    after = rows_of(pair.survivor.database)
+    new = [rows.keys() - before[table].keys() for table, rows in after.items()]
+    assert set().union(*new) == names
+    assert all(rows.items() <= after[table].items() for table, rows in before.items())
+
+
+def test_a_doubt_that_is_otherwise_on_the_active_side_is_never_written_over_it(pair: Pair) -> None:
+    pair.survivor.transact({**CHANGE, "row": {"ipaddr": "192.0.2.7"}})
+    entries = doubted(pair)
+    (one,) = entries
+    assert one.base is not None
+    with pair.session() as session:
+        plan = replay.plan(session, entries, Selection(named=frozenset({one.uuid})))
+    assert moved(plan) == ["it is there with another ipaddr: 192.0.2.7"]
+    pair.survivor.transact({"op": "delete", "table": MACS, "where": CHANGE["where"]})
+    replay_with(pair, Selection(named=frozenset({one.uuid})), entries)
+    assert mac(1) in pair.survivor.macs()
+
+
+def test_a_doubt_is_not_added_without_what_it_refers_to_nor_what_nothing_refers_to(pair: Pair) -> None:
+    insert(pair.lost, "a", locator="10.1.1.9")
+    entries = doubted(pair)
+    address, locator = uuid_named(entries, MAC="a"), uuid_named(entries, dst_ip="10.1.1.9")
+    for name, why in ((address, f"it refers to Physical_Locator {locator}, which is gone"),
+                      (locator, "it would go again at once: no row that is added refers to it")):  # fmt: skip
+        with pair.session() as session:
+            assert moved(replay.plan(session, entries, Selection(named=frozenset({name})))) == [why]
+    insert(pair.survivor, "other", locator="10.1.1.9")
+    replay_with(pair, Selection(named=frozenset({address})), entries)
+    rows = {row["MAC"]: row["locator"] for row in rpc.select(pair.survivor.socket, MACS, "MAC", "locator")}
+    assert rows["a"] == rows["other"], "the same locator is there by now, under another uuid"
+
+
+def test_a_row_that_was_brought_back_and_deleted_since_stays_deleted_unless_it_is_named(pair: Pair) -> None:
+    insert(pair.lost, "a")
+    pair.lost.transact(CHANGE)
+    tried = frozenset(each.entry.uuid for each in pair.replay().having(Verdict.REPLAY))
+    pair.survivor.transact(
+        {"op": "delete", "table": MACS, "where": where(MAC="a")}, {**CHANGE, "row": {"ipaddr": ""}}
+    )
+    before = rows_of(pair.survivor.database)
+    again = replay_with(pair, Selection(deletions=True, tried=tried))
+    assert len(again.having(Verdict.LEFT)) == len(tried)
+    assert rows_of(pair.survivor.database) == before
+    replay_with(pair, Selection(named=tried, tried=tried))
+    assert "a" in pair.survivor.macs()
+    assert rows_of(pair.survivor.database)[MACS].items() >= before[MACS].items(), "what was changed since stays so"
+
+
+# -- what is known of the past -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_every_moment_of_a_file_is_known_again_and_no_other_is(stack: ExitStack, tmp_path: Path, number: int) -> None:
+    server = Server(stack, tmp_path / "server")
+    server.start()
+    server.fill(rows=6)
+    chance, moments = random.Random(number), []
+    columns = {name: table.columns for name, table in schema.tables(records.schema(server.database)).items()}
+    for _ in range(12):
+        anything(server, chance)
+        moments.append(rows_of(server.database))
+    flood(server, "10.1.1.1", "10.1.1.2")
+    flood(server, "10.1.1.2", "10.1.1.3")
+    moments.append(rows_of(server.database))
+    assert all(past.held(server.database, rows, columns) for rows in moments)
+    for rows in moments:
+        other = {table: dict(each) for table, each in rows.items()}
+        other[MACS].popitem()
+        other["Logical_Switch"]["5c1b1b1e-0000-4000-8000-000000000000"] = "{}"
+        assert not past.held(server.database, other, columns)
+    server.appctl("ovsdb-server/compact")
+    assert past.held(server.database, moments[-1], columns)
+    assert not past.held(server.database, moments[0], columns)
 
 
 # -- without a base ----------------------------------------------------------------------------------------------------
@@ -351,13 +566,15 @@ def test_at_last_the_survivor_is_compared_as_it_is_now_and_the_ledger_says_so(pa
     task = without_peer(pair, tmp_path)
     insert(pair.lost, "new")
     pair.survivor.transact(DELETE)
+    insert(pair.survivor, "written since")
     told = job.do(replace(task, tries=errand.TRIES), patience=0.2)
-    assert "this is not exact: the agent at 127.0.0.1" in told
+    assert "in doubt; this is not exact: the agent at 127.0.0.1" in told
     ((head,), _) = shelf.heads(task.ledgers)
     assert not head.exact
-    # What the survivor deleted since cannot be told from what exists only here.
-    found = {entry.row["MAC"] for entry in shelf.entries(task.ledgers, head.id) if entry.row and "MAC" in entry.row}
-    assert found == {"new", mac(2)}
+    # What the survivor deleted since cannot be told from what exists only here, and what it wrote since is not ours.
+    entries = shelf.entries(task.ledgers, head.id)
+    assert {entry.row["MAC"] for entry in entries if entry.row and "MAC" in entry.row} == {"new", mac(2)}
+    assert {entry.kind for entry in entries} == {Kind.DOUBT}
     assert not task.path.exists()
 
 
@@ -394,9 +611,77 @@ def test_a_row_that_was_deleted_within_the_last_token_is_listed(stack: ExitStack
     assert "1 deleted" in compared(pair, tmp_path, pair.lost.database, (5, 0), before)
 
 
-def compared(pair: Pair, directory: Path, snapshot: Path, token: tuple[int, int], base: Path | None = None) -> str:
+@pytest.mark.parametrize("lost_end", [DELETE, CHANGE], ids=["a deletion", "a change"])
+def test_what_a_file_has_that_lost_its_end_within_one_token_is_in_doubt(
+    stack: ExitStack, tmp_path: Path, lost_end: dict[str, Any]
+) -> None:
+    """sw1 lost its power and with it the end of its file: the survivor has the newer row, or rightly none."""
+    pair = Pair(stack, tmp_path)
+    shutil.copy(pair.lost.database, tmp_path / "rolled back.db")
+    pair.lost.transact(lost_end)
+    told = compared(pair, tmp_path, tmp_path / "rolled back.db", (5, 0))
+    assert "1 row of snapshot snapshot.db of term 5 in doubt; this is not exact: sw1 never held" in told
+
+
+def test_what_was_written_to_the_survivor_before_it_had_kept_its_base_was_not_deleted_here(
+    stack: ExitStack, tmp_path: Path
+) -> None:
+    """Somebody wrote to the survivor as it took over, so its base is no moment of the other side's past."""
+    pair = Pair(stack, tmp_path)
+    wrote = Server(stack, tmp_path / "wrote")
+    shutil.copy(pair.base, wrote.database)
+    wrote.start()
+    insert(wrote, "acknowledged")
+    insert(pair.lost, "lost only")
+    told = compared(pair, tmp_path, pair.lost.database, (5, 0), wrote.database)
+    assert "in doubt" in told
+    ((head,), _) = shelf.heads(tmp_path / "state" / "ledgers")
+    assert head.counts["deleted"] == 0
+
+
+@pytest.mark.parametrize("damage", ["cut short", "another one's", "a byte", "empty"])
+def test_a_base_that_is_not_what_was_kept_is_never_compared_with(
+    stack: ExitStack, tmp_path: Path, damage: str
+) -> None:
+    pair = Pair(stack, tmp_path)
+    insert(pair.lost, "new")
+    base = tmp_path / "kept.db"
+    shutil.copy(pair.base, base)
+    content.tool(LIMIT, "compact", str(base))
+    whole = base.read_bytes()
+    if damage == "another one's":
+        shutil.copy(pair.survivor.database, base)
+    else:
+        at = whole.index(b"10.0.0.") if b"10.0.0." in whole else len(whole) - 40
+        base.write_bytes({"cut short": whole[:-9], "a byte": whole[:at] + b"X" + whole[at + 1 :]}.get(damage, b""))
+    pair.survivor.transact(DELETE)
+    with pytest.raises(DriverError):
+        compared(pair, tmp_path, pair.lost.database, (5, 0), base)
+    task = errand.load(errand.pending(tmp_path / "state" / "ledgers")[0])
+    shutil.rmtree(tmp_path / "peer")
+    told = compared(pair, tmp_path, pair.lost.database, (5, 0), base, tries=errand.TRIES, task=task)
+    assert "in doubt; this is not exact" in told
+
+
+def test_a_disk_that_takes_no_ledger_uses_up_no_try(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = replace(without_peer(pair, tmp_path), tries=errand.TRIES)
+    insert(pair.lost, "new")
+    errand.save(task)
+    monkeypatch.setattr(job, "PATIENCE", 0.2)
+    monkeypatch.setattr(job.do, "__defaults__", (0.2,))
+    (task.ledgers / "one.rows").mkdir()  # a rename onto it fails, as a write does on a disk without room
+    assert job.main([str(task.path)]) == 1
+    assert errand.load(task.path).tries == errand.TRIES - 1
+    (task.ledgers / "one.rows").rmdir()
+    assert "in doubt" in job.do(replace(task, tries=errand.TRIES), patience=0.2)
+
+
+def compared(pair: Pair, directory: Path, snapshot: Path, token: tuple[int, int], base: Path | None = None,
+             tries: int = 1, task: Errand | None = None) -> str:  # fmt: skip
     """Return what is told of a snapshot of sw1's; by default sw2 took over all that sw1's server has."""
-    task = replace(without_peer(pair, directory), data=str(snapshot), tries=1)
+    task = replace(task or without_peer(pair, directory), data=str(snapshot), tries=tries)
     took_over = bases.Base(6, "sw2", (5, "sw1"), token, file="term6.db")
     with peer_that_keeps(directory, took_over, task):
         shutil.copy(base or pair.lost.database, directory / "peer" / "bases" / "term6.db")

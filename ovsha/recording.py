@@ -155,10 +155,12 @@ def _damaged(name: str, count: int) -> str:
 def _ledger(head: shelf.Head) -> Ledger:
     if head.failed:
         state = f"could not be compared: {head.failed}"
-    elif head.open:
-        state = "open"
+    elif head.dismissed is not None:
+        state = "dismissed"
+    elif head.replayed is not None:
+        state = f"open, {head.replayed.get('rows', 0)} replayed" if head.open else "replayed"
     else:
-        state = "replayed" if head.replayed is not None else "dismissed"
+        state = "open" if head.open else "lists nothing that is in doubt"
     return Ledger(head.id, head.term, head.peer_term, head.rows, state, head.exact)
 
 

@@ -73,7 +73,7 @@ def test_the_completions_are_those_of_the_command_line(path: str) -> None:
         ("ovsha sync", ["sync-status"]),
         ("ovsha ledger ''", ["dismiss", "list", "replay", "show"]),
         ("ovsha status --w", ["--watch"]),
-        ("ovsha --config x.yaml ledger replay --d", ["--dry-run"]),
+        ("ovsha --config x.yaml ledger replay --d", ["--deletions", "--dry-run"]),
         ("ovsha resolve --keep ''", ["self", "peer"]),
         ("ovsha nonsense ''", []),
         ("ovsha status ''", []),

@@ -96,8 +96,9 @@ def test_the_price_of_a_failover_is_what_the_losers_ledger_lists() -> None:
         "rows": 3, "ledger": "L1", "text": "3 rows, in ledger L1 on sw1 (open)"
     }  # fmt: skip
     assert risk(knows=Witness(follows, [Ledger("L1", 3, 4, 1, "replayed", exact=False)]))["text"] == (
-        "1 row, in ledger L1 on sw1 (replayed, not exact)"
+        "not known; 1 row in doubt, in ledger L1 on sw1 (replayed, not exact)"
     )
+    assert risk(knows=Witness(follows, [Ledger("L1", 3, 4, 24093, "open", exact=False)]))["rows"] is None
     assert risk(knows=Witness(follows, [Ledger("L1", 3, 4, 0, "is being compared")]))["rows"] is None
     other = Ledger("L0", 2, 3, 9, "open")
     assert risk(knows=Witness(follows, [other]))["text"] == "none, sw1 had nothing that sw2 lacked"

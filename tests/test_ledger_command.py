@@ -14,7 +14,8 @@ from ovsha.ledger.compare import Entry, Kind
 from ovsha.ledger.shelf import Head
 
 ROOT = Path(__file__).parents[1]
-HEAD = Head("20261121T070000Z-term5", "sw2", 5, "sw1", 6, "2026-11-21T07:00:00Z", "one.db", 99, "hardware_vtep")
+HEAD = Head("20261121T070000Z-term5", "sw2", 5, "sw1", 6, "2026-11-21T07:00:00Z", "one.db", 99, "hardware_vtep",
+            base="term6.db")  # fmt: skip
 ENTRIES = [
     Entry("Ucast_Macs_Remote", "u1", Kind.INSERTED, {"MAC": "aa", "ipaddr": "", "locator": ["uuid", "l1"]}, None),
     Entry("Ucast_Macs_Remote", "u2", Kind.CHANGED, {"MAC": "bb", "ipaddr": "1"}, {"MAC": "bb", "ipaddr": "2"}),
@@ -118,3 +119,42 @@ def test_a_damaged_ledger_is_warned_of_and_hides_no_other(kept: Switch) -> None:
     result = kept("list")
     assert "bad.json: is damaged" in result.stderr
     assert HEAD.id in result.stdout
+
+
+# -- doubts ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def doubted(switch: Switch) -> Switch:
+    """Keep a ledger as the first release wrote it when the survivor had no base."""
+    shelf.add(switch.ledgers, HEAD, ENTRIES)
+    path = switch.ledgers / f"{HEAD.id}.json"
+    head = json.loads(path.read_text())
+    path.write_text(json.dumps({**head, "base": None, "exact": False, "why": "sw1 does not answer"}))
+    return switch
+
+
+def test_of_doubts_nothing_is_called_deleted(doubted: Switch) -> None:
+    shown = doubted("show", HEAD.id).stdout
+    assert "rows: 2 in doubt" in shown
+    assert "doubt: Ucast_Macs_Remote u1, not on sw1\n" in shown
+    assert "doubt: Ucast_Macs_Remote u2, otherwise on sw1\n  MAC: bb\n  ipaddr: 1 (on sw1: 2)\n" in shown
+    assert "u3" not in shown
+    assert [each["kind"] for each in json.loads(doubted("show", HEAD.id, "--json").stdout)["entries"]] == 2 * ["doubt"]
+    title, row = doubted("list").stdout.splitlines()
+    assert title.split()[-4:] == ["deleted", "doubt", "exact", "state"]
+    assert row.split()[-4:] == ["0", "2", "no", "open"]
+
+
+@pytest.mark.parametrize("words", [(), ("--yes",), ("--yes", "--deletions"), ("--yes", "--again"), ("--json", "--yes")])
+def test_doubts_are_never_replayed_as_a_whole_without_a_terminal(doubted: Switch, words: tuple[str, ...]) -> None:
+    refused = doubted("replay", HEAD.id, *words, answer="y\n")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "is never replayed as a whole: name the ROWs to add" in refused.stderr
+
+
+@pytest.mark.parametrize("word", ["u", "u3", "nothing", "", "u1u1"])
+def test_a_row_that_the_ledger_does_not_list_is_refused(doubted: Switch, word: str) -> None:
+    refused = doubted("replay", HEAD.id, word, "--yes")
+    assert refused.returncode == 2
+    assert "no row of the ledger is named so" in refused.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from ovsha.ledger import shelf
 from ovsha.ledger.compare import Entry, Kind
 from ovsha.ledger.shelf import Head
 
-HEAD = Head("20261121T070000Z-term5", "sw1", 5, "sw2", 6, "2026-11-21T07:00:00Z", "one.db", 99, "hardware_vtep")
+HEAD = Head("20261121T070000Z-term5", "sw1", 5, "sw2", 6, "2026-11-21T07:00:00Z", "one.db", 99, "hardware_vtep",
+            base="term6.db")  # fmt: skip
 ENTRIES = [
     Entry("Ucast_Macs_Remote", "u1", Kind.INSERTED, {"MAC": "a"}, None),
     Entry("Ucast_Macs_Remote", "u2", Kind.CHANGED, {"MAC": "b"}, {"MAC": "c"}),
@@ -76,3 +78,67 @@ def test_a_ledger_is_picked_by_a_beginning_that_no_other_has() -> None:
         shelf.pick(heads, "2026")
     with pytest.raises(DriverError, match="none of that name"):
         shelf.pick(heads, "3")
+
+
+# -- what is not known -------------------------------------------------------------------------------------------------
+
+OF_AN_EARLIER_RELEASE = (
+    {"exact": False, "base": None, "why": "the agent at 169.254.0.9 does not answer"},
+    {"exact": False, "base": "term6.db", "why": "the file of sw1 was compacted"},
+    {"exact": True, "base": None},
+    {"exact": "yes", "base": "term6.db"},
+    {"base": None},
+)
+
+
+@pytest.mark.parametrize("said", OF_AN_EARLIER_RELEASE, ids=str)
+def test_what_an_earlier_release_compared_without_a_base_is_read_as_doubts(
+    tmp_path: Path, said: dict[str, object]
+) -> None:
+    shelf.add(tmp_path, HEAD, ENTRIES)
+    path = tmp_path / f"{HEAD.id}.json"
+    head = json.loads(path.read_text())
+    del head["exact"]
+    path.write_text(json.dumps({**head, "why": "", **said}))
+    for _ in range(2):
+        ((found,), troubles) = shelf.heads(tmp_path)
+        assert (found.exact, troubles) == (False, [])
+        assert found.why
+        assert found.counts == {"inserted": 0, "changed": 0, "deleted": 0, "doubt": 2}
+        rows = shelf.meant(found, shelf.entries(tmp_path, HEAD.id))
+        assert [(entry.kind, entry.uuid) for entry in rows] == [(Kind.DOUBT, "u1"), (Kind.DOUBT, "u2")]
+        shelf.update(tmp_path, found)  # as when somebody decides on it
+
+
+def test_a_ledger_of_an_earlier_release_that_lists_only_what_the_survivor_wrote_since_is_not_open(
+    tmp_path: Path,
+) -> None:
+    shelf.add(tmp_path, HEAD, ENTRIES[2:])
+    path = tmp_path / f"{HEAD.id}.json"
+    path.write_text(path.read_text().replace('"exact": true', '"exact": false'))
+    assert [(head.open, head.left) for head in shelf.heads(tmp_path)[0]] == [(False, 0)]
+
+
+@pytest.mark.parametrize("counts", [[1], {"inserted": "1"}, {"inserted": None}, 7], ids=str)
+def test_counts_that_are_none_are_a_damage(tmp_path: Path, counts: object) -> None:
+    shelf.add(tmp_path, HEAD, ENTRIES)
+    path = tmp_path / f"{HEAD.id}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "counts": counts}))
+    assert [len(found) for found in shelf.heads(tmp_path)] == [0, 1]
+
+
+def test_a_ledger_is_open_until_nothing_of_it_is_left(tmp_path: Path) -> None:
+    head = shelf.add(tmp_path, HEAD, ENTRIES)
+    part = replace(head, replayed={"when": "now", "rows": 3, "left": 1})
+    assert (part.open, part.left) == (True, 1)
+    assert not replace(part, dismissed={"reason": "x"}).open
+    assert not replace(head, replayed={"when": "now", "rows": 4}).open, "an earlier release replayed all or nothing"
+    assert replace(HEAD, exact=False, failed="no ovsdb-tool").open
+
+
+def test_what_was_tried_is_kept_as_long_as_the_ledger(tmp_path: Path) -> None:
+    head = shelf.add(tmp_path, HEAD, ENTRIES)
+    assert shelf.tried(tmp_path, head.id) == frozenset()
+    shelf.note_tried(tmp_path, head.id, {"u2", "u1"})
+    assert shelf.tried(tmp_path, head.id) == {"u1", "u2"}
+    assert shelf.heads(tmp_path)[0] == [head]

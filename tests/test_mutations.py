@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Mutation:
-    """In `module` of the core, `text` becomes `broken`; then `test` must fail, and say `says`."""
+    """In `module` of the core (or beside it), `text` becomes `broken`; then `test` must fail, and say `says`."""
 
     law: str
     module: str
@@ -218,6 +218,36 @@ MUTATIONS = (
         "return served and (not c.alive or c.peer.in_sync_for is not None)", "return served",
         "test_traps.py::test_operators_word_reaches_the_side_that_waits_for_it_whichever_side_he_tells",
         "law of progress",
+    ),
+    Mutation(
+        "2: what is not known to have been deleted is never called so", "../ledger/shelf",
+        "if head.exact is True and head.base is not None:", "if True:",
+        "test_ledger_shelf.py::test_what_an_earlier_release_compared_without_a_base_is_read_as_doubts",
+    ),
+    Mutation(
+        "2: what only the survivor has is not ours", "../ledger/compare",
+        "if entry.row is not None:", "if True:",
+        "test_ledger_selection.py::test_rows_that_only_the_survivor_has_are_no_doubts",
+    ),
+    Mutation(
+        "2: a replay takes no row away unasked", "../ledger/selection",
+        "if removes(entry, schema) and not self.deletions:", "if entry.kind is Kind.DELETED and not self.deletions:",
+        "test_ledger_selection.py::test_without_a_word_what_is_sure_is_replayed_and_no_row_goes",
+    ),
+    Mutation(
+        "2: a doubt is added only by its name", "../ledger/selection",
+        "if entry.kind is Kind.DOUBT and self.named is None:", "if False:",
+        "test_ledger_selection.py::test_without_a_word_what_is_sure_is_replayed_and_no_row_goes",
+    ),
+    Mutation(
+        "2: a replay looks at every row once more as it writes", "../ledger/replay",
+        "waits.append(_as_before(entry, table))", "pass",
+        "test_ledger_selection.py::test_every_row_that_is_written_is_waited_for_in_the_same_transaction",
+    ),
+    Mutation(
+        "2: what was deleted since it was brought back stays deleted", "../ledger/selection",
+        "if entry.uuid in self.tried:", "if False:",
+        "test_ledger_selection.py::test_what_was_brought_back_before_is_no_more_sure",
     ),
 )  # fmt: skip
 

@@ -271,7 +271,7 @@ def test_tables_that_a_backup_leaves_out_are_named_and_it_is_not_in_sync() -> No
 def test_rows_that_only_a_ledger_has_are_told_beside_the_verdict() -> None:
     diverged = replace(OUTSIDE, divergences=(Divergence("20261121T072714Z", 3, False, "s"),))
     told = sync_text.sync_text(document(outside=diverged))
-    assert "\ndivergence: 3 rows only in ledger 20261121T072714Z, not exact\n\nverdict: in sync\n" in told
+    assert "\ndivergence: 3 rows in doubt in ledger 20261121T072714Z, not exact\n\nverdict: in sync\n" in told
     unknown = replace(OUTSIDE, divergences=(Divergence("x", 0, False, "s", "the file is damaged"),))
     told = sync_text.sync_text(document(outside=unknown))
     assert "\ndivergence: of snapshot s not known: the file is damaged\n" in told

@@ -126,7 +126,7 @@ _ovsha() {
                 " ledger") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
                 " ledger dismiss") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --reason --target --yes" -- "$current") ;;
                 " ledger list") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target" -- "$current") ;;
-                " ledger replay") mapfile -t COMPREPLY < <(compgen -W "--again --config --dry-run --help --json --target --yes" -- "$current") ;;
+                " ledger replay") mapfile -t COMPREPLY < <(compgen -W "--again --config --deletions --dry-run --help --json --target --yes" -- "$current") ;;
                 " ledger show") mapfile -t COMPREPLY < <(compgen -W "--config --help --json --peer --target" -- "$current") ;;
                 " pause") mapfile -t COMPREPLY < <(compgen -W "--config --for --help --json --reason --target --yes" -- "$current") ;;
                 " peer") mapfile -t COMPREPLY < <(compgen -W "--help" -- "$current") ;;
@@ -166,6 +166,7 @@ _ovsha() {
         " ledger 0") mapfile -t COMPREPLY < <(compgen -W "dismiss list replay show" -- "$current") ;;
         " ledger dismiss 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept ledgers "${passed[@]}")" -- "$current") ;;
         " ledger replay 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept ledgers "${passed[@]}")" -- "$current") ;;
+        " ledger replay "*) : ;;
         " ledger show 0") mapfile -t COMPREPLY < <(compgen -W "$(_ovsha_kept ledgers "${passed[@]}")" -- "$current") ;;
         " peer 0") mapfile -t COMPREPLY < <(compgen -W "forget show" -- "$current") ;;
         " simulate 0") mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;

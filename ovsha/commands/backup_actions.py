@@ -24,7 +24,7 @@ from ovsha.commands.common import find
 from ovsha.config import Config
 from ovsha.core.status import SCHEMA as STATUS
 from ovsha.errors import DriverError
-from ovsha.ledger.compare import Entry, Kind
+from ovsha.ledger.compare import DONE, Entry
 from ovsha.ledger.session import Session
 
 SCHEMA = 1
@@ -223,18 +223,18 @@ def about(opened: Opened) -> dict[str, Any]:
 
 def kinds(entries: list[Entry]) -> dict[str, int]:
     """Return how many rows of each kind there are."""
-    return {kind.value: sum(entry.kind is kind for entry in entries) for kind in Kind}
+    return {kind.value: sum(entry.kind is kind for entry in entries) for kind in DONE}
 
 
 def table_lines(opened: Opened, entries: list[Entry]) -> list[str]:
     """Return a table: rows in the backup, and what restoring it does, for each table that has either."""
     names = sorted(opened.counts.keys() | {entry.table for entry in entries})
     width = max([len(name) for name in names] + [5])
-    lines = [f"{'table'.ljust(width)}  {'rows':>9}" + "".join(f"  {kind.value:>9}" for kind in Kind)]
+    lines = [f"{'table'.ljust(width)}  {'rows':>9}" + "".join(f"  {kind.value:>9}" for kind in DONE)]
     for name in names:
         counts = kinds([entry for entry in entries if entry.table == name])
         lines.append(
-            f"{name.ljust(width)}  {opened.counts.get(name, 0):>9,}" + "".join(f"  {counts[k.value]:>9,}" for k in Kind)
+            f"{name.ljust(width)}  {opened.counts.get(name, 0):>9,}" + "".join(f"  {counts[k.value]:>9,}" for k in DONE)
         )
     return lines
 

@@ -14,14 +14,19 @@ def add(commands: Any) -> None:
     actions = group(commands, "ledger", "look at rows that exist only in a database that was overwritten")
     every = question(actions, "list", _run("list_all"), "list the ledgers; exit status 0 if none of them is open")
     one = question(actions, "show", _run("show"), "show the rows of a ledger")
-    again = question(actions, "replay", _run("replay"), "bring the rows of a ledger back in one transaction, or none")
+    again = question(actions, "replay", _replay, "bring rows of a ledger back in one transaction, or none")
     dismiss = question(actions, "dismiss", _run("dismiss"), "settle a ledger without bringing its rows back")
     for action in (one, again, dismiss):
         action.add_argument("ledger", metavar="ID", help="its name, or a beginning of it that no other has")
     for action in (every, one):
         action.add_argument("--peer", action="store_true", help="ask the other side for its own")
+    again.add_argument(
+        "rows", metavar="ROW", nargs="*",
+        help="only this one, by its uuid or the beginning of it; doubts are added by name, or as a list at a terminal",
+    )  # fmt: skip
+    again.add_argument("--deletions", action="store_true", help="also what takes rows away: each is named first")
     again.add_argument("--dry-run", action="store_true", help="only say what would become of each row")
-    again.add_argument("--yes", action="store_true", help="do not ask")
+    consent.add(again)
     again.add_argument("--again", action="store_true", help="even if the ledger is settled")
     dismiss.add_argument("--reason", metavar="TEXT", required=True, help="why its rows are not needed")
     consent.add(dismiss)
@@ -36,3 +41,9 @@ def _run(action: str) -> Run:
         return act(options)
 
     return run
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from ovsha.commands import ledger_replay
+
+    return ledger_replay.replay(options)

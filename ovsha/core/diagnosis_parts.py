@@ -132,9 +132,13 @@ def divergence(m: Moment) -> Iterator[Finding]:
     """Yield what was acknowledged and is only in a ledger."""
     for each in m.outside.divergences:
         do = f"see ovsha ledger show {each.ledger}, then replay it, or dismiss it with a reason"
+        look = f"look at ovsha ledger show {each.ledger} and at {each.snapshot}; dismiss it with a reason"
         if each.failed:
-            yield f"what exists only in snapshot {each.snapshot} on {m.own.node} is not known: {each.failed}", do
-        else:
-            doubt = "" if each.exact else "; it is not exact"
+            yield f"what exists only in snapshot {each.snapshot} on {m.own.node} is not known: {each.failed}", look
+        elif each.exact:
             rows = "1 row that was acknowledged exists" if each.rows == 1 else f"{each.rows} acknowledged rows exist"
-            yield f"{rows} only in ledger {each.ledger}{doubt}", do
+            yield f"{rows} only in ledger {each.ledger}", do
+        else:
+            rows = "1 row is" if each.rows == 1 else f"{each.rows} rows are"
+            since = "not on the active side as they were, perhaps deleted or changed there since"
+            yield f"{rows} in doubt in ledger {each.ledger}: {since}", look

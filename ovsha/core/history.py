@@ -31,7 +31,8 @@ Event = Mapping[str, Any]
 class Ledger:
     """What exists only in the data of `term`, which were overwritten when the other side went on in `peer_term`.
 
-    `state`: open, replayed, dismissed, or what else is to be said of it.  `exact` as in the ledger.
+    `state`: open, replayed, dismissed, or what else is to be said of it.  `exact` as in the ledger: if it is
+    false, all its rows are doubts.
     """
 
     id: str
@@ -162,8 +163,10 @@ def _of_ledger(ledger: Ledger, loser: str) -> dict[str, Any]:
     if not ledger.rows:
         return _risk(None, f"ledger {ledger.id} on {loser} {ledger.state}", ledger.id)
     rows = "1 row" if ledger.rows == 1 else f"{ledger.rows} rows"
-    doubt = "" if ledger.exact else ", not exact"
-    return _risk(ledger.rows, f"{rows}, in ledger {ledger.id} on {loser} ({ledger.state}{doubt})", ledger.id)
+    if not ledger.exact:
+        text = f"not known; {rows} in doubt, in ledger {ledger.id} on {loser} ({ledger.state}, not exact)"
+        return _risk(None, text, ledger.id)
+    return _risk(ledger.rows, f"{rows}, in ledger {ledger.id} on {loser} ({ledger.state})", ledger.id)
 
 
 def _risk(count: int | None, text: str, ledger: str | None = None) -> dict[str, Any]:

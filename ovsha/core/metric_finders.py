@@ -144,12 +144,13 @@ def managers(document: Document) -> Iterator[Sample]:
         yield from one({"target": manager["target"]}, manager["connected"])
 
 
-def divergences(key: str) -> Finder:
-    """Find one value of each ledger that was not settled."""
+def divergences(exact: bool | None) -> Finder:
+    """Find how many rows each ledger that was not settled has if it is `exact` or is not, or with None which it is."""
 
     def find(document: Document) -> Iterator[Sample]:
         for each in document["divergences"]:
-            yield from one({"ledger": each["ledger"]}, each[key])
+            rows = each["rows"] if each["exact"] is exact else 0
+            yield from one({"ledger": each["ledger"]}, each["exact"] if exact is None else rows)
 
     return find
 

@@ -197,8 +197,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("ovsha_collision_sightings", "How often that collision was seen.", find.collisions("count")),
     Metric("ovsha_collision_first_age_seconds", "When it was first seen.", find.collisions("first_age")),
     Metric("ovsha_collision_last_age_seconds", "When it was last seen.", find.collisions("last_age")),
-    Metric("ovsha_divergence_rows", "Acknowledged rows that exist only in that ledger.", find.divergences("rows")),
-    Metric("ovsha_divergence_exact", "1 when all of them surely do.", find.divergences("exact")),
+    Metric("ovsha_divergence_rows", "Acknowledged rows that exist only in that ledger.", find.divergences(True)),
+    Metric("ovsha_divergence_doubts", "Rows in that ledger of which it is not known who deleted or changed them.",
+           find.divergences(False)),
+    Metric("ovsha_divergence_exact", "1 when none of them is a doubt.", find.divergences(None)),
     Metric("ovsha_collisions_missed", "Sightings of collisions that found no room, of late.",
            find.at("collisions", "missed")),
     # -- what is counted

@@ -69,7 +69,7 @@ class Identities:
 class Divergence:
     """A ledger that nobody has decided on: how many rows exist only in it, or why that `failed` to be told.
 
-    `exact` is false where some of them may have been elsewhere too.
+    Where `exact` is false they are doubts: rows that the active side had not later, and may have deleted.
     """
 
     ledger: str

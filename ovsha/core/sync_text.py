@@ -88,4 +88,6 @@ def _divergence(each: dict[str, Any]) -> str:
     if each["failed"]:
         return f"of snapshot {each['snapshot']} not known: {each['failed']}"
     rows = "1 row" if each["rows"] == 1 else f"{each['rows']} rows"
-    return f"{rows} only in ledger {each['ledger']}" + ("" if each["exact"] else ", not exact")
+    if not each["exact"]:
+        return f"{rows} in doubt in ledger {each['ledger']}, not exact"
+    return f"{rows} only in ledger {each['ledger']}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -12,16 +12,24 @@ Row = dict[str, Any]
 
 
 class Kind(Enum):
-    """What was done to a row."""
+    """What was done to a row; DOUBT: nobody knows, for what it was before is not known."""
 
     INSERTED = "inserted"
     CHANGED = "changed"
     DELETED = "deleted"
+    DOUBT = "doubt"
+
+
+DONE = (Kind.INSERTED, Kind.CHANGED, Kind.DELETED)
+"""What can be done to a row, where it is known how it was before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One row that differs: `row` as it is in ours (None: deleted), `base` as it was before (None: inserted)."""
+    """One row that differs: `row` as it is in ours (None: deleted), `base` as it was before (None: inserted).
+
+    Of a doubt `base` is the row as the other side had it, None when that had none; it says nothing of what was before.
+    """
 
     table: str
     uuid: str
@@ -47,6 +55,17 @@ def difference(
             if old != new:
                 kind = Kind.INSERTED if old is None else Kind.DELETED if new is None else Kind.CHANGED
                 yield Entry(table, uuid, kind, _row(new), _row(old))
+
+
+def doubts(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield what is left of differences from something that is not known to be what was there before.
+
+    A row that only the other side has is none of ours: it may have been written there since, and by no means
+    was it deleted here.
+    """
+    for entry in entries:
+        if entry.row is not None:
+            yield replace(entry, kind=Kind.DOUBT)
 
 
 def _row(text: str | None) -> Row | None:

@@ -22,6 +22,8 @@ Columns = Mapping[str, Sequence[str]]
 """Which columns are read of which table."""
 
 _OURS = "ovsha:"
+_LONGEST = 20
+"""Digits that no term and no token has; of thousands of them int() would make nothing."""
 _CONFIG = ("Global", "other_config")
 
 
@@ -39,12 +41,18 @@ def lineage_of_file(path: Path, database: str, limit: float) -> tuple[tuple[int,
     answer = json.loads(tool(limit, "query", str(path), json.dumps([database, *selects({"Global": ["other_config"]})])))
     for row in answer[0].get("rows", []):
         pairs = dict(row["other_config"][1])
-        term, _, number = pairs.get(TOKEN, "").partition(".")
+        term, (first, _, second) = number(pairs.get(TERM, "")), pairs.get(TOKEN, "").partition(".")
+        token = number(first), number(second)
         return (
-            (int(pairs[TERM]), pairs[NODE]) if pairs.get(TERM, "").isdecimal() and pairs.get(NODE) else None,
-            (int(term), int(number)) if term.isdecimal() and number.isdecimal() else None,
+            (term, pairs[NODE]) if term is not None and pairs.get(NODE) else None,
+            (token[0], token[1]) if token[0] is not None and token[1] is not None else None,
         )
     return None, None
+
+
+def number(text: str) -> int | None:
+    """Return the number that a stamp or a token has, None where it is none or no agent ever wrote such a one."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _LONGEST else None
 
 
 def tool(limit: float, command: str, *words: str) -> str:
@@ -119,10 +127,14 @@ def _compact(value: dict[str, Any]) -> Any:
 
 def _tables(results: Sequence[Any], columns: Columns) -> Rows:
     rows = {table: dict(result["rows"]) for table, result in zip(columns, results, strict=True)}
-    table, column = _CONFIG
-    for uuid, text in rows.get(table, {}).items():
-        row = json.loads(text)
-        if column in row:
-            row[column] = ["map", [pair for pair in row[column][1] if not pair[0].startswith(_OURS)]]
-            rows[table][uuid] = line(row)
+    for uuid, text in rows.get(_CONFIG[0], {}).items():
+        rows[_CONFIG[0]][uuid] = line(without_ours(_CONFIG[0], json.loads(text)))
     return rows
+
+
+def without_ours(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of `table` without what ovsha itself writes."""
+    column = _CONFIG[1]
+    if table != _CONFIG[0] or column not in row:
+        return dict(row)
+    return {**row, column: ["map", [pair for pair in row[column][1] if not pair[0].startswith(_OURS)]]}

@@ -20,9 +20,9 @@ import tenacity
 from ovsha import config as configuration
 from ovsha.drivers.database import TERM
 from ovsha.errors import ConfigError, DriverError
-from ovsha.ledger import bases, content, errand, records, schema, shelf
+from ovsha.ledger import bases, content, errand, past, records, schema, shelf
 from ovsha.ledger.bases import Base, Choice
-from ovsha.ledger.compare import Entry, Kind, difference
+from ovsha.ledger.compare import difference, doubts
 from ovsha.ledger.content import Rows
 from ovsha.ledger.errand import Errand
 from ovsha.ledger.peer import Peer
@@ -45,10 +45,15 @@ def main(argv: Sequence[str]) -> int:
             task = errand.load(Path(argv[0]))
             try:
                 print(do(task))
-            except (DriverError, ConfigError, OSError) as error:
+            except (DriverError, ConfigError) as error:
+                # An OSError is our own disk: what is on it shall be compared once that is mended.
                 if task.tries < errand.TRIES:
                     raise
                 print(give_up(task, word(error)))
+            except OSError:
+                with contextlib.suppress(OSError):
+                    errand.save(replace(task, tries=task.tries - 1))
+                raise
     except (DriverError, ConfigError, OSError) as error:
         print(word(error), file=sys.stderr)
         return 1
@@ -85,34 +90,38 @@ def do(task: Errand, patience: float = PATIENCE) -> str:
             choice = Choice(why=str(error))
     columns, before = found or _of_survivor(task, ours, patience)
     name = choice.base.file if choice.base else None
-    head = replace(_head(task), base=name, exact=choice.base is not None, why=choice.why)
     after = content.of_file(Path(task.data), task.database, columns, _TOOL_LIMIT)
     entries = list(difference(before, after))
+    why = choice.why
     if choice.of_peer and choice.base is not None:
-        short, doubt = _behind(task, choice.base, entries)
-        entries = [] if short else entries
-        head = replace(head, exact=not doubt, why=doubt)
-    head = shelf.add(task.ledgers, head, entries)
+        why = _doubt(task, choice.base, before, columns)
+    exact = choice.base is not None and not why
+    head = replace(_head(task), base=name, exact=exact, why=why)
+    head = shelf.add(task.ledgers, head, entries if exact else doubts(entries))
     errand.forget(task)
     return told(head)
 
 
-def _behind(task: Errand, base: Base, entries: list[Entry]) -> tuple[bool, str]:
-    """Tell whether the snapshot ends before the base, and why that cannot be told ("" when it can).
+def _doubt(task: Errand, base: Base, before: Rows, columns: content.Columns) -> str:
+    """Return why a base of the peer's, with rows `before`, is not known to be a moment of our past, "" when it is.
 
-    Both are beginnings of one history, that of our term.  A switch that lost its power may
-    have lost the end of its file, which its peer had copied already: then nothing is in the
-    snapshot alone, and what looks deleted there was never in it.
+    Both are beginnings of one history, that of our term, but not everything is written
+    to the disk that was copied already: a switch that lost its power may have lost the end of its
+    file, and then it is the snapshot that came before the base.  Nor is everything in the base
+    for sure ours, if somebody wrote to the peer's server while that was taking over.
     """
-    _, last = content.lineage_of_file(Path(task.data), task.database, _TOOL_LIMIT)
-    if last is not None and base.token is not None and last != base.token:
-        return last < base.token, ""
-    deleted = {entry.uuid for entry in entries if entry.kind is Kind.DELETED}
-    if not deleted or deleted <= records.named(Path(task.data)):
-        return False, ""
-    if records.compacted(Path(task.data), task.term, task.node):
-        return False, f"the file of {task.node} was compacted: rows that look deleted may only be missing from its end"
-    return True, ""
+    data = Path(task.data)
+    try:
+        if past.held(data, before, columns):
+            return ""
+    except DriverError as error:
+        return f"the past of {task.node} cannot be read: {error}"
+    _, last = content.lineage_of_file(data, task.database, _TOOL_LIMIT)
+    if not records.compacted(data, task.term, task.node):
+        return f"{task.node} never held what {base.node} went on with: the end of its file may be lost"
+    if last is None or base.token is None or last <= base.token:
+        return f"the file of {task.node} was compacted, and its end may be lost"
+    return ""
 
 
 def give_up(task: Errand, why: str) -> str:
@@ -132,9 +141,12 @@ def told(head: shelf.Head) -> str:
     """Return what a ledger comes to, in a sentence."""
     if not head.rows:
         return f"nothing exists only in snapshot {head.snapshot} of term {head.term}"
+    of = f"snapshot {head.snapshot} of term {head.term}"
+    if not head.exact:
+        rows = "1 row" if head.rows == 1 else f"{head.rows} rows"
+        return f"ledger {head.id}: {rows} of {of} in doubt; this is not exact: {head.why}"
     counts = ", ".join(f"{count} {kind}" for kind, count in head.counts.items() if count)
-    doubt = "" if head.exact else f"; this is not exact: {head.why}"
-    return f"ledger {head.id}: rows that exist only in snapshot {head.snapshot} of term {head.term}: {counts}{doubt}"
+    return f"ledger {head.id}: rows that exist only in {of}: {counts}"
 
 
 def choose(task: Errand, patience: float) -> Choice:
@@ -188,8 +200,21 @@ def _of_base(task: Errand, choice: Choice, ours: dict[str, Table]) -> tuple[cont
         if choice.of_peer:
             path = Path(place) / name
             _peer(task).save("bases", name, path)
+        _verify(path, task, choice.base)
         columns = schema.shared(ours, schema.tables(records.schema(path)))
         return columns, content.of_file(path, task.database, columns, _TOOL_LIMIT)
+
+
+def _verify(path: Path, task: Errand, base: Base) -> None:
+    """Raise DriverError unless a file is the whole base that its small file tells of.
+
+    ovsdb-tool reads a damaged file up to the damage and says nothing.
+    """
+    of = f"what {base.node} held when it opened term {base.term}"
+    if not records.whole(path):
+        raise DriverError(f"{of} is damaged: {base.file}")
+    if content.lineage_of_file(path, task.database, _TOOL_LIMIT)[0] != base.origin:
+        raise DriverError(f"{of} is not what was kept then: {base.file}")
 
 
 def _of_survivor(task: Errand, ours: dict[str, Table], patience: float) -> tuple[content.Columns, Rows]:
@@ -215,7 +240,7 @@ def _filled(task: Errand) -> None:
     with Session(f"unix:{task.socket}", task.database, _ASK_LIMIT) as session:
         rows = session.transact(list(content.selects({"Global": ["other_config"]})))[0]["rows"]
     terms = [dict(row["other_config"][1]).get(TERM, "") for row in rows]
-    if not any(term.isdecimal() and int(term) >= task.peer_term for term in terms):
+    if not any((content.number(term) or 0) >= task.peer_term for term in terms):
         raise DriverError(f"there is no base, and the copy of {task.peer}'s term {task.peer_term} is not filled yet")
 
 

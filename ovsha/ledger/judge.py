@@ -17,15 +17,21 @@ from ovsha.ledger.content import ordered
 from ovsha.ledger.schema import Table
 
 OURS = "ovsha:"
+NEW = (Kind.INSERTED, Kind.DOUBT)
+"""What a replay inserts.  A doubt is never more than that: what is there stays as it is."""
+
 CONFIG = ("Global", "other_config")
 """The one map that ovsha writes into as well, so it is compared and changed by its pairs."""
 
 
 class Verdict(Enum):
-    """What becomes of a row: it is replayed, it is there already, or it has moved on and the whole is refused."""
+    """What becomes of a row: it is replayed, it is there already, it is left alone, for nobody asked for it, or it has
+    moved on and the whole is refused.
+    """
 
     REPLAY = "replay"
     THERE = "there"
+    LEFT = "left"
     MOVED = "moved"
 
 
@@ -34,7 +40,8 @@ class Judged:
     """A row with its verdict.
 
     `same`: the uuid of the row that stands for it on the active side, None when that is its
-    own.  `columns`: those of a changed row that have yet to be changed.
+    own.  `columns`: those of a changed row that have yet to be changed.  `goes`: it is still
+    there, and goes by itself with the last row that refers to it.
     """
 
     entry: Entry
@@ -42,6 +49,7 @@ class Judged:
     why: str = ""
     same: str | None = None
     columns: tuple[str, ...] = ()
+    goes: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +75,7 @@ def questions(entry: Entry, table: Table, inserted: Mapping[str, str]) -> Iterat
     """
     yield Question("self", entry.table, (("_uuid", "==", ["uuid", entry.uuid]),))
     row = settle(entry.row or {}, inserted)
-    if entry.kind is Kind.INSERTED:
+    if entry.kind in NEW:
         for key in table.keys:
             yield Question("key", entry.table, tuple((name, "==", row[name]) for name in key if name in row))
     for name in entry.changed if entry.row is not None else ():
@@ -140,11 +148,11 @@ def _pairs(base: Any, row: Any, found: Any) -> tuple[str | None, bool]:
 def _deleted(entry: Entry, table: Table, found: Row | None) -> Judged:
     if found is None:
         return Judged(entry, Verdict.THERE, "it is gone already")
-    if not table.root:
-        return Judged(entry, Verdict.THERE, "it goes by itself when nothing refers to it")
     differs = _differing(entry.base or {}, found)
     if differs:
         return Judged(entry, Verdict.MOVED, f"its {differs[0]} is {shown(found[differs[0]])} now")
+    if not table.root:
+        return Judged(entry, Verdict.THERE, "it goes by itself when nothing refers to it", goes=True)
     return Judged(entry, Verdict.REPLAY)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import re
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,7 +20,6 @@ from ovsha.errors import DriverError
 
 _MAGIC = b"OVSDB JSON "
 _LONGEST_HEADER = 128
-_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Compacted(DriverError):
@@ -74,16 +73,14 @@ def cut(source: Path, target: Path, term: int, node: str) -> int:
     raise DriverError(f"{source}: the stamp of term {term} of {node} is not in it")
 
 
-def named(path: Path) -> set[str]:
-    """Return every uuid that a file names, of rows that are no more too.  Raises DriverError."""
-    found: set[bytes] = set()
+def whole(path: Path) -> bool:
+    """Tell whether a file has its schema and its data and nothing in it is damaged.  Raises DriverError."""
     try:
         with path.open("rb") as file:
-            for _, content in records(file):
-                found.update(_UUID.findall(content))
+            size = sum(len(header) + len(content) for header, content in records(file))
+            return 0 < size == file.seek(0, os.SEEK_END)
     except OSError as error:
         raise DriverError(f"{path}: cannot be read: {error.strerror}") from None
-    return {uuid.decode() for uuid in found}
 
 
 def compacted(path: Path, term: int, node: str) -> bool:

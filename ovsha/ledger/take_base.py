@@ -59,6 +59,9 @@ def take(source: Path, directory: Path, term: int, node: str) -> Base:
             return Base(term, node, None, why=str(error))
         content.tool(LIMIT, "compact", str(part))
         origin, token = content.lineage_of_file(part, str(records.schema(part)["name"]), LIMIT)
+        if max(origin[0] if origin else 0, token[0] if token else 0) >= term:
+            # Written over by a client and stamped once more, after a compaction that took the true beginning.
+            return Base(term, node, None, why=f"{source}: has no beginning of term {term} any more")
         name = f"term{term}.db"
         durable.move(part, directory / name)
     return Base(term, node, origin, token, file=name)
