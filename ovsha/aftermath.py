@@ -38,6 +38,7 @@ _AFTER = 1.0
 
 _LIMIT = 900.0
 _PAUSE = 30.0
+_LONGEST_PAUSE = 300.0
 _AT_START = 5.0
 """Seconds before an errand found at the start is begun: an agent that lives no longer shall not use up its tries."""
 
@@ -57,6 +58,7 @@ class Aftermath:
         self._planned: tuple[int, Stamp | None] | None = None
         self._served = 0
         self._due: list[tuple[float, list[str]]] = []
+        self._again, self._now = _PAUSE, 0.0
         self._noted: tuple[str, int, int] | None = None
         self._base, self._job = Child(_LIMIT), Child(_LIMIT)
         self._job_at: float | None = None
@@ -65,18 +67,21 @@ class Aftermath:
 
     def run(self, now: float, view: View, decision: Decision) -> None:
         """Note what has happened; called before a decided step is carried out, so that no trace of it is lost."""
+        self._now = now
         self._job_at = now + _AT_START if self._job_at is None else self._job_at
         self._note_term(now, view, decision)
         self._note_divergence(now, view, decision)
         self._base.run(now)
         self._job.run(now)
         if self._due and now >= self._due[0][0] and not self._base.running:
-            self._base.start(self._due.pop(0)[1], now, self._kept)
+            words = self._due.pop(0)[1]
+            self._base.start(words, now, lambda status, _, error: self._kept(words, status, error))
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
             self._look()
             # What is compared may be what we held when we took over, so that is kept first.
-            if now >= self._job_at and not (self._job.running or self._due or self._base.running):
+            due = any(at <= now + _AFTER for at, _ in self._due)
+            if now >= self._job_at and not (self._job.running or due or self._base.running):
                 self._begin(now)
 
     def wait(self, poller: Poller, now: float) -> None:
@@ -111,9 +116,13 @@ class Aftermath:
             words += ["planned", *([str(origin.term), origin.node] if origin else [])]
         self._due.append((now + _AFTER, [sys.executable, "-m", "ovsha.ledger.take_base", *words]))
 
-    def _kept(self, status: int, output: str, error: str) -> None:
+    def _kept(self, words: list[str], status: int, error: str) -> None:
+        """Try again later what failed: the past stays in the file until that is compacted."""
         trouble = f"what this side held when it took over cannot be kept: {_last(error)}"
         self._tell("base", trouble if status else "")
+        if status:
+            self._due.append((self._now + self._again, words))
+        self._again = min(2 * self._again, _LONGEST_PAUSE) if status else _PAUSE
 
     # -- the side that is overwritten --------------------------------------------------------------------------------
 
@@ -201,7 +210,7 @@ class Aftermath:
         found, troubles = shelf.heads(self._ledgers)
         self._tell("ledgers", "; ".join(troubles))
         self.divergences = tuple(
-            Divergence(head.id, head.rows, head.exact, head.snapshot, head.failed) for head in found if head.open
+            Divergence(head.id, head.left, head.exact, head.snapshot, head.failed) for head in found if head.open
         )
 
     def _tell(self, what: str, trouble: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger_files import mac, stamp, write
 from made_up_pair import ACTIVE_PEER, FOLLOWING, MEMORY, SERVING
 from ovsha import config
 from ovsha.aftermath import Aftermath
@@ -187,3 +188,26 @@ def test_a_ledger_is_shown_until_it_is_settled(here: Side) -> None:
     here.now += 10.0
     here.see(SERVING, serving(SERVING))
     assert here.aftermath.divergences == ()
+
+
+def test_a_base_that_could_not_be_kept_is_tried_again_and_holds_no_comparison_up(here: Side) -> None:
+    here.see(SERVING, serving(SERVING))
+    here.until("base")
+    write(here.config.server.file, {**mac(1), **stamp(term="7", node="sw2")})
+    deadline = time.monotonic() + LIMIT
+    while "base" in here.aftermath.troubles:
+        assert time.monotonic() < deadline
+        here.now += 0.1
+        here.see(SERVING, serving(SERVING))
+    assert (here.state / "bases" / "term7.json").exists()
+
+
+def test_of_a_ledger_that_was_replayed_in_part_the_rest_is_shown(here: Side) -> None:
+    ledgers = here.state / "ledgers"
+    ledgers.mkdir()
+    head = shelf.Head("one", "sw2", 6, "sw1", 7, "2026-11-21T07:00:00Z", "one.db", 9, "hardware_vtep", base="term7.db")
+    rows = [Entry("Global", str(number), Change.INSERTED, {}, None) for number in range(3)]
+    head = shelf.add(ledgers, head, rows)
+    shelf.update(ledgers, replace(head, replayed={"when": "now", "rows": 2, "left": 1}))
+    here.see(SERVING, serving(SERVING))
+    assert [(each.rows, each.exact) for each in here.aftermath.divergences] == [(1, True)]
