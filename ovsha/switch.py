@@ -303,10 +303,12 @@ class Switch:
         return not self.config.standalone and (age is None or age > self.settings.dead_interval)
 
     def _probe_every(self, now: float) -> float:
-        """Return how often the peer's server is probed: each interval once its agent is late."""
-        interval = self.config.heartbeat.interval
-        age = self.conversation.heard_age(now)
-        return interval if age is None or age > 1.5 * interval else _PROBE_EVERY
+        """Return how often the peer's server is probed: each interval once its agent is late.
+
+        At all times so often that an active one was seen to be so within the dead interval, whatever its agent says.
+        """
+        beat, age = self.config.heartbeat, self.conversation.heard_age(now)
+        return beat.interval if age is None or age > 1.5 * beat.interval else min(_PROBE_EVERY, beat.dead_interval / 3)
 
     def _wanted(self, memory: Memory) -> Kept:
         kept = self.store.kept

@@ -216,7 +216,7 @@ class SourceDriver:
         self._data: Data | None = None
         self._role: Role | None = None
         self.schema: int | None = None
-        self._retry_at = self._probe_at = 0.0
+        self._retry_at = self._probe_at = self._role_at = 0.0
         self._unacknowledged: float | None = None
         self._unanswered: float | None = None
 
@@ -237,7 +237,7 @@ class SourceDriver:
         if server is not None:
             self._unacknowledged = None
             if server.responsive:
-                self._unanswered, self._data, self._role = None, server.data, server.role
+                self._unanswered, self._data, self._role, self._role_at = None, server.data, server.role, now
                 self.schema = server.schema
         if now >= self._probe_at:
             self._probe_at = now + probe_every
@@ -265,6 +265,7 @@ class SourceDriver:
             token=data.token if data else None,
             empty=data.empty if data else True,
             schema=schemas.describe(schema_of(self.schema)) if self.schema is not None else None,
+            role_age=now - self._role_at if connected and self._role is not None else None,
         )
 
     def _close(self, now: float) -> None:

@@ -140,7 +140,7 @@ def _source(s: Side) -> Source:
         return Source(closed=s.source is None)
     data, age = DATA.values[s.source.data], float(s.source.age)
     role = Role.ACTIVE if s.source.writable else Role.BACKUP
-    return Source(True, False, age, age, role, data.stamp, data.token, data.empty)
+    return Source(True, False, age, age, role, data.stamp, data.token, data.empty, role_age=age)
 
 
 def _decide(state: State, n: int, count: int) -> Outcome:

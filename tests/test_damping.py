@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ovsha.core import damping, handover, side
 from ovsha.core.case import Case
-from ovsha.core.facts import Ask, Copy, Kind, Life
+from ovsha.core.facts import Ask, Copy, Kind, Life, Source
 from ovsha.core.memory import Memory
 from views import BACKUP_VIEW, MEMORY, NODE, NOW, PEER, a_peer, active_case, an_idle_peer, backup_case
 
@@ -55,5 +55,5 @@ def due_for_restore(memory: Memory) -> Case:
 def test_a_restore_is_held_and_a_failover_is_not() -> None:
     assert handover.wish(due_for_restore(MEMORY)) is Kind.RESTORE
     assert handover.wish(due_for_restore(replace(MEMORY, moves=MANY))) is None
-    crashed = backup_case({"record": an_idle_peer(life=Life.DOWN)}, {"moves": MANY})
+    crashed = backup_case({"record": an_idle_peer(life=Life.DOWN), "source": Source(closed=True)}, {"moves": MANY})
     assert side.turn(crashed.view, crashed.memory).rule.name == "peer-cannot"

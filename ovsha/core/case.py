@@ -60,6 +60,17 @@ class Case:
         return self.alive and self.peer.serving
 
     @property
+    def peer_seen_active(self) -> bool:
+        """Our own session has just had the answer of an active server, whatever the peer's agent says of it.
+
+        One that owes an answer for half of the dead interval does not count, nor does a session that is closed.
+        """
+        source, interval = self.view.source, self.view.settings.dead_interval
+        if source.role is not Role.ACTIVE or source.role_age is None or source.role_age >= interval:
+            return False
+        return source.life_age is not None and (source.answer_age or 0.0) < interval / 2
+
+    @property
     def idle(self) -> bool:
         """This side decides and carries out nothing."""
         return self.view.mode is not Mode.ACTIVE

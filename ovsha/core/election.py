@@ -37,6 +37,7 @@ class Rule:
     """If `holds`, this side should reach `goal`, because `why`; `detail` adds what is particular to the moment.
 
     `asks`: seconds after which this side says that it needs an operator's decision, None for never.
+    `unasked`: this side begins to serve without the peer's consent, so what stands above these rules may hold it back.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Rule:
     why: str
     detail: Callable[[Case], str] | None = None
     asks: float | None = None
+    unasked: bool = False
 
     def sentence(self, c: Case) -> str:
         """Return the whole clause that goes after "because"."""
@@ -119,6 +121,11 @@ def _settling(c: Case) -> bool:
 def _begun(c: Case) -> bool:
     begun = c.memory.ordered is Role.ACTIVE and c.view.server.role is Role.ACTIVE
     return begun and not c.outdated and not c.peer_serving
+
+
+def _unasked(c: Case) -> bool:
+    """Tell whether this side would begin to serve now although the peer did not consent to it."""
+    return any(rule.unasked and rule.holds(c) for rule in RULES)
 
 
 def _peer_cannot(c: Case) -> bool:
@@ -209,18 +216,24 @@ RULES = (
     Rule("standalone-copies", _copies_alone, Goal.KEEP, "this switch stands alone, and its ovsdb-server still copies",
          lambda c: f"from {c.view.server.source}", asks=10.0),
     Rule("standalone", lambda c: c.standalone, Goal.SERVE, "this switch stands alone"),
+    Rule("peer-seen-active", lambda c: c.peer_seen_active and _unasked(c), Goal.PARK,
+         "the peer's ovsdb-server answers us, and it is active", asks=10.0),
     Rule("peer-cannot", _peer_cannot, Goal.SERVE, "the peer's ovsdb-server cannot serve",
-         lambda c: c.peer.life.value),
-    Rule("peer-barred", _peer_barred, Goal.SERVE, "the peer knows this switch by another identity and has older data"),
+         lambda c: c.peer.life.value, unasked=True),
+    Rule("peer-barred", _peer_barred, Goal.SERVE, "the peer knows this switch by another identity and has older data",
+         unasked=True),
     Rule("nobody-serves", lambda c: c.alive, Goal.PARK, "nobody serves and the sides are agreeing on who shall"),
-    Rule("peer-read-only", _peer_read_only, Goal.SERVE, "the peer's agent is silent and its ovsdb-server is read-only"),
-    Rule("founding", founding.holds, Goal.SERVE, "the other side of this new pair has not joined yet"),
+    Rule("peer-read-only", _peer_read_only, Goal.SERVE, "the peer's agent is silent and its ovsdb-server is read-only",
+         unasked=True),
+    Rule("founding", founding.holds, Goal.SERVE, "the other side of this new pair has not joined yet", unasked=True),
     Rule("silent-refused", _refused_in_silence, Goal.PARK,
          "the peer's agent is silent and its ovsdb-server must not be copied", guard.refusal, asks=1.0),
     Rule("peer-silent", lambda c: c.presence is Presence.SILENT, Goal.PARK,
          "the peer's agent is silent, but its switch is not dead", _silence),
-    Rule("peer-dead", lambda c: c.presence is Presence.DEAD, Goal.SERVE, "the peer is silent on every path", _silence),
-    Rule("lone-boot", _lone_boot_over, Goal.SERVE, "the peer was never met and the time set by lone_boot is over"),
+    Rule("peer-dead", lambda c: c.presence is Presence.DEAD, Goal.SERVE, "the peer is silent on every path", _silence,
+         unasked=True),
+    Rule("lone-boot", _lone_boot_over, Goal.SERVE, "the peer was never met and the time set by lone_boot is over",
+         unasked=True),
     Rule("lone-wait", lambda c: True, Goal.PARK, "the peer was never met since this switch booted",
          asks=60.0),
 )  # fmt: skip

@@ -141,8 +141,9 @@ class Source:
     """What our own session to the peer's ovsdb-server shows.
 
     `closed`: the peer ended the session or refuses it.  `life_age`: seconds since the
-    peer's host acknowledged or sent anything, None without a session.  `answer_age`: since
-    the server itself answered.  `role` None: not probed.
+    peer's host acknowledged or sent anything, None without a session.  `answer_age`: for how long the oldest
+    question waits for the server's own answer, 0 when none does.  `role` None: not probed.  `role_age`: seconds since
+    it last answered what its role is, None while that is not known.
     """
 
     loaded: bool = False
@@ -154,6 +155,7 @@ class Source:
     token: Token | None = None
     empty: bool = True
     schema: Schema | None = None
+    role_age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

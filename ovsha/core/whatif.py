@@ -86,6 +86,12 @@ def _peer(**values: object) -> Callable[[View, Memory], Moment]:
     return change
 
 
+def _peer_server_down(view: View, memory: Memory) -> Moment:
+    """Let the peer's server die: its agent says so, and it has closed our session."""
+    ended = replace(view.source, life_age=None, answer_age=None, role=None, role_age=None, closed=True)
+    return _peer(life=Life.DOWN, serving=False)(replace(view, source=ended), memory)
+
+
 def _dead(view: View, memory: Memory) -> Moment:
     """Let nothing be heard of the peer any more, neither its agent nor its server nor its host."""
     silent = replace(view.source, life_age=None, answer_age=None, closed=True)
@@ -154,7 +160,7 @@ FLIPS = (
     Flip(
         "the peer's ovsdb-server were down",
         lambda v, m: _alive(v, m) and bool(v.record and v.record.life is not Life.DOWN),
-        _peer(life=Life.DOWN, serving=False),
+        _peer_server_down,
     ),
     Flip(
         "the peer's ovsdb-server were up",

@@ -30,6 +30,7 @@ class PeerSource:
         self._silence_limit = silence_limit
         self._database = Database(target, database, _RETRY, self._answered)
         self._role: Role | None = None
+        self._role_at = 0.0
         self._echo_at = 0.0
         self._acknowledged_at = 0.0
         self._now = 0.0
@@ -63,6 +64,7 @@ class PeerSource:
             token=contents.token,
             empty=contents.empty,
             schema=self._database.schema if connected else None,
+            role_age=now - self._role_at if connected and self._role is not None else None,
         )
 
     def run(self, now: float, probe_every: float) -> None:
@@ -94,7 +96,7 @@ class PeerSource:
 
     def _probed(self, role: Role | None) -> None:
         self._role = role
-        self._acknowledged_at = self._now
+        self._role_at = self._acknowledged_at = self._now
 
     def _life_age(self, now: float) -> float:
         """Return for how long the peer's host has acknowledged nothing although it was sent something."""
