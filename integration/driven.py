@@ -17,6 +17,7 @@ from ovs.poller import Poller
 from ovsha.core.facts import Life, Source, Stamp
 from ovsha.core.facts import Server as Facts
 from ovsha.core.lineage import PARKED
+from ovsha.drivers.process import Places
 from ovsha.drivers.server import LocalServer
 from ovsha.drivers.source import PeerSource
 from real_server import LIMIT, Server, free_port
@@ -111,7 +112,7 @@ def local(stack: ExitStack, directory: Path) -> Local:
     """Make a server that is not started yet, and its driver."""
     real, port = Server(stack, directory), free_port()
     driver = LocalServer(
-        real.pidfile, real.socket, "hardware_vtep", f"ptcp:{port}:127.0.0.1",
+        Places(real.database, real.pidfile, real.socket), "hardware_vtep", f"ptcp:{port}:127.0.0.1",
         patience=PATIENCE, hang_interval=HANG, stall_limit=STALL,
     )  # fmt: skip
     stack.callback(driver.close, 0.0)

@@ -291,7 +291,9 @@ class Switch:
         return [*command, "--server", f"tcp:{settings.host(vip['address'])}:{vip['port']}"]
 
     def _control_socket(self) -> Path:
-        """Return the server's control socket, found by the pidfile as ovs-appctl does."""
+        """Return the server's control socket, found by its pid, or by the pidfile as ovs-appctl does."""
+        if self.server.pid is not None:
+            return self.run_directory / f"ovsdb-server.{self.server.pid}.ctl"
         pid = (self.run_directory / "ovsdb-server.pid").read_text(encoding="ascii").strip()
         return self.run_directory / f"ovsdb-server.{pid}.ctl"
 

@@ -6,6 +6,7 @@ from ovsha import remotes
 from ovsha.config import Config
 from ovsha.core.view import Settings
 from ovsha.drivers.peer import Endpoint
+from ovsha.drivers.process import Places
 from ovsha.drivers.server import LocalServer
 from ovsha.drivers.vip import Vip
 
@@ -39,14 +40,14 @@ def settings(config: Config) -> Settings:
 def local_server(config: Config) -> LocalServer:
     """Return what drives the ovsdb-server of this switch."""
     return LocalServer(
-        config.server.pidfile,
-        config.server.socket,
+        Places(config.server.file, config.server.pidfile, config.server.socket),
         config.server.database,
         remotes.remote("ptcp", str(config.vip.address), config.vip.port) if config.vip.address is not None else "",
         patience=config.heartbeat.dead_interval,
         hang_interval=config.server.hang_interval,
         stall_limit=config.server.stall_limit,
         copied_at=remotes.listeners(config),
+        elsewhere=remotes.own_server(config),
     )
 
 

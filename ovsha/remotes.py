@@ -14,10 +14,19 @@ def remote(method: str, address: str, port: int) -> str:
 
 def peer_server(config: Config) -> str:
     """Return where the peer's server takes sessions, such as tcp:169.254.0.9:9999; "" where there is no peer."""
-    peer = config.nodes.get(config.peer)
-    if peer is None:
+    return _server_of(config, config.peer)
+
+
+def own_server(config: Config) -> str:
+    """Return where our server takes the peer's sessions, in the form of `peer_server`; "" where it takes none."""
+    return _server_of(config, config.node) if not config.standalone else ""
+
+
+def _server_of(config: Config, node: str) -> str:
+    place = config.nodes.get(node)
+    if place is None or place.peer_link is None:
         return ""
-    target = remote("ssl" if config.replication.tls else "tcp", str(peer.peer_link), config.replication.port)
+    target = remote("ssl" if config.replication.tls else "tcp", str(place.peer_link), config.replication.port)
     files = credentials(config)
     if config.replication.tls and files is not None:
         tls.use(target, files)

@@ -6,26 +6,61 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ovsha.drivers import lockfile
 
 WORK = "while read line; do i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; done"
 
 
 @contextmanager
 def child(directory: Path, name: str = "ovsdb-server") -> Iterator[subprocess.Popen[bytes]]:
-    """Run an idle process called `name`; each line on its standard input is some tenths of a second of work."""
+    """Run an idle process called `name`; each line on its standard input is some tenths of a second of work.
+
+    It has the database file of the directory open, as a server has whose lock was deleted.
+    """
     shell = shutil.which("sh")
     assert shell is not None
     program = directory / name
     if not program.exists():
         program.symlink_to(shell)  # the kernel calls a process by the name of what was executed (proc(5), comm)
-    process = subprocess.Popen(["sh", "-c", WORK], executable=program, stdin=subprocess.PIPE, bufsize=0)
+    file = directory / "conf.db"
+    file.touch()
+    command = ["sh", "-c", f'exec 3<"$0"; {WORK}', str(file)]
+    process = subprocess.Popen(command, executable=program, stdin=subprocess.PIPE, bufsize=0)
     try:
-        # Popen returns when the descriptors are closed, and the new name comes a moment later.
-        while Path(f"/proc/{process.pid}/comm").read_text().rstrip("\n") != name[:15]:
+        # Popen returns when the descriptors are closed, and the new name and the file come a moment later.
+        while lockfile.name_of(process.pid) != name[:15] or not lockfile.has_open(process.pid, file):
             assert process.poll() is None, "it has ended"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+LOCK = """
+import fcntl, sys
+held = open(sys.argv[1], "w")
+fcntl.lockf(held, fcntl.LOCK_EX)
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def locking(file: Path, name: str = "ovsdb-server") -> Iterator[subprocess.Popen[bytes]]:
+    """Run a process called `name` that holds the lock of a database file."""
+    program = Path(tempfile.mkdtemp(dir=file.parent)) / name
+    program.symlink_to(sys.executable)
+    words = [sys.executable, "-c", LOCK, str(lockfile.lock_of(file))]
+    process = subprocess.Popen(words, executable=program, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
         yield process
     finally:
         process.kill()

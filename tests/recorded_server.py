@@ -12,6 +12,7 @@ from typing import Any
 from child import child
 from endpoint import Endpoint, Refusal, spin
 from ovsha.core.lineage import PARKED
+from ovsha.drivers.process import Places
 from ovsha.drivers.server import LocalServer
 
 # What ovsdb-server 3.1.0 prints; the newer form of sync-status is that of 3.3 on.
@@ -113,7 +114,7 @@ class Rig:
 def local_server(directory: Path) -> LocalServer:
     """Return a driver for the server whose files are in a directory."""
     return LocalServer(
-        directory / "ovsdb-server.pid", directory / "db.sock", "hardware_vtep", LISTENER,
+        Places(directory / "conf.db", directory / "ovsdb-server.pid", directory / "db.sock"), "hardware_vtep", LISTENER,
         patience=PATIENCE, hang_interval=HANG, stall_limit=STALL,
     )  # fmt: skip
 

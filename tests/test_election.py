@@ -44,6 +44,7 @@ NOT_MET = {"met": False, "peer_stamp": None}
 ONE_CASE_A_RULE = {
     "server-down": backup_case({"server": a_copy(life=Life.DOWN)}),
     "server-hung": backup_case({"server": a_copy(life=Life.HUNG)}),
+    "server-undriven": active_case({"server": an_active(life=Life.UNKNOWN, undriven="no control socket")}),
     "server-unknown": backup_case({"server": a_copy(life=Life.UNKNOWN)}),
     "server-unread": backup_case({"server": a_copy(loaded=False)}),
     "listening": backup_case({**GONE, "woke": True, "heard_age": None}),

@@ -1,19 +1,21 @@
-"""A server is found by its pidfile, and its death, its standstill and its work are seen at once."""
+"""A server is found by the lock of its database, and its death, its standstill and its work are seen at once."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from ovs.poller import Poller
 
-from child import child, end, stop, work
-from ovsha.drivers.process import Process
+from child import child, end, locking, stop, work
+from ovsha.drivers import lockfile
+from ovsha.drivers.process import Places, Process
 
 LIMIT_MS = 10_000
 
@@ -23,9 +25,13 @@ def pidfile(tmp_path: Path) -> Path:
     return tmp_path / "ovsdb-server.pid"
 
 
+def places(pidfile: Path) -> Places:
+    return Places(pidfile.parent / "conf.db", pidfile, pidfile.parent / "db.sock")
+
+
 @pytest.fixture
 def process(pidfile: Path) -> Iterator[Process]:
-    process = Process(pidfile)
+    process = Process(places(pidfile))
     yield process
     process.close()
 
@@ -76,7 +82,7 @@ def test_old_pidfile_does_not_make_another_program_the_server(process: Process, 
 def test_name_is_compared_as_far_as_the_kernel_keeps_it(tmp_path: Path, pidfile: Path) -> None:
     with child(tmp_path, "a-server-with-a-long-name") as running:
         pidfile.write_text(str(running.pid))
-        process = Process(pidfile, "a-server-with-a-long-name")
+        process = Process(places(pidfile), "a-server-with-a-long-name")
         process.run(0.0)
         assert process.pid == running.pid
         process.close()
@@ -126,7 +132,7 @@ def test_standstill_is_seen(process: Process, running: subprocess.Popen[bytes]) 
 def test_name_that_looks_like_a_state_deceives_nobody(tmp_path: Path, pidfile: Path) -> None:
     with child(tmp_path, "x) T 1 (") as running:
         pidfile.write_text(str(running.pid))
-        process = Process(pidfile, "x) T 1 (")
+        process = Process(places(pidfile), "x) T 1 (")
         process.run(0.0)
         assert process.pid == running.pid
         assert not process.stopped()
@@ -154,8 +160,106 @@ def test_processor_time_of_a_process_that_is_gone_is_unknown(
 
 def test_closing_leaves_no_descriptor(pidfile: Path, running: subprocess.Popen[bytes]) -> None:
     before = sorted(os.listdir("/proc/self/fd"))
-    process = Process(pidfile)
+    process = Process(places(pidfile))
     process.run(0.0)
     process.close()
     assert process.pid is None
     assert sorted(os.listdir("/proc/self/fd")) == before
+
+
+# ------------------------------------------------------------------------------------------- by its lock
+
+
+def make_directory(pidfile: Path) -> None:
+    pidfile.mkdir()
+
+
+def make_unreadable(pidfile: Path) -> None:
+    pidfile.symlink_to(pidfile)
+
+
+def make_a_pipe(pidfile: Path) -> None:
+    os.mkfifo(pidfile)
+
+
+PIDFILES: dict[str, Callable[[Path], object]] = {
+    "gone": lambda pidfile: None,
+    "emptied": lambda pidfile: pidfile.write_text(""),
+    "scribbled over": lambda pidfile: pidfile.write_bytes(b"\xff\x00 none"),
+    "of a dead process": lambda pidfile: pidfile.write_text("4194304"),
+    "of another program": lambda pidfile: pidfile.write_text(str(os.getpid())),
+    "a directory": make_directory,
+    "unreadable": make_unreadable,
+    "a pipe without an end": make_a_pipe,
+}
+
+
+@pytest.mark.parametrize("spoil", PIDFILES.values(), ids=PIDFILES)
+def test_server_is_found_by_its_lock_whatever_became_of_the_pidfile(
+    pidfile: Path, process: Process, spoil: Callable[[Path], object]
+) -> None:
+    spoil(pidfile)
+    with locking(places(pidfile).file) as running:
+        process.run(0.0)
+        assert process.pid == running.pid
+        assert not process.ended()
+        end(running)
+        assert process.ended()
+        process.run(0.0)
+        assert (process.pid, process.sight.unsure) == (None, "")
+
+
+def test_lock_counts_more_than_a_pidfile_that_names_another_server(process: Process, pidfile: Path) -> None:
+    elsewhere = pidfile.parent / "other"
+    elsewhere.mkdir()
+    with child(elsewhere) as other:
+        pidfile.write_text(str(other.pid))
+        process.run(0.0)
+        assert (process.pid, process.sight.unsure) == (None, "")
+        assert process.sight.stranger.startswith(f"{pidfile} is of ovsdb-server {other.pid}, which does not serve")
+        assert process.other(other.pid)
+        with locking(places(pidfile).file) as running:
+            process.run(1.0)
+            assert process.pid == running.pid
+            assert not process.other(running.pid)
+
+
+def test_lock_held_by_ovsdb_tool_is_no_server(process: Process, pidfile: Path) -> None:
+    with locking(places(pidfile).file, "ovsdb-tool"):
+        process.run(0.0)
+        assert (process.pid, process.sight.unsure) == (None, "")
+
+
+def test_lock_is_found_through_symbolic_links_and_in_a_directory_with_a_long_name(
+    process: Process, pidfile: Path
+) -> None:
+    deep = pidfile.parent / ("d" * 120)
+    deep.mkdir()
+    file = places(pidfile).file
+    file.symlink_to(deep / "real.db")
+    assert lockfile.lock_of(file) == deep / ".real.db.~lock~"
+    with locking(file) as running:
+        process.run(0.0)
+        assert process.pid == running.pid
+
+
+def test_who_accepts_is_told_on_a_socket_with_a_long_name(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    assert lockfile.listener(deep / "db.sock") is None
+    assert lockfile.listener(deep / "none" / "db.sock") is None
+    with socket.socket(socket.AF_UNIX) as accepting:
+        descriptor = os.open(deep, os.O_PATH)
+        accepting.bind(f"/proc/self/fd/{descriptor}/db.sock")
+        os.close(descriptor)
+        assert lockfile.listener(deep / "db.sock") is None
+        accepting.listen()
+        assert lockfile.listener(deep / "db.sock") == os.getpid()
+
+
+def test_to_look_at_a_lock_does_not_take_it(tmp_path: Path) -> None:
+    file = tmp_path / "conf.db"
+    lockfile.lock_of(file).touch()
+    assert lockfile.holder(file) is None
+    with locking(file) as running:
+        assert [lockfile.holder(file) for _ in range(3)] == [running.pid] * 3

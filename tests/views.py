@@ -54,7 +54,7 @@ schemas = st.none() | st.just(Schema("hardware_vtep", "1.7.0", "c0ffee"))
 servers = st.builds(
     Server, st.sampled_from(Life), roles, sources, st.booleans(), st.booleans(), st.booleans(), st.booleans(),
     stamps, tokens, st.booleans(), st.integers(0, 1), st.integers(0, 2), st.booleans(), st.booleans(),
-    cells, schemas,
+    cells, schemas, st.sampled_from(["", "", "", "no control socket"]),
 )  # fmt: skip
 peer_sources = st.builds(
     Source, st.booleans(), st.booleans(), ages, ages, roles, stamps, tokens, st.booleans(), schemas,
@@ -77,7 +77,7 @@ records = st.builds(
     keep=st.none() | nodes, decision=st.sampled_from(["", "which?"]), refusal=st.sampled_from(["", "no"]),
     estranged=st.booleans(), mode=modes, mode_left=ages, restore=st.booleans(),
     why=st.sampled_from(["", "so"]), trouble=st.sampled_from(["", "bad"]),
-    upgrade=upgrades, upgraded=ages,
+    upgrade=upgrades, upgraded=ages, undriven=st.sampled_from([False, False, False, True]),
 )  # fmt: skip
 settings = st.builds(
     replace, st.just(SETTINGS), preferred=st.sampled_from([NODE, PEER, "clag"]), restore_automatic=st.booleans(),

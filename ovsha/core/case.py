@@ -36,6 +36,11 @@ class Case:
         return self.view.record or Record(self.view.settings.peer)
 
     @property
+    def undriven(self) -> bool:
+        """Our ovsdb-server runs, or may run, and takes no orders."""
+        return bool(self.view.server.undriven)
+
+    @property
     def open(self) -> bool:
         """Anything that serves is open here: the VIP, its listener or the managers' remote."""
         return self.view.vip.present or self.view.server.listener_open or self.view.server.managers_open
@@ -159,9 +164,11 @@ class Case:
 
     @property
     def outranks(self) -> bool:
-        """We come before the peer while nobody serves; a side that is in an upgrade comes before nobody."""
+        """We come before the peer while nobody serves; one in an upgrade, or that takes no orders, before nobody."""
         if self.upgrading or self.peer_upgrading:
             return not self.upgrading
+        if self.undriven or self.peer.undriven:
+            return not self.undriven
         server, peer, settings = self.view.server, self.peer, self.view.settings
         # Both sides must come to the same order, so each speaks for itself: two clagds may disagree.
         first, second = self.configured == settings.node, peer.preferred == settings.peer
@@ -222,6 +229,7 @@ class Case:
             term=lineage.term_of(server.stamp),
             upgrade=view.upgrade,
             upgraded=view.upgraded,
+            undriven=self.undriven,
         )
 
     @property

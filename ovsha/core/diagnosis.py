@@ -94,6 +94,7 @@ ROWS: tuple[tuple[str, Level, Finder], ...] = (
     ("split-brain", Level.BROKEN, serving.split),
     ("server-down", Level.BROKEN, parts.server_down),
     ("server-hung", Level.BROKEN, parts.server_hung),
+    ("server-undriven", Level.BROKEN, parts.server_undriven),
     ("server-unknown", Level.BROKEN, parts.server_unknown),
     ("peer-lost", Level.BROKEN, _other_key),
     ("needs-decision", Level.BROKEN, serving.decision),

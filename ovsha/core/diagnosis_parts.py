@@ -37,9 +37,25 @@ def server_hung(m: Moment) -> Iterator[Finding]:
             yield f"ovsdb-server on {side.node} is stopped or hangs", f"see its log on {side.node}, and restart it"
 
 
+def server_undriven(m: Moment) -> Iterator[Finding]:
+    """Yield each that runs and takes no orders, and how it takes them again."""
+    for side in m.sides:
+        if not side.undriven:
+            continue
+        why = m.case.view.server.undriven if side is m.own else ""
+        what = f"ovsdb-server on {side.node} takes no orders" + (f": {why}" if why else "")
+        restart = f"restart ovsdb-server on {side.node} (`systemctl restart ovsha-ovsdb-server`)"
+        if side.serving:
+            what += "; it goes on serving, and can neither be moved nor told to give way"
+            other = "" if m.case.standalone else ", once the other side is its copy: that one then takes over at once"
+            yield what, f"at a convenient time {restart}{other}"
+        else:
+            yield f"{what}; it cannot take over", restart
+
+
 def server_unknown(m: Moment) -> Iterator[Finding]:
     """Yield that ours was never met."""
-    if m.own.life is Life.UNKNOWN:
+    if m.own.life is Life.UNKNOWN and not m.own.undriven:
         trouble = m.outside.server_trouble
         what = f"ovsdb-server on {m.own.node} has not answered yet" + (f": {trouble}" if trouble else "")
         yield what, "wait; if this lasts, compare section server of the configuration with how it was started"

@@ -178,6 +178,8 @@ RULES = (
     # name             holds                                     goal          because
     Rule("server-down", _life(Life.DOWN), Goal.FENCE, "our ovsdb-server is not running"),
     Rule("server-hung", _life(Life.HUNG), Goal.FENCE, "our ovsdb-server is stopped or hangs"),
+    Rule("server-undriven", lambda c: c.undriven and c.view.server.life is Life.UNKNOWN, Goal.KEEP,
+         "our ovsdb-server takes no orders, so it stays as it is", lambda c: c.view.server.undriven),
     Rule("server-unknown", _life(Life.UNKNOWN), Goal.KEEP, "our ovsdb-server has not answered yet"),
     Rule("server-unread", _unread, Goal.KEEP, "our database has not been read yet"),
     Rule("listening", _listening, Goal.KEEP, "we have just started or woken and listen first"),

@@ -116,6 +116,7 @@ class Server:
     `fenced`: it hangs, its sessions are cut, and orders to close and to park wait for it.
     `saved`: a snapshot of what it holds was taken since it was parked.  `cells`: rows times
     columns of all tables, as memory/show of ovsdb-server(1) counts them; None when it does not tell.
+    `undriven`: why it takes no orders although it runs, or may run, "" when it takes them or is down.
     """
 
     life: Life = Life.UNKNOWN
@@ -134,6 +135,7 @@ class Server:
     saved: bool = False
     cells: int | None = None
     schema: Schema | None = None
+    undriven: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,7 @@ class Record:
     `mode_left`: seconds until a pause ends by itself.  `restore`: an operator wants the original primary to serve now.
     `upgrade`: for how many seconds this side has been in an upgrade that nobody has finished, None when it is in none.
     `upgraded`: how many seconds ago its last one was finished, None when that is long ago.
+    `undriven`: its ovsdb-server runs, or may run, and takes no orders, so that it can neither begin nor cease to serve.
     """
 
     node: str
@@ -275,3 +278,4 @@ class Record:
     restore: bool = False
     upgrade: float | None = None
     upgraded: float | None = None
+    undriven: bool = False

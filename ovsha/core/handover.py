@@ -66,7 +66,9 @@ def _due_for_restore(c: Case) -> bool:
 
 
 def _nobody_serves(c: Case) -> bool:
-    idle = not c.peer_serving and c.peer.life in USABLE and c.peer.grant is None
+    # The word of a side that takes no orders, that it does not serve, is no more than what its agent can see.
+    there = c.peer.life in USABLE or (c.peer.undriven and not c.peer_seen_active)
+    idle = not c.peer_serving and there and c.peer.grant is None
     return idle and not c.outdated and c.outranks
 
 
@@ -103,8 +105,10 @@ def refusal(c: Case, kind: Kind) -> str:
         return f"this side is in mode {c.view.mode.value} and gives nothing away"
     if kind is Kind.RESOLVE:
         return "" if c.keep == c.peer.node else "no operator has decided that"
+    if c.undriven and (kind is not Kind.START or c.view.server.role is Role.ACTIVE):
+        return "ovsdb-server on this side takes no orders, so it cannot give way: restart it first"
     if kind is Kind.START:
-        if not c.view.server.loaded:
+        if not c.view.server.loaded and not c.undriven:
             return "the database on this side has not been read yet"
         if c.serving or c.memory.ordered is Role.ACTIVE:
             return "this side serves or is about to"

@@ -149,7 +149,7 @@ def _state(c: Case, rule: Rule) -> State:
         return State.FAULT
     if rule.asks is not None and since is not None and c.view.now - since >= rule.asks:
         return State.NEEDS_DECISION
-    if c.serving and c.open_to_all:
+    if c.serving and (c.open_to_all or c.undriven):
         return State.ACTIVE
     return State.BACKUP if c.following else State.INIT
 

@@ -25,6 +25,9 @@ def refusal(c: Case, decision: Decision, target: str) -> str:
     hindrance = resolve.hindrance(c) or upgrade.hindrance(c)
     if hindrance:
         return hindrance
+    if c.undriven or c.peer.undriven:
+        node = settings.node if c.undriven else settings.peer
+        return f"ovsdb-server on {node} takes no orders: restart it first; see ovsha status"
     if not (c.peer.serving if ours else decision.record.serving):
         return "the other side does not serve now" if ours else "this side does not serve now"
     if (decision.record.in_sync_for if ours else c.peer.in_sync_for) is None:

@@ -27,6 +27,7 @@ SETTLED = 60.0
 """Seconds of service after which a side counts as the one that was active before."""
 
 CRITERIA = (
+    Criterion(lambda r: r.undriven, "its ovsdb-server takes no orders, so it cannot give way"),
     Criterion(lambda r: r.upgrade is None, "it is in no upgrade"),
     Criterion(lambda r: not r.lapsed, "it has watched without a gap"),
     Criterion(lambda r: not r.cut_off, "clients reached it while the two were apart"),

@@ -12,7 +12,7 @@ from typing import Any
 
 from ovsha.core import schema as schemas
 from ovsha.core.facts import Role, Schema, Stamp, Token
-from ovsha.drivers.rpc import Channel
+from ovsha.drivers.rpc import Admit, Channel, anybody
 
 TERM, NODE, CHOSEN, TOKEN = "ovsha:term", "ovsha:node", "ovsha:chosen", "ovsha:token"
 _NOWHERE = "00000000-0000-0000-0000-000000000000"
@@ -44,8 +44,15 @@ class Contents:
 class Database:
     """The rows of database `name` behind a channel to `target`."""
 
-    def __init__(self, target: str, name: str, retry: float, changed: Callable[[], None] = lambda: None) -> None:
-        self.channel = Channel(target, retry, self._greet, self._notice)
+    def __init__(
+        self,
+        target: str,
+        name: str,
+        retry: float,
+        changed: Callable[[], None] = lambda: None,
+        admit: Admit = anybody,
+    ) -> None:
+        self.channel = Channel(target, retry, self._greet, self._notice, admit)
         self.contents = Contents()
         self.trouble = ""
         self.schema: Schema | None = None

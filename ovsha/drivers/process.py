@@ -1,30 +1,131 @@
-"""Watch the local ovsdb-server as a process: found by its pidfile, watched by a pidfd.
+"""Watch the local ovsdb-server as a process: found by the lock of its database, watched by a pidfd.
 
-The pidfile is the only safe way to it (`pidof` prints two with --monitor).  See
-pidfd_open(2) and proc(5).
+What has the lock is the server of this database, whatever a pidfile says or no longer says; and when nobody has it the
+server is dead.  The pidfile and the database socket are asked where the lock says nothing: they may name another one.
+See pidfd_open(2) and proc(5).
 """
 
 from __future__ import annotations
 
 import os
 import select
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ovs.poller import POLLIN, Poller
 
+from ovsha.drivers import lockfile
+
+SERVER = "ovsdb-server"
+_TOOL = "ovsdb-tool"
 _STAT_STATE, _STAT_UTIME, _STAT_STIME = 0, 11, 12
 _LOOK_EVERY = 0.1
 
 
-class Process:
-    """The process that `pidfile` names; `pid` is None while there is none."""
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the server of one database can be found: its file, its pidfile, its database socket."""
 
-    def __init__(self, pidfile: Path, name: str = "ovsdb-server") -> None:
-        self._pidfile = pidfile
+    file: Path
+    pidfile: Path
+    socket: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was found: `pid`, None for no process.
+
+    `unsure`: why a server may run all the same, "" when it is dead for sure.  `stranger`: which other server is where
+    ours should be, "" for none.
+    """
+
+    pid: int | None = None
+    unsure: str = ""
+    stranger: str = ""
+
+
+def find(places: Places, name: str = SERVER) -> Sight:
+    """Return the process that serves the database; never raises."""
+    held, unsure = _by_lock(places, name)
+    if held is not None or unsure:
+        return Sight(held, unsure)
+    stranger = ""
+    for where, pid in _elsewhere(places):
+        if pid == lockfile.UNSEEN:
+            return Sight(unsure=f"a process that cannot be seen from here accepts on {places.socket}")
+        if lockfile.name_of(pid) != name[:15]:
+            continue
+        try:
+            if lockfile.has_open(pid, places.file):
+                return Sight(pid)  # its lock was deleted
+            files = [path for path in lockfile.opened(pid) if path.startswith("/") and path.endswith(".db")]
+        except FileNotFoundError:
+            continue  # it has just ended
+        except OSError as error:
+            return Sight(unsure=f"{where} is of {name} {pid}, whose files cannot be seen: {error.strerror}")
+        others = f" (it has {', '.join(files)})" if files else ""
+        stranger = stranger or f"{where} is of {name} {pid}, which does not serve {places.file}{others}"
+    return Sight(stranger=stranger)
+
+
+def _by_lock(places: Places, name: str) -> tuple[int | None, str]:
+    """Return the server that holds the lock, or why it cannot be told; ovsdb-tool is no server."""
+    try:
+        pid = lockfile.holder(places.file)
+    except OSError as error:
+        named = _named(places.pidfile)
+        if named is not None and lockfile.name_of(named) == name[:15] and _may_serve(named, places.file):
+            return named, ""
+        return None, f"{lockfile.lock_of(places.file)} cannot be read: {error.strerror}"
+    if pid is None:
+        return None, ""
+    if pid == lockfile.UNSEEN:
+        return None, f"a process that cannot be seen from here holds the lock of {places.file}"
+    holder = lockfile.name_of(pid)
+    return (pid, "") if holder not in ("", _TOOL) else (None, "")
+
+
+def _may_serve(pid: int, file: Path) -> bool:
+    try:
+        return lockfile.has_open(pid, file)
+    except OSError:
+        return True
+
+
+def _elsewhere(places: Places) -> Iterator[tuple[str, int]]:
+    """Yield who is named by the pidfile, and who accepts on the socket."""
+    named = _named(places.pidfile)
+    if named is not None:
+        yield str(places.pidfile), named
+    accepts = lockfile.listener(places.socket)
+    if accepts is not None and accepts != named:
+        yield str(places.socket), accepts
+
+
+def _named(pidfile: Path) -> int | None:
+    try:
+        # What is there instead may be without an end, or a pipe that nobody writes to.
+        descriptor = os.open(pidfile, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            pid = int(os.read(descriptor, 64))
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError):
+        return None
+    return pid if 0 < pid < 2**31 else None
+
+
+class Process:
+    """The process that serves the database of `places`; `pid` is None while there is none, `sight` what was found."""
+
+    def __init__(self, places: Places, name: str = SERVER) -> None:
+        self._places = places
         self._name = name
         self._fd: int | None = None
         self._next_look = 0.0
         self.pid: int | None = None
+        self.sight = Sight()
 
     def run(self, now: float) -> None:
         """Notice that the process ended, or look for a new one."""
@@ -58,20 +159,32 @@ class Process:
             os.close(self._fd)
         self._fd = self.pid = None
 
-    def _open(self) -> None:
+    def ended(self) -> bool:
+        """Tell whether the process that was watched no longer has the lock: its end may be seen a moment later."""
         try:
-            pid = int(self._pidfile.read_text())
-            fd = os.pidfd_open(pid)
-        except (OSError, ValueError, OverflowError):
+            return lockfile.holder(self._places.file) != self.pid
+        except OSError:
+            return False
+
+    def other(self, pid: int) -> bool:
+        """Tell whether `pid` is a server like ours, but another one."""
+        return pid not in (self.pid, lockfile.UNSEEN) and lockfile.name_of(pid) == self._name[:15]
+
+    def _open(self) -> None:
+        self.sight = find(self._places, self._name)
+        if self.sight.pid is None:
             return
         try:
-            name = Path(f"/proc/{pid}/comm").read_text().strip()
-        except OSError:
-            name = ""
-        if name != self._name[:15] or _readable(fd):
+            fd = os.pidfd_open(self.sight.pid)
+        except ProcessLookupError:
+            return
+        except OSError as error:
+            self.sight = Sight(unsure=f"{self._name} {self.sight.pid} cannot be watched: {error.strerror}")
+            return
+        if _readable(fd):
             os.close(fd)
             return
-        self._fd, self.pid = fd, pid
+        self._fd, self.pid = fd, self.sight.pid
 
     def _stat(self) -> list[str]:
         """Return the fields of /proc/PID/stat that follow the name."""

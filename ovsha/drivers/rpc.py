@@ -21,6 +21,9 @@ from ovsha.drivers.stream import Stream
 Reply = Callable[[Any, str | None], None]
 """Called once with the result, or with None and the error's text."""
 
+Admit = Callable[[socket.socket], str]
+"""Says why the other end of a new connection is the wrong one, "" when it may be the right one."""
+
 _CONNECT_LIMIT = 1.0
 _MUTE = "it ends the session before it says anything, as one with TLS does"
 _MESSAGES_PER_TURN = 50
@@ -28,11 +31,16 @@ _KEEP_ALIVE = ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_
 """Seconds and a count; the count is the highest there is."""
 
 
+def anybody(connection: socket.socket) -> str:
+    """Take whoever answers."""
+    return ""
+
+
 class Channel:
     """One connection to `target`, made anew `retry` seconds after it failed or was closed.
 
     `greet` is called after each connect, `notice` with the method and the parameters of
-    each notification.
+    each notification.  `admit` is asked before the first word.
     """
 
     def __init__(
@@ -41,6 +49,7 @@ class Channel:
         retry: float,
         greet: Callable[[], None] = lambda: None,
         notice: Callable[[str, list[Any]], None] = lambda method, params: None,
+        admit: Admit = anybody,
     ) -> None:
         self.target = target
         self.trouble = "not connected yet"
@@ -48,6 +57,7 @@ class Channel:
         self._retry = retry
         self._greet = greet
         self._notice = notice
+        self._admit = admit
         self._next_try = 0.0
         self._tried_at = 0.0
         self._stream: Stream | None = None
@@ -147,6 +157,10 @@ class Channel:
             return
         if error:
             self.close(now, _word(errno.ETIMEDOUT if error == errno.EAGAIN else error))
+            return
+        objection = self._admit(stream.socket)
+        if objection:
+            self.close(now, objection)
             return
         _keep_alive(stream.socket)
         self._connection, self._stream = Connection(stream), None

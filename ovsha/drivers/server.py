@@ -7,18 +7,18 @@ None or the error's text; nothing is raised and nothing blocks.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ovs.poller import Poller
 
 from ovsha.core.facts import Life, Role, Server, Stamp, Token
 from ovsha.core.lineage import PARKED
-from ovsha.drivers import found
+from ovsha.drivers import found, lockfile
 from ovsha.drivers.database import Contents, Database, stamp_values, token_values
 from ovsha.drivers.found import Found, words
-from ovsha.drivers.process import Process
+from ovsha.drivers.process import Places, Process
 from ovsha.drivers.rpc import Channel
 
 Done = Callable[[str | None], None]
@@ -30,18 +30,20 @@ _ECHO_EVERY = 0.8
 _PROBE_EVERY = 0.4
 _RETRY = 0.05
 _LAST_BREATH = 1.0
+_UNDRIVEN_AFTER = 5.0
+"""Seconds after which a control socket that is not there is missed: a server that starts reads its file first."""
 
 
 class LocalServer:
     """The ovsdb-server of this switch; `listener` is the remote for the VIP, "" where there is none.
 
     `copied_at`: the remote for the peer, and its counterpart with or without TLS, which is not to be there.
+    `elsewhere`: where the database is read when its own socket is gone, "" for nowhere.
     """
 
     def __init__(
         self,
-        pidfile: Path,
-        socket: Path,
+        places: Places,
         database: str,
         listener: str,
         *,
@@ -49,6 +51,7 @@ class LocalServer:
         hang_interval: float,
         stall_limit: float,
         copied_at: tuple[str, str] = ("", ""),
+        elsewhere: str = "",
     ) -> None:
         self.listener = listener
         self.managers = f"db:{database},Global,managers"
@@ -57,12 +60,14 @@ class LocalServer:
         self.status_line = ""
         self.write_trouble = ""
         self._database_name = database
-        self._rundir = pidfile.parent
+        self._rundir = places.pidfile.parent
         self._copied_at, self._exchanging = copied_at, False
         self._patience, self._hang_interval, self._stall_limit = patience, hang_interval, stall_limit
-        self._process = Process(pidfile)
-        self._control = Channel(None, _RETRY, self._poll)
-        self._database = Database(f"unix:{socket}", database, _RETRY)
+        self._process = Process(places)
+        self._file = places.file
+        self._at_home, self._elsewhere = f"unix:{places.socket}", elsewhere
+        self._control = Channel(None, _RETRY, self._poll, admit=self._admit)
+        self._database = Database(self._at_home, database, _RETRY, admit=self._admit)
         self._pid: int | None = None
         self._role: Role | None = None
         self._source: str | None = None
@@ -76,6 +81,7 @@ class LocalServer:
         self._poll_at = self._echo_at = 0.0
         self._ticks: int | None = None
         self._ticks_since = 0.0
+        self._driven_at = self._around_at = 0.0
 
     @property
     def active(self) -> bool:
@@ -100,7 +106,9 @@ class LocalServer:
     @property
     def trouble(self) -> str:
         """What hinders us from talking to the server, "" when nothing does."""
-        return self._database.trouble or self._control.trouble or self._database.channel.trouble
+        seen = self._process.sight
+        sessions = self._database.trouble or self._control.trouble or self._database.channel.trouble
+        return (seen.unsure or seen.stranger if self._pid is None else "") or sessions
 
     def facts(self, now: float) -> Server:
         """Return what the server is doing."""
@@ -124,6 +132,7 @@ class LocalServer:
             saved=self.saved,
             cells=self._cells,
             schema=self._database.schema if contents.loaded else None,
+            undriven=self._undriven(now),
         )
 
     def run(self, now: float) -> None:
@@ -133,6 +142,9 @@ class LocalServer:
             self._replaced(now)
         self._control.run(now)
         self._database.run(now)
+        if self._control.connected:
+            self._driven_at = now
+        self._look_around(now)
         if now >= self._poll_at and self._control.connected:
             self._poll_at = now + (_LOOK_EVERY if self._looks else _POLL_EVERY)
             self._looks = max(0, self._looks - 1)
@@ -252,7 +264,7 @@ class LocalServer:
 
     def _replaced(self, now: float) -> None:
         """Begin anew with another process, or with none."""
-        self._pid = self._process.pid
+        self._pid, self._driven_at = self._process.pid, now
         self._control.close(now, "ovsdb-server is not running")
         self._database.channel.close(now, "ovsdb-server is not running")
         self._database.run(now)
@@ -261,24 +273,53 @@ class LocalServer:
         self.write_trouble = ""
         self._remotes = frozenset()
         self._control.target = None
+        self._database.channel.target = self._at_home
         if self._pid is not None:
             self._control.target = f"unix:{self._rundir}/ovsdb-server.{self._pid}.ctl"
             self._control.run(now + _RETRY)
 
     def _touch(self) -> None:
-        """Have the server answer; one that should be read-only also shows whether it still is."""
-        if self._role is Role.BACKUP:
+        """Have the server answer; one that should be read-only, or cannot be asked, also shows whether it is."""
+        if self._role is Role.BACKUP or not self._control.connected:
             self._database.probe_role(self._probed)
         else:
             self._database.channel.request("echo", [], lambda result, error: None)
 
     def _probed(self, role: Role | None) -> None:
-        if role is Role.ACTIVE and self._role is Role.BACKUP:
+        if not self._control.connected:
+            self._role, self._source, self._replicating = role, None, False
+        elif role is Role.ACTIVE and self._role is Role.BACKUP:
             self._poll_at = 0.0  # it takes writes: find out what it is now
 
+    def _admit(self, connection: socket.socket) -> str:
+        """Say why what answers is not the server of our database, "" when it may be."""
+        pid = lockfile.accepted_by(connection) if connection.family == socket.AF_UNIX else lockfile.UNSEEN
+        if not self._process.other(pid):
+            return ""
+        return f"ovsdb-server {pid} answers there, which does not serve {self._file}"
+
+    def _look_around(self, now: float) -> None:
+        """Read the database at the address for the peer when the server takes no orders and its own socket is gone."""
+        channel = self._database.channel
+        if self._undriven(now) and not channel.connected and self._elsewhere and now >= self._around_at:
+            self._around_at = now + 1.0
+            channel.target = self._elsewhere if channel.target == self._at_home else self._at_home
+
+    def _undriven(self, now: float) -> str:
+        """Say why the server takes no orders although it, or what may be it, runs; "" when it takes them."""
+        if self._pid is None:
+            return self._process.sight.unsure
+        if self._control.connected or now - self._driven_at < _UNDRIVEN_AFTER:
+            return ""
+        return f"no control socket {self._rundir}/ovsdb-server.{self._pid}.ctl answers: {self._control.trouble}"
+
     def _life(self, now: float) -> Life:
-        if self._pid is None or self._ending(now):
+        if self._pid is None:
+            return Life.UNKNOWN if self._process.sight.unsure else Life.DOWN
+        if self._ending(now):
             return Life.DOWN
+        if self._undriven(now):
+            return Life.HUNG if self._process.stopped() else Life.UNKNOWN
         silent_for = max(self._control.unanswered_for(now), self._database.channel.unanswered_for(now))
         if silent_for < self._patience:
             self._ticks = None
@@ -294,7 +335,8 @@ class LocalServer:
     def _ending(self, now: float) -> bool:
         """Tell whether both connections have just ended: it is dying, and the kernel is not done with it yet."""
         moments = (self._control.closed_at, self._database.channel.closed_at)
-        return self._role is not None and all(moment is not None and now - moment < _LAST_BREATH for moment in moments)
+        lost = self._role is not None and all(moment is not None and now - moment < _LAST_BREATH for moment in moments)
+        return lost and self._process.ended()
 
     def _order(self, commands: Sequence[tuple[str, list[str]]], applied: Callable[[], None], done: Done) -> None:
         """Send commands back to back; the first error is the answer, and a last success applies."""
