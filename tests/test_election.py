@@ -75,8 +75,9 @@ ONE_CASE_A_RULE = {
     "standalone-copies": backup_case(ALONE, NOT_MET),
     "standalone": backup_case({**ALONE, "server": a_copy(source=PARKED, replicating=False)}, NOT_MET),
     "peer-seen-active": backup_case({"record": an_idle_peer(life=Life.DOWN), "source": ANSWERS}),
-    "peer-cannot": backup_case({"record": an_idle_peer(life=Life.DOWN)}),
-    "peer-barred": backup_case({"record": an_idle_peer(estranged=True, stamp=Stamp(2, PEER))}),
+    "peer-cannot": backup_case({"record": an_idle_peer(life=Life.DOWN), "source": Source(closed=True)}),
+    "peer-barred": backup_case({"record": an_idle_peer(estranged=True, stamp=Stamp(2, PEER)),
+                                "source": READ_ONLY["source"]}),
     "nobody-serves": backup_case({"record": an_idle_peer()}),
     "peer-read-only": backup_case(READ_ONLY),
     "founding": backup_case({**GONE, "heard_age": None, "record": None}, {**NOT_MET, "founding": True}),
@@ -178,7 +179,36 @@ def test_side_that_an_active_server_holds_back_asks_an_operator_whose_word_it_ca
     said = replace(BACKUP_VIEW, record=an_idle_peer(life=Life.DOWN), source=ANSWERS)
     waited = side.turn(said, replace(MEMORY, stuck_since=NOW - 10.0))
     assert waited.state is State.NEEDS_DECISION
-    assert rule(said, replace(MEMORY, keep=NODE, keep_until=NOW + 1)) != "peer-seen-active"
+    decided = side.turn(said, replace(MEMORY, keep=NODE, keep_until=NOW + 1))
+    ask = decided.memory.ask
+    assert ask is not None
+    assert ask.kind is Kind.RESOLVE
+    gave_way = an_idle_peer(life=Life.DOWN, grant=Grant(ask.ident, Kind.RESOLVE, None, True), keep=NODE)
+    assert rule(replace(said, record=gave_way), decided.memory) == "granted"
+
+
+def test_side_whose_server_takes_no_orders_stays_as_it_is_and_gives_way_to_nobody_while_it_serves() -> None:
+    bound = active_case({"server": an_active(life=Life.UNKNOWN, undriven="no control socket"),
+                         "record": an_idle_peer(ask=Ask("sw2-y-0", Kind.SWITCHOVER), in_sync_for=9.0)})  # fmt: skip
+    decision = side.turn(bound.view, bound.memory)
+    assert (decision.rule.goal, decision.step, decision.record.serving) == (Goal.KEEP, None, True)
+    assert (decision.state, decision.record.undriven, decision.memory.grant) == (State.ACTIVE, True, None)
+    assert "takes no orders" in decision.record.refusal
+
+
+def test_side_whose_server_takes_no_orders_leaves_the_service_to_the_other_when_nobody_serves() -> None:
+    asks = an_idle_peer(ask=Ask("sw2-y-0", Kind.START))
+    bound = backup_case({"server": a_copy(life=Life.UNKNOWN, undriven="no control socket", source=None),
+                         "record": asks, "source": READ_ONLY["source"]})  # fmt: skip
+    grant = side.turn(bound.view, bound.memory).memory.grant
+    assert grant is not None
+    assert grant.drained
+    other = backup_case({"record": an_idle_peer(life=Life.UNKNOWN, undriven=True), "source": READ_ONLY["source"]})
+    ask = side.turn(other.view, other.memory).memory.ask
+    assert ask is not None
+    assert ask.kind is Kind.START
+    answers = backup_case({"record": an_idle_peer(life=Life.UNKNOWN, undriven=True), "source": ANSWERS})
+    assert side.turn(answers.view, answers.memory).memory.ask is None, "its active server answers"
 
 
 @settings(max_examples=200)

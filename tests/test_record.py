@@ -70,20 +70,21 @@ def largest(name: str, **texts: str) -> Record:
         offer="operator-deadbeef", keep=name,
         grant=Grant(f"{name}-deadbeef-{10**6}", Kind.SWITCHOVER, (10**9, 10**9), True), estranged=True,
         mac="44:38:39:00:00:09", mode=Mode.PAUSED, mode_left=10**5 + 0.123, restore=True,
-        upgrade=10**7 + 0.123, upgraded=10**6 + 0.123, **texts,
+        upgrade=10**7 + 0.123, upgraded=10**6 + 0.123, undriven=True, **texts,
     )  # fmt: skip
 
 
 def test_the_largest_record_fits_a_packet_once_its_texts_are_shed_and_with_usual_names_all_of_them_fit() -> None:
     # A side that has granted has no ask of its own, so both are never in one record.
     unset = {each.name for each in fields(Record) if getattr(largest("n"), each.name) == each.default}
-    people = ("mode_left", "upgraded", "uptime", "mac", "lag")
+    people = ("mode_left", "upgraded", "uptime", "mac", "lag", "listener", "managers")
     assert unset | {*people} == {"ask", *SHED[-1]}, "a new field belongs into the largest record"
     assert SHED[-1] == ("trouble", "why", "refusal", "decision", "reason", *people)
     longest = largest("n" * 63)
-    shed = replace(longest, mode_left=None, upgraded=None, uptime=None, mac="", lag=None)
+    gone = {"mode_left": None, "upgraded": None, "uptime": None, "lag": None, "listener": False, "managers": False}
+    shed = replace(longest, mac="", **gone)  # type: ignore[arg-type]
     assert sealed("n" * 63, shed) <= MAX_PACKET
-    assert sealed("leaf-01", largest("leaf-01", decision="x" * 200, refusal="x" * 55)) <= MAX_PACKET
+    assert sealed("leaf-01", largest("leaf-01", decision="x" * 200, refusal="x" * 38)) <= MAX_PACKET
     with pytest.raises(TooLarge):
         sealed("n" * 63, largest("n" * 63, why="x" * 120, trouble="x" * 160))
 

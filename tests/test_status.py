@@ -385,6 +385,7 @@ SW1 = {
     "mode_left": None,
     "upgrade": None,
     "upgraded": None,
+    "undriven": False,
     "lapsed": False,
     "cut_off": False,
     "controllers": 1,

@@ -34,6 +34,7 @@ def test_each_criterion_decides_when_those_above_it_are_equal(better: dict[str, 
 
 def test_every_criterion_is_reached() -> None:
     assert [criterion.why for criterion in CRITERIA] == [
+        "its ovsdb-server takes no orders, so it cannot give way",
         "it is in no upgrade",
         "it has watched without a gap",
         "clients reached it while the two were apart",
@@ -47,6 +48,12 @@ def test_every_criterion_is_reached() -> None:
 def test_side_in_an_upgrade_yields_whatever_else_speaks_for_it() -> None:
     upgraded = replace(ONE, upgrade=60.0, controllers=1, vteps=9, active_for=1e6, preferred=NODE)
     assert winner(upgraded, replace(OTHER, lapsed=True)) == (PEER, "it is in no upgrade")
+
+
+def test_side_whose_server_takes_no_orders_goes_on_whatever_speaks_against_it() -> None:
+    bound = replace(ONE, undriven=True, lapsed=True, upgrade=60.0)
+    best = replace(OTHER, lapsed=False, controllers=1, vteps=9, active_for=1e6, preferred=PEER)
+    assert winner(bound, best)[0] == winner(best, bound)[0] == NODE
 
 
 def test_a_criterion_outweighs_all_below_it() -> None:

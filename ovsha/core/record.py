@@ -14,7 +14,8 @@ from typing import Any
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Mode, Record, Role, Stamp, State
 
 _TEXTS = ("trouble", "why", "refusal", "decision", "reason")
-SHED = ((), ("trouble",), ("trouble", "why"), _TEXTS, (*_TEXTS, "mode_left", "upgraded", "uptime", "mac", "lag"))
+_PEOPLE = ("mode_left", "upgraded", "uptime", "mac", "lag", "listener", "managers")
+SHED = ((), ("trouble",), ("trouble", "why"), _TEXTS, (*_TEXTS, *_PEOPLE))
 """What is left out of a record, more and more of it, until it fits a packet: what only people read."""
 
 _DEFAULTS = {field.name: field.default for field in fields(Record)}
@@ -54,7 +55,7 @@ def urgent(record: Record) -> tuple[object, ...]:
     """Return what the peer waits for: when this changes, the record is sent at once."""
     return (
         record.state, record.life, record.role, record.serving, record.stamp, record.ask, record.grant,
-        record.offer, record.in_sync_for is None, record.refusal, record.keep,
+        record.offer, record.in_sync_for is None, record.refusal, record.keep, record.undriven,
     )  # fmt: skip
 
 
