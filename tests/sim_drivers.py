@@ -42,6 +42,11 @@ class LocalDriver:
         self._seen_due = 0.0
         self._poll()
 
+    @property
+    def pid(self) -> int | None:
+        """The process, None while there is none."""
+        return self.server.process if self.server.running else None
+
     def facts(self) -> Server:
         """Return what the server is doing."""
         self._notice_process()
