@@ -34,6 +34,8 @@ OF_A_SWITCH = {
     "power off": Pair.power_off,
     "power on": Pair.power_on,
     "switchover": Pair.switchover,
+    "restore ordered": Pair.restore,
+    "order called off": Pair.recall,
     "upgrade prepare": Pair.upgrade_prepare,
     "upgrade finish": Pair.upgrade_finish,
     "clagd stop": Pair.clagd_stop,

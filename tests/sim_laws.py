@@ -44,13 +44,14 @@ class Laws:
     """The laws of one pair.
 
     `unplanned` counts what may let a reader see less than before; `unplanned_at` names the
-    nodes that came to be active in no planned way.
+    nodes that came to be active in no planned way.  `by_order`: whether an operator ordered each node's last service.
     """
 
     def __init__(self, pair: World) -> None:
         self.pair = pair
         self.unplanned = 0
         self.unplanned_at: set[str] = set()
+        self.by_order: dict[str, bool | None] = {}
         self.turns = 0
         self.replays_all = False
         self._overlap_since: float | None = None
@@ -85,6 +86,9 @@ class Laws:
             self._undisturbed(agent, decision)
         if decision.step in OPENING:
             self._opening(agent, decision)
+        if decision.step in OPENING and not serves(agent.host):
+            self._begins(agent.host, decision)
+        self._counted(agent, decision)
 
     def _explained(self, agent: Agent, decision: Decision) -> None:
         """Law 8: a rule of the table decided, with a reason, and the same facts lead to the same decision."""
@@ -122,6 +126,25 @@ class Laws:
             self.surprised(host.node)
             self._unasked(host, decision)
 
+    def _begins(self, host: Host, decision: Decision) -> None:
+        """Note whether an operator ordered what begins now: None where that is between the two sides."""
+        ask, rule = decision.memory.ask, decision.rule.name
+        if rule == "granted" and ask is not None:
+            undecided = ask.kind is Kind.START or (ask.kind is Kind.RESTORE and self.pair.restore_ordered)
+            self.by_order[host.node] = None if undecided else ask.kind in (Kind.SWITCHOVER, Kind.RESOLVE)
+        elif rule not in ("begun", "we-serve"):
+            self.by_order[host.node] = rule in ("forced", "resolved")
+
+    def _counted(self, agent: Agent, decision: Decision) -> None:
+        """Law 8: who ordered a move is known to both sides at its end, whatever happened on the way."""
+        (_, before), after, node = agent.recorded, decision.memory, agent.host.node
+        if after.holder == before.holder or before.holder is None or after.holder is None:
+            return
+        by_order, counted = self.by_order.get(after.holder), after.moves != before.moves
+        if by_order is not None and counted is by_order:
+            what = "as one without an order" if counted else "as an ordered one"
+            self.broken(f"8: {node} counts the move to {after.holder} {what}, and it was not")
+
     def _granted(self, host: Host, decision: Decision) -> None:
         """Laws 2 and 4: the service is given to whom has everything."""
         ask, theirs, own = decision.memory.ask, self.pair.other(host.node).server, host.server
@@ -154,6 +177,7 @@ class Laws:
         """Note that this node's database may be another from now on, or this node active, in no planned way."""
         self.unplanned += 1
         self.unplanned_at.add(node)
+        self.by_order[node] = None
 
     def starting(self, host: Host) -> None:
         """Note how well the service is when an agent starts, for law 6."""

@@ -7,10 +7,10 @@ and Conversation; only the drivers below them are models.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ovsha.core import founding, handover, resolve, side, upgrade
+from ovsha.core import founding, handover, resolve, side, switchover, upgrade
 from ovsha.core import record as codec
 from ovsha.core import schema as schemas
 from ovsha.core.case import Case
@@ -152,7 +152,7 @@ class Agent:
         self._commit_token(now)
         self._tell(now)
 
-    def switchover(self, target: str) -> str:
+    def switchover(self, target: str, restore: bool = False) -> str:
         """Do what Agent.order_switchover does; return why it cannot be done, "" when it is begun."""
         view, decision = self.view, self.decision
         if view is None or decision is None or decision.presence is not Presence.ALIVE or view.record is None:
@@ -162,12 +162,16 @@ class Agent:
             return "the side that should give does not serve"
         if (decision.record.in_sync_for if ours else view.record.in_sync_for) is None:
             return "not in sync"
-        ident = f"order-{view.now}"
-        until = view.now + self.settings.handover_timeout
-        self.memory = replace(
-            self.memory, wanted=ident if ours else None, offer=None if ours else ident, wanted_until=until
-        )
+        case = Case(view, self.memory, decision.presence)
+        self.memory = switchover.ordered(case, target, f"order-{view.now}", "", restore)
         return ""
+
+    def recall(self) -> str:
+        """Do what Agent.recall does: call off the move that was ordered here; return why not, "" when it is."""
+        if self.view is None or self.decision is None:
+            return "the agent has only just started"
+        self.memory, refused = switchover.recalled(Case(self.view, self.memory, self.decision.presence))
+        return refused
 
     def resolve(self, keep: str) -> str:
         """Do what Agent.order_resolve does; return why it cannot be done, "" when it is begun."""

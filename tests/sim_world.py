@@ -32,6 +32,7 @@ class World:
         self.done: list[tuple[float, str]] = []  # the faults so far, and when
         self.refusals, self.latency = 0.0, 0.02
         self.disturbances = 0
+        self.restore_ordered = False  # somebody has ordered that the original primary serves
         self.kept: str | None = None  # whose data the operator has last decided to keep
         self.watched: Callable[[], object] | None = None  # one more law, while a test needs it
         self.hosts: dict[str, Host] = {}

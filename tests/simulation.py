@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ovsha.core.case import Case
 from ovsha.core.facts import Clag, MlagRole
 from sim_laws import LawBroken, holds, serves
 from sim_network import BACKUP, LINK, NODES
@@ -138,6 +139,22 @@ class Pair(World):
             agent = self.clock.random.choice(agents)
             answer = agent.switchover(node)
             self.note(f"{agent.host.node}: ordered a switchover to {node}{': ' + answer if answer else ''}")
+
+    def restore(self, node: str) -> None:
+        """Have the operator order on `node` that the original primary gets the service back."""
+        agent, self.restore_ordered = self.hosts[node].agent, True
+        self.disturbed(node)
+        if agent is not None and not agent.frozen and agent.view is not None and agent.decision is not None:
+            target = Case(agent.view, agent.memory, agent.decision.presence).configured
+            answer = agent.switchover(target, restore=True) if target else "nobody knows which side that is"
+            self.note(f"{node}: ordered to restore {target}{': ' + answer if answer else ''}")
+
+    def recall(self, node: str) -> None:
+        """Have the operator call off the move that was ordered on `node`."""
+        agent = self.hosts[node].agent
+        if agent is not None and not agent.frozen:
+            self.disturbed(node)
+            self.note(f"{node}: the order is called off {agent.recall()}")
 
     def resolve(self, keep: str) -> str:
         """Have the operator of either side keep the data of node `keep`; return the first refusal, "" when begun."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ovsha.core.memory import Memory
 from ovsha.core.transition import Step
-from small_laws import check_beginning, check_settled, hears
+from small_laws import check_beginning, check_counting, check_settled, hears
 from small_server import (
     behind,
     kill_server,
@@ -49,6 +49,7 @@ def turn(state: State, n: int) -> State:
     for _ in range(12):
         s, outcome = state.sides[n], decide(state, n)
         check_beginning(state, n, outcome)
+        check_counting(state, n, outcome)
         changed: dict[str, object] = {}
         if outcome.memory != s.memory:
             changed["memory"] = outcome.memory

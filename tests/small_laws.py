@@ -16,6 +16,9 @@
 4. *A planned move loses nothing.*  When a side is promoted for a switchover or a restore, it
    has all acknowledged writes that the other side has.
 
+8. *Who ordered a move is known to both sides at its end*: what an operator ordered is not counted
+   as a move without an order, and what nobody ordered is.
+
 Law *of progress*: see small_rest.py; and the terms do not run away.
 """
 
@@ -24,7 +27,7 @@ from __future__ import annotations
 from ovsha.core.handover import PLANNED
 from ovsha.core.lineage import term_of
 from ovsha.core.transition import Step
-from small_state import DATA, DEAD, NODES, ORDERS, RECORDS, RETRIES, Data, Side, State, serves
+from small_state import DATA, DEAD, NODES, ORDERS, RECORDS, RETRIES, Data, Order, Side, State, serves
 from small_turn import Outcome
 
 OPENING = (Step.PROMOTE, Step.OPEN_MANAGERS, Step.ADD_VIP, Step.OPEN_LISTENER)
@@ -87,6 +90,22 @@ def check_promotion(state: State, n: int) -> None:
         raise LawBroken(f"4: a planned move to {NODES[n]} leaves an acknowledged write behind")
     if order.kind == "start" and other.running and _age(theirs) > _age(ours):
         raise LawBroken(f"2: {NODES[n]} is given the service although its data is older")
+
+
+def by_order(order: Order) -> bool | None:
+    """Tell whether an operator wants the promotion, None where the sides settle between them who goes on."""
+    if order.rule == "granted":
+        return None if order.kind == "start" else order.kind in ("switchover", "resolve")
+    return order.rule in ("forced", "resolved")
+
+
+def check_counting(state: State, n: int, outcome: Outcome) -> None:
+    """Check that a move whose end side `n` sees now is counted when nobody ordered it, and only then."""
+    if outcome.arrived:
+        ordered = state.sides[NODES.index(outcome.arrived)].came
+        if ordered is outcome.counted:
+            taken = "one without an order" if outcome.counted else "an ordered one"
+            raise LawBroken(f"8: {NODES[n]} takes the move to {outcome.arrived} for {taken}")
 
 
 def check_erasing(state: State, n: int) -> None:

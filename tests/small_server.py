@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from ovsha.core.transition import Step
-from small_laws import check_erasing, check_promotion
+from small_laws import by_order, check_erasing, check_promotion
 from small_state import (
     DATA,
     FOLLOWS,
@@ -115,7 +115,7 @@ def carry_out(state: State, n: int) -> State:
     step = order.step
     if step is Step.PROMOTE:
         check_promotion(state, n)
-        return put(state, n, order=0, active=True, copying=NONE, pipe=(), saved=False)
+        return put(state, n, order=0, active=True, copying=NONE, pipe=(), saved=False, came=by_order(order))
     state = put(state, n, order=0)
     if step in (Step.PARK_SERVER, Step.CONNECT):
         state = leave(state, n) if s.active else state

@@ -111,7 +111,10 @@ UNTRIED = Session(-1, False, 0)
 
 
 class Side(NamedTuple):
-    """One switch.  Numbers name what is in the pools; `memory` 0 is an agent that does not run."""
+    """One switch.  Numbers name what is in the pools; `memory` 0 is an agent that does not run.
+
+    `came`: whether an operator ordered the last promotion of its server.
+    """
 
     power: bool = False
     # Its ovsdb-server and the file, of which `shot` says that a snapshot holds exactly that.
@@ -124,6 +127,7 @@ class Side(NamedTuple):
     half: bool = False
     shot: bool = False
     pipe: tuple[int, ...] = ()
+    came: bool | None = None
     # Its host.
     vip: bool = False
     disk: int = 0
@@ -175,9 +179,9 @@ _PAST = {
     "unpreferred_at": RESTORE, "active_since": 2,
 }  # fmt: skip
 _FUTURE = ("ask_deadline", "ask_after", "wanted_until")
-# What no decision of the model depends on: texts, when a human is called, and (so that there are no moves too many) the
-# damping of moves.
-_PASSED_OVER = {"refusal": "", "asks": 0, "stuck_since": None, "holder": None, "moves": ()}
+# What no decision of the model depends on: texts, when a human is called, and (so that there are no moves too many) how
+# many moves were counted; that one was is told by the turn itself.
+_PASSED_OVER = {"refusal": "", "asks": 0, "stuck_since": None, "moves": ()}
 _PASSED_OVER_IN_RECORDS = {
     "why": "", "refusal": "", "trouble": "", "decision": "", "lag": None, "state": SideState.INIT,
 }  # fmt: skip

@@ -39,7 +39,11 @@ Key = tuple[object, ...]
 
 
 class Outcome(NamedTuple):
-    """What the core decided, with memory and record by their numbers."""
+    """What the core decided, with memory and record by their numbers.
+
+    `arrived`: the node that has the service now and had it not a turn ago, "" for none; `counted`: that counts as a move
+    without an order.
+    """
 
     memory: int
     record: int
@@ -51,6 +55,8 @@ class Outcome(NamedTuple):
     kind: str
     asked: str
     token_base: Token | None
+    arrived: str
+    counted: bool
 
 
 _KNOWN: dict[Key, Outcome] = {}
@@ -163,4 +169,6 @@ def _decide(state: State, n: int, count: int) -> Outcome:
         after.ask.kind.value if after.ask else "",
         after.ask.ident if after.ask and after.asks != count else "",
         base,
+        (after.holder or "") if after.holder != memory.holder and memory.holder else "",
+        bool(after.moves),
     )

@@ -213,6 +213,22 @@ MUTATIONS = (
         "test_handover.py",
     ),
     Mutation(
+        "8: an order is carried to the end of the move on the side that gives", "handover",
+        "sent=ordered.kind(c, ask.kind) or memory.sent,", "",
+        "test_ordered.py::test_the_giver_knows_the_order_when_its_grant_has_ended_before_the_peer_serves",
+    ),
+    Mutation(
+        "8: an order is carried to the end of the move on the side that takes", "ordered",
+        "    if c.being_granted and memory.ask is not None:", "    if False:",
+        "test_ordered.py::test_ordered_switchovers_are_never_counted_and_the_restore_follows_a_crash[nothing else]",
+        "law 8",
+    ),
+    Mutation(
+        "8: an order that came to nothing makes no later crash an ordered move", "ordered",
+        "    return remember(memory, sent=None, by_order=None, chosen=False)\n", "    return memory\n",
+        "test_ordered.py::test_an_order_is_over_when_the_old_holder_serves_on",
+    ),
+    Mutation(
         "progress: the clagd primary gets the service of a cut pair", "side",
         "link_lost_at=lost_at)", "link_lost_at=None)",
         "test_stories.py::test_clagd_primary_gets_the_service_of_a_cut_pair_even_when_an_agent_is_restarted_meanwhile",

@@ -78,6 +78,7 @@ records = st.builds(
     estranged=st.booleans(), mode=modes, mode_left=ages, restore=st.booleans(),
     why=st.sampled_from(["", "so"]), trouble=st.sampled_from(["", "bad"]),
     upgrade=upgrades, upgraded=ages, undriven=st.sampled_from([False, False, False, True]),
+    by_order=st.none() | st.booleans(),
 )  # fmt: skip
 settings = st.builds(
     replace, st.just(SETTINGS), preferred=st.sampled_from([NODE, PEER, "clag"]), restore_automatic=st.booleans(),
@@ -101,6 +102,7 @@ memories = st.builds(
     stuck_since=st.none() | moments, keep=st.none() | nodes,
     keep_until=st.sampled_from([NOW - 1, NOW + 1]), holder=st.none() | nodes,
     forced=st.booleans(), restore=st.booleans(), founding=st.booleans(), moves=st.sampled_from([(), (NOW - 10,) * 6]),
+    sent=st.none() | st.sampled_from(Kind), by_order=st.none() | st.booleans(), chosen=st.booleans(),
 )  # fmt: skip
 
 

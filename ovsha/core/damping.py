@@ -9,27 +9,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ovsha.core import ordered
 from ovsha.core.case import Case
-from ovsha.core.facts import Kind
 from ovsha.core.memory import Memory
-
-_ORDERED = (Kind.SWITCHOVER, Kind.RESOLVE)
 
 
 def count(c: Case) -> Memory:
     """Return the memory with a move that was just seen; those that an operator ordered do not count."""
     memory, settings = c.memory, c.view.settings
-    holder = settings.node if c.serving else settings.peer if c.peer_serving else memory.holder
+    holder = ordered.holder(c)
     if holder == memory.holder:
         return memory
-    under_way = memory.grant or memory.ask
-    ordered = under_way is not None and (
-        under_way.kind in _ORDERED or (under_way.kind is Kind.RESTORE and c.restore_ordered)
-    )
-    if memory.holder is None or ordered:
-        return replace(memory, holder=holder)
+    uncounted = memory.holder is None or ordered.arrived(c)
+    memory = replace(memory, holder=holder, sent=None)
+    if uncounted:
+        return memory
     recent = tuple(moment for moment in memory.moves if c.view.now - moment < settings.move_window)
-    return replace(memory, holder=holder, moves=(*recent, c.view.now)[-settings.move_limit :])
+    return replace(memory, moves=(*recent, c.view.now)[-settings.move_limit :])
 
 
 def held_for(c: Case) -> float | None:

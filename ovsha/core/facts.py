@@ -234,6 +234,7 @@ class Record:
     `upgrade`: for how many seconds this side has been in an upgrade that nobody has finished, None when it is in none.
     `upgraded`: how many seconds ago its last one was finished, None when that is long ago.
     `undriven`: its ovsdb-server runs, or may run, and takes no orders, so that it can neither begin nor cease to serve.
+    `by_order`: an operator ordered the service to be where it is, on this side; None when it is not here or not known.
     """
 
     node: str
@@ -279,3 +280,4 @@ class Record:
     upgrade: float | None = None
     upgraded: float | None = None
     undriven: bool = False
+    by_order: bool | None = None

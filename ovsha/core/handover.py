@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ovsha.core import damping, lineage, resolve
+from ovsha.core import damping, lineage, ordered, resolve
 from ovsha.core.case import USABLE, Case
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Presence, Record, Role, Stamp, Token
 from ovsha.core.memory import Memory, remember
@@ -179,6 +179,7 @@ def _grant(c: Case) -> Memory:
         return remember(memory, refusal=why_not)
     return replace(
         memory,
+        sent=ordered.kind(c, ask.kind) or memory.sent,
         grant=_drained(c, Grant(ask.ident, ask.kind)),
         granted=ask.ident,
         grant_since=c.view.now,

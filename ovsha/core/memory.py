@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ovsha.core.facts import Ask, Grant, Role, Stamp, Token
+from ovsha.core.facts import Ask, Grant, Kind, Role, Stamp, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,9 @@ class Memory:
     `restore`: what he ordered is that the original primary gets the service back.
     `founding`: an operator said that the other side has not joined the pair yet; over once it was met.
     `holder`: the node that was last seen to serve; `moves`: when it changed without an order.
+    `sent`: what an operator ordered, by which the service is on its way from `holder` to the other side; None when it
+    is not, or by no order.  `by_order`: whether an operator ordered the service that this side has begun, None when
+    that is not known.  `chosen`: he ordered it to be here, and not only to be where it belongs.
     """
 
     boot: str
@@ -68,6 +71,9 @@ class Memory:
     founding: bool = False
     holder: str | None = None
     moves: tuple[float, ...] = ()
+    sent: Kind | None = None
+    by_order: bool | None = None
+    chosen: bool = False
 
 
 def remember(memory: Memory, **values: object) -> Memory:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ovsha.core import damping, election, handover, lineage, transition
+from ovsha.core import damping, election, handover, lineage, ordered, transition
 from ovsha.core.case import Case
 from ovsha.core.election import Goal, Rule
 from ovsha.core.facts import Kind, Presence, Record, Role, Stamp, State, Token
@@ -56,7 +56,7 @@ def turn(view: View, memory: Memory) -> Decision:
         state=state,
         presence=case.presence,
         record=_record(case, state, why),
-        opening=Stamp(transition.opening_term(case), view.settings.node, _chosen_by_operator(case, rule)),
+        opening=Stamp(transition.opening_term(case), view.settings.node, _chosen_by_operator(case)),
         barrier=case.memory.grant.barrier if case.memory.grant else None,
         would=transition.steps_left(rule.goal, case) if case.idle else (),
         would_ask=handover.reason_to_ask(case) if case.idle else None,
@@ -69,6 +69,7 @@ def settled(view: View, memory: Memory) -> Case:
     case = replace(case, memory=_notice(case))
     case = replace(case, presence=presence(view, case.memory))
     case = replace(case, memory=_meet(case))
+    case = replace(case, memory=ordered.noticed(case))
     case = replace(case, memory=damping.count(case))
     case = replace(case, memory=_watch_copy(case))
     return replace(case, memory=handover.advance(case))
@@ -126,13 +127,15 @@ def _resolve(c: Case, rule: Rule) -> Memory:
     memory, now, goal = c.memory, c.view.now, rule.goal
     if c.serving and memory.active_since is None and memory.ordered is not Role.ACTIVE:
         # Found, and not begun by us: somebody started a server that serves by itself.
-        memory = remember(memory, lapsed=True)
+        memory = remember(memory, lapsed=True, by_order=None)
     since = (memory.active_since or now) if c.serving else None
     stuck = None if rule.asks is None else now if memory.stuck_since is None else memory.stuck_since
     memory = remember(memory, active_since=since, stuck_since=stuck)
     if c.idle:
         return remember(memory, ordered=None, claim=None)  # it has begun nothing that it would have to finish
     if goal is Goal.SERVE:
+        if memory.ordered is not Role.ACTIVE and not c.serving:
+            memory = ordered.begun(replace(c, memory=memory), rule.name)
         claim = None if transition.stamped(c) else transition.opening_term(c)
         # Only a service that was held through a gap has lapsed; one that begins now begins on what is known now.
         return remember(memory, ordered=Role.ACTIVE, claim=claim, lapsed=memory.lapsed and c.serving)
@@ -154,11 +157,9 @@ def _state(c: Case, rule: Rule) -> State:
     return State.BACKUP if c.following else State.INIT
 
 
-def _chosen_by_operator(c: Case, rule: Rule) -> bool:
+def _chosen_by_operator(c: Case) -> bool:
     """Tell whether the service comes to this side because an operator wants it here."""
-    ask = c.memory.ask
-    ordered = rule.name == "forced" or (ask is not None and ask.kind is Kind.SWITCHOVER)
-    return ordered and c.configured != c.view.settings.node
+    return c.memory.chosen and c.configured != c.view.settings.node
 
 
 def _record(c: Case, state: State, why: str) -> Record:
@@ -194,4 +195,5 @@ def _record(c: Case, state: State, why: str) -> Record:
         mode=view.mode,
         mode_left=view.mode_left,
         restore=memory.restore,
+        by_order=memory.by_order if c.serving else None,
     )

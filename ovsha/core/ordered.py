@@ -1,0 +1,58 @@
+"""Know who ordered a move: from its beginning, when that is plain, to its end, on both sides.
+
+An ask and a grant end as soon as they have done their work, often before either side has seen the service at its new
+place, and one side sees it later than the other.  So what they were given for is remembered apart from them: a side
+*sends* the service by an operator's order from the grant on, until the service has arrived or its old holder serves
+on.  The side that begins to serve says in its records whether it does so by order, for the one that sees only the end.
+"""
+
+from __future__ import annotations
+
+from ovsha.core.case import Case
+from ovsha.core.facts import Kind, Role
+from ovsha.core.memory import Memory, remember
+
+_ALWAYS = (Kind.SWITCHOVER, Kind.RESOLVE)
+_OUTSIDE = {"forced": Kind.SWITCHOVER, "resolved": Kind.RESOLVE}
+"""The rules by which a side begins to serve at an operator's word, with nobody there who could give it the service."""
+
+
+def kind(c: Case, asked: Kind) -> Kind | None:
+    """Return `asked` when an operator ordered what a side asks for now, None when the pair wants it by itself."""
+    return asked if asked in _ALWAYS or (asked is Kind.RESTORE and c.restore_ordered) else None
+
+
+def holder(c: Case) -> str | None:
+    """Return the node that serves now, the one that was last seen to when nobody does, None when none ever was."""
+    settings = c.view.settings
+    return settings.node if c.serving else settings.peer if c.peer_serving else c.memory.holder
+
+
+def noticed(c: Case) -> Memory:
+    """Return the memory with the order by which the service is on its way to another side, if it is."""
+    memory = c.memory
+    if c.being_granted and memory.ask is not None:
+        # What was begun by order and then settled between the sides is still what the operator ordered.
+        return remember(memory, sent=kind(c, memory.ask.kind) or memory.sent)
+    if memory.grant is not None or holder(c) != memory.holder or not (c.serving or c.peer_serving):
+        return memory  # it is under way, or has only just arrived
+    if c.serving or memory.ordered is Role.ACTIVE:
+        return remember(memory, sent=None)
+    return remember(memory, sent=None, by_order=None, chosen=False)
+
+
+def begun(c: Case, rule: str) -> Memory:
+    """Return the memory of a side that begins to serve now by the rule of that name."""
+    memory, node = c.memory, c.view.settings.node
+    order = _OUTSIDE.get(rule)
+    if rule == "granted" and memory.holder != node:
+        order = memory.sent
+    unknown = order is None and memory.holder is None
+    by_order = None if unknown else order is not None
+    return remember(memory, by_order=by_order, chosen=order is Kind.SWITCHOVER)
+
+
+def arrived(c: Case) -> bool:
+    """Tell whether the service that has just arrived at a side was ordered there."""
+    told = c.memory.by_order if c.serving else c.peer.by_order
+    return c.memory.sent is not None if told is None else told
