@@ -58,6 +58,11 @@ class Asker:
             )
         except codec.Refused as refusal:
             raise DriverError(f"the answer of {self.where} is {refusal.reason}: it has not our pair key") from None
+        if error.endswith(codec.UNKNOWN):
+            raise DriverError(
+                f"the agent at {self.where} is of a release that does not know the question {method!r}:"
+                " install the same release on both switches"
+            )
         if error:
             raise DriverError(f"the agent at {self.where} refuses {method}: {error}")
         return result

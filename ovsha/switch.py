@@ -7,7 +7,7 @@ waited for, and read.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -47,6 +47,13 @@ from ovsha.rivals import Rivals
 log = logging.getLogger("ovsha")
 
 _PROBE_EVERY = 1.0
+
+
+def unread_words(peer: str, unread: Sequence[str]) -> str:
+    """Return what is to be told of values in the peer's record that this release cannot read, "" for none."""
+    if not unread:
+        return ""
+    return f"{peer} says what this release cannot read, and is believed without it: {', '.join(unread)}"
 
 
 class Switch:
@@ -205,10 +212,11 @@ class Switch:
 
     def send(self, record: Record, now: float) -> None:
         """Send our state to the peer over every path, with as many of its free texts as fit a packet."""
-        record = replace(record, mac=self.vip.mac)
+        record = replace(record, mac=self.vip.mac, words=codec.WORDS)
+        reads = self.record.words if self.record is not None else 0
         for texts in codec.SHED:
             try:
-                self.peer.send(codec.to_plain(record, texts), now)
+                self.peer.send(codec.to_plain(record, texts, reads), now)
             except TooLarge:
                 continue
             return
@@ -284,8 +292,8 @@ class Switch:
 
     def _believe(self, state: dict[str, object], now: float) -> None:
         try:
-            self.record = codec.from_plain(state)
-            self.troubles.pop("record", None)
+            self.record, unread = codec.read(state)
+            self._watch("record", unread_words(self.settings.peer, unread))
             self.rivals.met(self.record, now)
         except ValueError as error:
             self._note("record", f"the peer's heartbeat carries a record that cannot be read: {error}")

@@ -41,8 +41,8 @@ Key = tuple[object, ...]
 class Outcome(NamedTuple):
     """What the core decided, with memory and record by their numbers.
 
-    `arrived`: the node that has the service now and had it not a turn ago, "" for none; `counted`: that counts as a move
-    without an order.
+    `arrived`: the node that has the service now and had it not a turn ago, "" for none; `counted`: as a move without an
+    order.
     """
 
     memory: int

@@ -1,4 +1,4 @@
-"""A record comes out of a heartbeat as it went in, and one that is not usable is refused by its field."""
+"""A record comes out of a heartbeat as it went in, and what cannot be read of it makes its field absent."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ovsha.core import record as codec
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Mode, Record, Role, Stamp, State
 from ovsha.core.packet import MAX_PACKET, Echo, Hello, Message, TooLarge, pack
-from ovsha.core.record import SHED, from_plain, to_plain, urgent
+from ovsha.core.record import SHED, WORDS, YOUNGER, from_plain, read, to_plain, urgent
 
 words = st.text(max_size=20)
 numbers = st.integers(0, 2**40)
@@ -27,7 +28,7 @@ records = st.builds(
     mlag=st.none() | st.sampled_from(MlagRole), link_up=st.none() | st.booleans(), lapsed=st.booleans(),
     cut_off=st.booleans(), controllers=numbers, ask=st.none() | st.builds(Ask, words, st.sampled_from(Kind)),
     grant=st.none() | st.builds(Grant, words, st.sampled_from(Kind), tokens, st.booleans()), refusal=words,
-    reason=words, upgrade=ages, upgraded=ages,
+    reason=words, upgrade=ages, upgraded=ages, by_order=st.none() | st.booleans(), words=numbers,
 )  # fmt: skip
 
 
@@ -40,14 +41,58 @@ def test_record_survives_the_journey(record: Record) -> None:
     ("field", "value"),
     [
         ("state", "resting"), ("term", "7"), ("term", True), ("stamp", [1]), ("stamp", {"term": 1}),
-        ("token", [1, "2"]),
-        ("ask", ["x", "whim"]), ("serving", 1), ("lag", -1), ("lag", float("inf")), ("lag", "soon"), ("node", 5),
-        ("grant", ["x", "start", [1], True]), ("role", []), ("life", None),
+        ("token", [1, "2"]), ("mode", "asleep"), ("mlag", "third"), ("words", "many"), ("why", 7), ("by_order", "yes"),
+        ("ask", ["x", "whim"]), ("lag", -1), ("lag", float("inf")), ("lag", "soon"), ("lag", 10**400),
+        ("grant", ["x", "whim", [1, 2], True]), ("grant", ["x", "start", [1], True]), ("role", []), ("life", None),
     ],
 )  # fmt: skip
-def test_unusable_value_is_refused_by_the_name_of_its_field(field: str, value: object) -> None:
-    with pytest.raises(ValueError, match=rf"^{field}: "):
-        from_plain({"node": "sw1", field: value})
+def test_a_value_that_cannot_be_read_makes_its_field_absent_and_never_the_record(field: str, value: object) -> None:
+    record, unread = read({"node": "sw1", "serving": True, field: value})
+    assert record == Record("sw1", serving=True)
+    assert [line.split()[0] for line in unread] == [field]
+    assert len(unread[0]) < 60
+
+
+def test_a_side_of_which_it_cannot_be_read_whether_it_serves_is_taken_to_serve() -> None:
+    assert read({"node": "sw1", "serving": "in a way"})[0].serving
+
+
+@pytest.mark.parametrize("node", [5, None, ["sw1"], {}])
+def test_a_record_is_refused_whose_node_is_no_name(node: object) -> None:
+    with pytest.raises(ValueError, match=r"^node: "):
+        from_plain({"node": node})
+
+
+FIRST = {
+    State: {"init", "backup", "active", "fault", "needs-decision"},
+    Life: {"up", "busy", "hung", "down", "unknown"},
+    Role: {"active", "backup"},
+    MlagRole: {"primary", "secondary"},
+    Mode: {"active", "paused", "advise"},
+    Kind: {"switchover", "restore", "link-cut", "start", "resolve"},
+}
+"""The words that the first release reads; it drops a record that has any other, and goes on by what it last read."""
+
+
+def test_a_word_that_the_first_release_cannot_read_is_named_as_younger() -> None:
+    new = {word for kind, known in FIRST.items() for word in kind if word.value not in known}
+    assert new == set(YOUNGER), "name it in YOUNGER, with a WORDS that is one higher"
+    assert all(0 < since <= WORDS for since in YOUNGER.values())
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [(Record("sw1", state=State.FAULT), "state"), (Record("sw1", ask=Ask("x", Kind.RESTORE)), "ask"),
+     (Record("sw1", grant=Grant("x", Kind.RESTORE)), "grant")],
+    ids=["state", "ask", "grant"],
+)  # fmt: skip
+def test_a_side_is_not_told_words_that_it_cannot_read(
+    said: Record, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert field in to_plain(said, reads=0)
+    monkeypatch.setattr(codec, "YOUNGER", {State.FAULT: 7, Kind.RESTORE: 7})
+    assert field in to_plain(said, reads=7)
+    assert to_plain(said, reads=6) == {"node": "sw1"}
 
 
 def sealed(name: str, record: Record) -> int:
@@ -70,21 +115,20 @@ def largest(name: str, **texts: str) -> Record:
         offer="operator-deadbeef", keep=name,
         grant=Grant(f"{name}-deadbeef-{10**6}", Kind.SWITCHOVER, (10**9, 10**9), True), estranged=True,
         mac="44:38:39:00:00:09", mode=Mode.PAUSED, mode_left=10**5 + 0.123, restore=True,
-        upgrade=10**7 + 0.123, upgraded=10**6 + 0.123, undriven=True, **texts,
+        upgrade=10**7 + 0.123, upgraded=10**6 + 0.123, undriven=True, by_order=False, words=WORDS, **texts,
     )  # fmt: skip
 
 
 def test_the_largest_record_fits_a_packet_once_its_texts_are_shed_and_with_usual_names_all_of_them_fit() -> None:
     # A side that has granted has no ask of its own, so both are never in one record.
     unset = {each.name for each in fields(Record) if getattr(largest("n"), each.name) == each.default}
-    people = ("mode_left", "upgraded", "uptime", "mac", "lag", "listener", "managers")
-    assert unset | {*people} == {"ask", *SHED[-1]}, "a new field belongs into the largest record"
-    assert SHED[-1] == ("trouble", "why", "refusal", "decision", "reason", *people)
+    last = ("mode_left", "upgraded", "uptime", "mac", "lag", "listener", "managers", "by_order", "words")
+    assert unset | {*last} == {"ask", *SHED[-1]}, "a new field belongs into the largest record"
+    assert SHED[-1] == ("trouble", "why", "refusal", "decision", "reason", *last)
     longest = largest("n" * 63)
-    gone = {"mode_left": None, "upgraded": None, "uptime": None, "lag": None, "listener": False, "managers": False}
-    shed = replace(longest, mac="", **gone)  # type: ignore[arg-type]
+    shed = replace(longest, **{name: getattr(Record("n"), name) for name in last})
     assert sealed("n" * 63, shed) <= MAX_PACKET
-    assert sealed("leaf-01", largest("leaf-01", decision="x" * 200, refusal="x" * 38)) <= MAX_PACKET
+    assert sealed("leaf-01", largest("leaf-01", decision="x" * 200, refusal="x" * 11)) <= MAX_PACKET
     with pytest.raises(TooLarge):
         sealed("n" * 63, largest("n" * 63, why="x" * 120, trouble="x" * 160))
 

@@ -30,6 +30,9 @@ TAG = hashlib.sha256().digest_size
 
 MAX_REQUEST = 16 * 1024
 MAX_ANSWER = 256 * 1024
+UNKNOWN = "is not known to this release"
+"""How every release answers a question that it does not know, after the question's name."""
+
 SLICE = 128 * 1024
 """Bytes of a file that fit one answer, as base64."""
 

@@ -235,6 +235,7 @@ class Record:
     `upgraded`: how many seconds ago its last one was finished, None when that is long ago.
     `undriven`: its ovsdb-server runs, or may run, and takes no orders, so that it can neither begin nor cease to serve.
     `by_order`: an operator ordered the service to be where it is, on this side; None when it is not here or not known.
+    `words`: which words of a record its release reads (core.record.WORDS), which only its heartbeats tell.
     """
 
     node: str
@@ -281,3 +282,4 @@ class Record:
     upgraded: float | None = None
     undriven: bool = False
     by_order: bool | None = None
+    words: int = 0

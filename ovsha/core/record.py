@@ -1,7 +1,9 @@
 """Turn a side's record into the plain values that a heartbeat carries, and back.
 
-Fields that have their default value are left out, which keeps a packet small.  A record
-from another release may carry fields we do not know: they are passed over.
+Fields that have their default value are left out, which keeps a packet small.  A record from another release may
+carry fields that we do not know: they are passed over.  A value that we cannot read, such as a word of a later
+release, makes its field absent and never the record: a side that is heard and not understood would be taken for what
+it last was.  Each record tells which words its sender reads (WORDS), and none is sent that the peer does not.
 """
 
 from __future__ import annotations
@@ -14,41 +16,69 @@ from typing import Any
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Mode, Record, Role, Stamp, State
 
 _TEXTS = ("trouble", "why", "refusal", "decision", "reason")
-_PEOPLE = ("mode_left", "upgraded", "uptime", "mac", "lag", "listener", "managers")
-SHED = ((), ("trouble",), ("trouble", "why"), _TEXTS, (*_TEXTS, *_PEOPLE))
-"""What is left out of a record, more and more of it, until it fits a packet: what only people read."""
+_LAST = ("mode_left", "upgraded", "uptime", "mac", "lag", "listener", "managers", "by_order", "words")
+SHED = ((), ("trouble",), ("trouble", "why"), _TEXTS, (*_TEXTS, *_LAST))
+"""What is left out of a record, more and more of it, until it fits a packet: what only people read, and what can be
+done without."""
+
+_UNREAD = {"serving": True}
+"""What is believed of a side whose word cannot be read, where the default would be believing the best of it."""
 
 _DEFAULTS = {field.name: field.default for field in fields(Record)}
 
 
-def to_plain(record: Record, shed: Collection[str] = ()) -> dict[str, Any]:
-    """Return the record as JSON values, without the fields that have their default and those to `shed`."""
+WORDS = 1
+"""Which words this release reads, and says of itself in `Record.words`; one more with each release that has a new one.
+
+0, which is said by saying nothing, are the words of the first release, which drops a record that has any other.
+"""
+
+YOUNGER: Mapping[Enum, int] = {}
+"""Words that not every release reads, and the WORDS from which on one does.  A side that reads fewer is told nothing of
+a field that holds one, so the default of that field must be true enough, as that of each State, Life, Role, Mode is.
+"""
+
+
+def to_plain(record: Record, shed: Collection[str] = (), reads: int = WORDS) -> dict[str, Any]:
+    """Return the record as JSON values, without the fields that have their default and those to `shed`.
+
+    `reads`: the WORDS of the side that it is for.
+    """
     plain = {}
     for name, default in _DEFAULTS.items():
         value = getattr(record, name)
-        if value != default and name not in shed:
+        if value != default and name not in shed and all(YOUNGER.get(word, 0) <= reads for word in _words(value)):
             plain[name] = _plain(value)
     return plain
 
 
 def from_plain(plain: Mapping[str, Any]) -> Record:
-    """Return the record that `plain` carries.
+    """Return the record that `plain` carries, without what cannot be read of it.
 
-    Raises ValueError, naming the field, when a value is not what the field holds: the
-    peer's fault, or that of its release.
+    Raises ValueError when even the node is missing or is no name: then it is nobody's.
     """
+    return read(plain)[0]
+
+
+def read(plain: Mapping[str, Any]) -> tuple[Record, tuple[str, ...]]:
+    """Return the record that `plain` carries, and what of it cannot be read, in words; raises as `from_plain` does."""
     values: dict[str, Any] = {}
+    unread = []
     for name, value in plain.items():
-        read = _READERS.get(name)
-        if read is None:
+        reader = _READERS.get(name)
+        if reader is None:
             continue
         try:
-            values[name] = None if value is None and _DEFAULTS[name] is None else read(value)
-        except (TypeError, ValueError, KeyError, IndexError) as error:
-            raise ValueError(f"{name}: {value!r} is not usable: {error}") from None
+            values[name] = None if value is None and _DEFAULTS[name] is None else reader(value)
+        except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
+            if name == "node":
+                raise ValueError(f"node: {value!r:.40} is not usable: {error}") from None
+            unread.append(f"{name} {value!r:.40}")
+            if name in _UNREAD:
+                values[name] = _UNREAD[name]
     if "node" not in values:
         raise ValueError("node: is missing")
-    return Record(**values)
+    return Record(**values), tuple(unread)
 
 
 def urgent(record: Record) -> tuple[object, ...]:
@@ -57,6 +87,13 @@ def urgent(record: Record) -> tuple[object, ...]:
         record.state, record.life, record.role, record.serving, record.stamp, record.ask, record.grant,
         record.offer, record.in_sync_for is None, record.refusal, record.keep, record.undriven,
     )  # fmt: skip
+
+
+def _words(value: Any) -> tuple[Enum, ...]:
+    """Return the words in a value of a record."""
+    if isinstance(value, (Ask, Grant)):
+        return (value.kind,)
+    return (value,) if isinstance(value, Enum) else ()
 
 
 def _plain(value: Any) -> Any:
@@ -114,7 +151,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
         ("node", "source", "preferred", "offer", "mac", "refusal", "why", "trouble", "keep", "decision", "reason"),
         _text,
     ),
-    **dict.fromkeys(("term", "controllers", "vteps", "cells"), _number),
+    **dict.fromkeys(("term", "controllers", "vteps", "cells", "words"), _number),
     **dict.fromkeys(("serving", "vip", "listener", "managers", "link_up", "restore"), _flag),
     **dict.fromkeys(("replicating", "empty", "lapsed", "cut_off", "estranged", "undriven", "by_order"), _flag),
     **dict.fromkeys(("in_sync_for", "lag", "active_for", "uptime", "mode_left", "upgrade", "upgraded"), _age),

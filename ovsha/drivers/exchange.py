@@ -191,7 +191,7 @@ class Exchange:
         done: Future[Any] = Future()
         try:
             if method not in self.methods:
-                raise DriverError(f"{method!r:.40} is not known to this release")
+                raise DriverError(f"{method!r:.40} {codec.UNKNOWN}")
             done.set_result(self.methods[method](params))
         except DriverError as error:
             done.set_exception(error)
