@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ovsha.core import damping, handover, side
 from ovsha.core.case import Case
-from ovsha.core.facts import Ask, Copy, Kind, Life, Source
+from ovsha.core.facts import Copy, Kind, Life, Source
 from ovsha.core.memory import Memory
 from views import BACKUP_VIEW, MEMORY, NODE, NOW, PEER, a_peer, active_case, an_idle_peer, backup_case
 
@@ -30,9 +30,9 @@ def test_a_change_of_the_holder_is_a_move_on_either_side() -> None:
 
 
 def test_what_an_operator_ordered_does_not_count() -> None:
-    ordered = {"holder": PEER, "ask": Ask("sw1-x-0", Kind.SWITCHOVER)}
-    assert moves(active_case(memory=ordered)) == ()
-    assert moves(active_case(memory={**ordered, "ask": Ask("sw1-x-0", Kind.RESTORE)})) == (NOW,)
+    assert moves(active_case(memory={"holder": PEER, "by_order": True})) == ()
+    assert moves(active_case(memory={"holder": PEER, "sent": Kind.SWITCHOVER})) == ()
+    assert moves(active_case(memory={"holder": PEER, "by_order": False})) == (NOW,)
 
 
 def test_nobody_serving_for_a_while_is_no_move() -> None:

@@ -13,8 +13,11 @@ from ovsha.core.facts import Kind, Role
 from ovsha.core.memory import Memory, remember
 
 _ALWAYS = (Kind.SWITCHOVER, Kind.RESOLVE)
+RULES = ("granted", "forced", "resolved")
+"""The rules by which a side begins to serve by order, or goes on by order with what it has begun for another reason."""
+
 _OUTSIDE = {"forced": Kind.SWITCHOVER, "resolved": Kind.RESOLVE}
-"""The rules by which a side begins to serve at an operator's word, with nobody there who could give it the service."""
+"""Those that need nobody who gives the service."""
 
 
 def kind(c: Case, asked: Kind) -> Kind | None:

@@ -134,7 +134,7 @@ def _resolve(c: Case, rule: Rule) -> Memory:
     if c.idle:
         return remember(memory, ordered=None, claim=None)  # it has begun nothing that it would have to finish
     if goal is Goal.SERVE:
-        if memory.ordered is not Role.ACTIVE and not c.serving:
+        if not c.serving and (memory.ordered is not Role.ACTIVE or rule.name in ordered.RULES):
             memory = ordered.begun(replace(c, memory=memory), rule.name)
         claim = None if transition.stamped(c) else transition.opening_term(c)
         # Only a service that was held through a gap has lapsed; one that begins now begins on what is known now.
