@@ -8,10 +8,10 @@ import pytest
 
 from ovsha.core import damping, handover, ordered, side
 from ovsha.core.case import Case
-from ovsha.core.facts import Ask, Grant, Kind, Life, Role, Stamp
+from ovsha.core.facts import Ask, Grant, Kind, Role, Stamp
 from ovsha.core.memory import Memory
 from simulation import NODES, Pair, started, wait_for
-from views import NODE, NOW, PEER, a_peer, active_case, an_active, an_idle_peer, backup_case
+from views import NODE, PEER, a_peer, active_case, an_active, an_idle_peer, backup_case
 
 ASKED, GIVEN = Ask("sw1-x-0", Kind.SWITCHOVER), Grant("sw1-x-0", Kind.SWITCHOVER, (3, 11), drained=True)
 TAKEN = Ask("sw2-y-0", Kind.SWITCHOVER)
@@ -140,9 +140,3 @@ def test_a_crash_after_an_order_that_came_to_nothing_is_counted_on_both_sides() 
     wait_for(pair, lambda: pair.serving() == ["sw2"], 10.0)
     pair.run(1.0)
     assert moves(pair) == dict.fromkeys(NODES, 1)
-
-
-def test_a_server_that_is_lost_before_it_has_drained_is_a_move_without_an_order() -> None:
-    case = backup_case({"record": an_idle_peer(life=Life.DOWN)}, {"holder": PEER, "sent": Kind.SWITCHOVER})
-    assert side.turn(case.view, case.memory).memory.by_order is False
-    assert case.view.now == NOW
