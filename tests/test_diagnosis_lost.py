@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from made_up_pair import ACTIVE_PEER, FOLLOWING, OUTSIDE, SERVING, SOURCE, document, names
+from made_up_pair import ACTIVE_PEER, FOLLOWING, MEMORY, OUTSIDE, SERVING, SOURCE, document, names
 from ovsha import config as configuration
 from ovsha.checks import peer, server
 from ovsha.checks.look import Look
@@ -83,3 +83,13 @@ def test_nobody_is_sent_to_the_cables_of_a_switch_that_is_not_dead() -> None:
 def test_a_dead_server_is_started_by_the_unit_that_the_readme_enables() -> None:
     dead = SimpleNamespace(server=SimpleNamespace(pid=None, trouble="no process"))
     assert "systemctl start ovsha-ovsdb-server;" in server.check(cast("Look", dead)).do
+
+
+def test_what_a_silent_peer_said_before_we_took_over_is_not_told_as_if_it_were_so_now() -> None:
+    """It has lost its power since, and its server is up before its agent is."""
+    for role, says in ((None, False), (Role.ACTIVE, True)):
+        view = source(SILENT, role=role)
+        since = view.now - (view.heard_age or 0.0) + 0.1
+        told = document(view, memory=replace(MEMORY, active_since=since))
+        assert any(each["name"] == "split-brain" for each in told["problems"]) is says
+        assert not any("hold the VIP" in each["what"] and "may" not in each["what"] for each in told["problems"])

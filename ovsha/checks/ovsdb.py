@@ -16,7 +16,7 @@ from typing import Any
 from ovsha.config import Config
 from ovsha.config_switch import Server
 from ovsha.core.facts import Role
-from ovsha.drivers import unixctl_parse
+from ovsha.drivers import lockfile, unixctl_parse
 from ovsha.errors import DriverError
 from ovsha.ledger.session import Session
 
@@ -80,22 +80,40 @@ def look_at(places: Server) -> OwnServer:
     pidfile = places.pidfile
     try:
         pid = int(pidfile.read_text())
-        words = tuple(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0"))[:-1]
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        words, state, name = _program(pid)
     except FileNotFoundError as error:
         gone = str(error.filename).startswith("/proc/")
-        return OwnServer(trouble=f"{pidfile} names a process that is gone" if gone else f"{pidfile} does not exist")
+        return _by_lock(places, f"{pidfile} names a process that is gone" if gone else f"{pidfile} does not exist")
     except (OSError, ValueError):
-        return OwnServer(trouble=f"{pidfile} cannot be read, or holds no pid")
+        return _by_lock(places, f"{pidfile} cannot be read, or holds no pid")
     if name != "ovsdb-server":
-        return OwnServer(trouble=f"{pidfile} names process {pid}, which is {name}")
+        return _by_lock(places, f"{pidfile} names process {pid}, which is {name}")
     if state in ("T", "t"):
         return OwnServer(pid, words, stopped=True, trouble="a signal has stopped it")
     try:
         return _asked(pid, words, places)
     except DriverError as error:
         return OwnServer(pid, words, trouble=str(error))
+
+
+def _program(pid: int) -> tuple[tuple[str, ...], str, str]:
+    """Return the words of a process, its state and its name.  Raises OSError when there is none."""
+    words = tuple(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0"))[:-1]
+    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return words, state, Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+def _by_lock(places: Server, trouble: str) -> OwnServer:
+    """Return the server that has the database locked, though its pidfile does not lead there; none when nobody has."""
+    pid = lockfile.holder(places.file)
+    try:
+        words, state, name = _program(pid) if pid is not None else ((), "", "")
+    except OSError:
+        name = ""
+    if pid is None or name != "ovsdb-server":
+        return OwnServer(trouble=trouble)
+    stopped = state in ("T", "t")
+    return OwnServer(pid, words, stopped=stopped, trouble="a signal has stopped it" if stopped else trouble)
 
 
 def _asked(pid: int, words: tuple[str, ...], places: Server) -> OwnServer:

@@ -26,7 +26,7 @@ def both_active(case: Case, outside: Outside) -> Iterator[Finding]:
         return
     peer = case.view.settings.peer
     what = "both sides are active and hold the VIP"
-    if not case.peer.vip:
+    if not case.peer.vip or _from_before(case):
         what = f"both sides are active, and {peer} may hold the VIP too"
     begin = _COPY if other_key(case, outside) else f"start ovsha on {peer}"
     yield f"{what}: the agent on {peer} is silent", f"{begin}; one side gives way on contact, its writes to the ledger"
@@ -39,7 +39,16 @@ def both(case: Case) -> bool:
         return False
     if source.loaded and source.role is not None:
         return source.role is Role.ACTIVE
-    return case.peer.serving and not source.closed
+    return case.peer.serving and not source.closed and not _from_before(case)
+
+
+def _from_before(case: Case) -> bool:
+    """Return whether the peer's last heartbeat is older than our service, and so says nothing of the peer beside it.
+
+    We have taken over since; a switch that comes back from a loss of power serves nothing of what it served then.
+    """
+    age, since = case.view.heard_age, case.memory.active_since
+    return age is not None and since is not None and case.view.now - age < since
 
 
 def alone(case: Case, rule: str) -> str:

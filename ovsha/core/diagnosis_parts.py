@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ovsha.core.case import USABLE
-from ovsha.core.facts import Life, Record
+from ovsha.core.facts import Life, Mode, Record
 from ovsha.core.moment import Moment
 from ovsha.core.words import ago, span
 
@@ -26,7 +26,9 @@ def server_down(m: Moment) -> Iterator[Finding]:
             if m.case.standalone:
                 do += "; if its file is damaged, stop ovsha and put a backup there: `ovsha backup restore --offline`"
             else:
-                do += ", blank if its file is damaged; the agent there does the rest"
+                do += ", blank if its file is damaged; "
+                idle = side.mode is not Mode.ACTIVE
+                do += "the agent there leaves the rest to you" if idle else "the agent there does the rest"
             yield f"ovsdb-server on {side.node} is not running", do
 
 

@@ -81,7 +81,8 @@ def schema(ground: Ground) -> Finding:
         with ovsdb.database(config, ground.look.source) as session:
             theirs = session.schema()
     except DriverError as error:
-        return skip(f"{told}; not compared with {ground.peer}'s: {error}", f"start ovsdb-server on {ground.peer}")
+        do = f"see that ovsdb-server runs on {ground.peer}"
+        return skip(f"{told}; not compared with {ground.peer}'s: {error}", do)
     other = schemas.describe(theirs)
     if other.checksum == ours.checksum:
         return passed(f"{told} on both sides", checksum=ours.checksum)
