@@ -21,7 +21,7 @@ from ovsha.aftermath import Aftermath
 from ovsha.checks import answers
 from ovsha.clocks import Clocks, boot_id
 from ovsha.config import Config, pair_key
-from ovsha.core import handover, resolve, side, switchover
+from ovsha.core import belief, handover, resolve, side, switchover
 from ovsha.core import record as codec
 from ovsha.core.facts import Presence, Role, State
 from ovsha.core.memory import Memory, with_reason
@@ -34,6 +34,7 @@ from ovsha.drivers.systemd import Notifier
 from ovsha.duel import Duel
 from ovsha.listening import Listening
 from ovsha.orders import Orders
+from ovsha.overwritten import Overwritten
 from ovsha.passages import Meter
 from ovsha.recorder import Recorder
 from ovsha.standing import Keeper
@@ -67,6 +68,7 @@ class Agent:
             held=kept.held, founding=kept.founding,
         )  # fmt: skip
         self.switch = Switch(config, key, boot, kept, own_identity(config.state_directory / "identity"))
+        self.memory = replace(self.memory, proof=belief.remembered(self.switch.proofs.loaded, kept.held))
         self.orders = Orders(self.switch)
         self.trace = Trace()
         clocks = Clocks(boot_id())
@@ -75,6 +77,7 @@ class Agent:
         self.listening = Listening(self.switch, self.recorder)
         self.upgrading = upgrading.Upgrading(config.state_directory, config.upgrade.limit, clocks)
         self.meter = Meter(self.switch, self.orders, self.recorder, clock)
+        self.overwritten = Overwritten(config, self.recorder)
         self.duel = Duel(config, key, self.switch, self.trace)
         answers.register(self.switch.exchange, config)
         self.switch.exchange.files.update(Tasks(config).methods)
@@ -208,6 +211,7 @@ class Agent:
         decision = side.turn(view, self.memory)
         at = time.time()
         self.recorder.note(self.trace.note(at, view, self.memory, decision))
+        view = decision.view
         self.duel.look(view, decision, at)
         self._report(decision)
         self.meter.look(view, decision)
@@ -222,6 +226,7 @@ class Agent:
         for collision in self.switch.collided:
             self.recorder.event("collision", f"collision: {collision}", what=collision)
         self.switch.collided.clear()
+        self.counters["incidents"] += self.overwritten.look(decision)
         if last is None or last.state is not decision.state:
             before = last.state.value if last else "start"
             alarm = decision.state is State.NEEDS_DECISION

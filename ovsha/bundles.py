@@ -19,13 +19,13 @@ reads and writes a disk, so it is for commands, children and threads.  Raises Dr
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ovsha.core import plain
 from ovsha.errors import DriverError
 
 DIRECTORY = "forensics"
@@ -99,7 +99,7 @@ def remove(place: Path) -> None:
 def read_manifest(place: Path) -> dict[str, Any]:
     """Return the manifest of the bundle at `place`."""
     try:
-        manifest = json.loads((place / MANIFEST).read_bytes())
+        manifest = plain.parse((place / MANIFEST).read_bytes())
     except OSError as error:
         raise DriverError(f"{place / MANIFEST}: cannot be read: {error.strerror}") from None
     except ValueError:
@@ -140,7 +140,7 @@ def _last(path: Path) -> list[dict[str, Any]]:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL))
             lines = file.read().splitlines()[-LAST:]
-        entries = [json.loads(line) for line in lines]
+        entries = [plain.parse(line) for line in lines]
         return [{"at": entry["at"], "why": entry["why"], **entry["outcome"]} for entry in entries]
     except OSError as error:
         raise DriverError(f"{path}: cannot be read: {error.strerror}") from None

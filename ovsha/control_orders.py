@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ovsha import acting, joining, upgrading
-from ovsha.core import force, upgrade
+from ovsha.core import force, plain, upgrade
 from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
 from ovsha.moves import Moves
@@ -43,7 +43,7 @@ def commands(moves: Moves) -> dict[str, Command]:
 def _read(text: str) -> Order:
     """Return the order with every key that may be there.  Raises DriverError for what is none."""
     try:
-        given = json.loads(text)
+        given = plain.parse(text)
     except ValueError:
         given = None
     if not isinstance(given, dict) or given.get("order") not in ORDERS:

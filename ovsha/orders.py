@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from ovsha.core.facts import Token
 from ovsha.core.side import Decision
 from ovsha.core.transition import Step
 from ovsha.errors import DriverError
@@ -43,7 +44,22 @@ def _commit(switch: Switch, decision: Decision, now: float, done: Done) -> None:
     if decision.barrier is None:
         done(None)
     else:
-        switch.server.commit(decision.barrier, done)
+        _write(switch, decision, decision.barrier, done)
+
+
+def _heal(switch: Switch, decision: Decision, now: float, done: Done) -> None:
+    if decision.above is None:
+        done(None)
+    else:
+        _write(switch, decision, decision.above, done)
+
+
+def _write(switch: Switch, decision: Decision, token: Token, done: Done) -> None:
+    """Write a token, and the stamp with it: a client may have overwritten both."""
+    if decision.record.stamp is None:
+        switch.server.commit(token, done)
+    else:
+        switch.server.renew(decision.record.stamp, token, done)
 
 
 def _snapshot(switch: Switch, decision: Decision, now: float, done: Done) -> None:
@@ -64,7 +80,8 @@ ACTS: dict[Step, Act] = {
     Step.COMMIT_TOKEN: _commit,
     Step.PARK_SERVER: lambda switch, decision, now, done: switch.server.park(done),
     Step.SNAPSHOT: _snapshot,
-    Step.CONNECT: lambda switch, decision, now, done: switch.server.follow(switch.settings.source, done),
+    Step.CONNECT: lambda switch, decision, now, done: switch.connect(done),
+    Step.HEAL: _heal,
     Step.FENCE_SERVER: _sync(lambda switch, now: switch.fence()),
 }
 """Every step but RESERVE_TERM, which the store does by itself as soon as a term is used."""

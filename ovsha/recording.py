@@ -7,7 +7,6 @@ are passed over and named.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from ovsha.config import Config
 from ovsha.core import exchange as codec
 from ovsha.core import trace
 from ovsha.core.history import Ledger
+from ovsha.core.plain import parse
 from ovsha.core.trace import Entry
 from ovsha.drivers.journal import files
 from ovsha.errors import DriverError
@@ -92,7 +92,7 @@ def decisions(path: Path, troubles: list[str]) -> Iterator[Decided]:
         damaged = 0
         for line in lines:
             try:
-                plain = json.loads(line)
+                plain = parse(line)
                 yield Decided(str(plain.get("run", "")), trace.from_plain(plain))
             except (ValueError, AttributeError, TypeError):
                 damaged += 1
@@ -130,7 +130,7 @@ def _events(found: Iterable[tuple[str, list[str]]], troubles: list[str]) -> Iter
         damaged = 0
         for line in lines:
             try:
-                event = json.loads(line)
+                event = parse(line)
             except ValueError:
                 event = None
             if _usable(event):
@@ -168,7 +168,7 @@ def _told_ledger(ident: str, ending: str, text: str, troubles: list[str]) -> lis
     try:
         if ending == "json":
             return [_ledger(shelf.parse(text, ident))]
-        task = errand.Errand(**json.loads(text))
+        task = errand.parse(text)
         return [Ledger(task.id, task.term, task.peer_term, 0, "is being compared")]
     except (ValueError, TypeError) as error:
         troubles.append(f"ledger {ident}: is damaged: {error}")

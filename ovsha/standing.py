@@ -166,7 +166,7 @@ class Keeper:
     def _load(self) -> tuple[Standing, str]:
         """Return what stands, and why that is not known."""
         try:
-            return plain.from_plain(Standing, json.loads(self._path.read_text())), ""
+            return plain.from_plain(Standing, plain.parse(self._path.read_text())), ""
         except FileNotFoundError:
             return Standing(), ""
         except (OSError, ValueError) as error:

@@ -26,7 +26,7 @@ from ovsha.core.heartbeat import Conversation
 from ovsha.core.memory import Memory
 from ovsha.core.packet import TooLarge
 from ovsha.core.view import View
-from ovsha.drivers import store
+from ovsha.drivers import proofs, store
 from ovsha.drivers.absent import NoAnnouncer, NoClag, NoEar, NoSource, NoVip
 from ovsha.drivers.announce import Announcer
 from ovsha.drivers.clag import ClagReader
@@ -36,6 +36,7 @@ from ovsha.drivers.duplicate import DuplicateEar
 from ovsha.drivers.exchange import Exchange
 from ovsha.drivers.files import Files
 from ovsha.drivers.peer import PeerLink
+from ovsha.drivers.proofs import Proofs
 from ovsha.drivers.snapshot import Snapshots, label
 from ovsha.drivers.source import PeerSource
 from ovsha.drivers.store import Kept, Store
@@ -95,6 +96,7 @@ class Switch:
         )
         self.disks = Disks([config.server.file, kept_copies.directory, config.state_directory])
         self.store = Store(config.state_directory / "state.json", kept)
+        self.proofs = Proofs(config.state_directory / proofs.NAME)
         files = Files(config.state_directory, {"backups": config.backup.directory})
         self.exchange = Exchange(
             self.own_address if peer else "", config.exchange.port, key, {},
@@ -135,6 +137,8 @@ class Switch:
         self.snapshots.run()
         self.store.run(now, self._wanted(memory))
         self._watch("store", self.store.trouble)
+        self.proofs.run(now, memory.proof)
+        self._watch("proof", self.proofs.trouble)
         self._watch("snapshots", self.snapshots.trouble)
         self.disks.run(now)
         self._watch("disk", self.disks.trouble)
@@ -161,6 +165,7 @@ class Switch:
         self.clag.wait(poller, now)
         self.snapshots.wait(poller)
         self.store.wait(poller)
+        self.proofs.wait(poller)
         self.exchange.wait(poller, now)
 
     def observe(self, now: float, woke: bool) -> View:
@@ -260,6 +265,10 @@ class Switch:
         self._guard("fence", self.clients.cut)
         self.server.fence()
 
+    def connect(self, done: Callable[[str | None], None]) -> None:
+        """Make our server a backup of the peer's; what it held until then is no proof of anything any more."""
+        self.proofs.drop(lambda: self.server.follow(self.settings.source, done))
+
     def snapshot(self, term: int, done: Callable[[str | None], None]) -> None:
         """Copy the database file; `done` gets None or the error's text."""
 
@@ -274,6 +283,7 @@ class Switch:
         self.clag.close()
         self.snapshots.close()
         self.store.close()
+        self.proofs.close()
         self.exchange.close()
         self.announcer.close()
         self.duplicate.close()

@@ -147,7 +147,7 @@ class Upgrading:
 
 def _read_mark(path: Path, wall: float) -> Upgrade | None:
     try:
-        return plain.from_plain(Upgrade, json.loads(path.read_text()))
+        return plain.from_plain(Upgrade, plain.parse(path.read_text()))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
@@ -157,7 +157,7 @@ def _read_mark(path: Path, wall: float) -> Upgrade | None:
 
 def _read_finished(path: Path) -> Finished:
     try:
-        return plain.from_plain(Finished, json.loads(path.read_text()))
+        return plain.from_plain(Finished, plain.parse(path.read_text()))
     except (OSError, ValueError):
         return Finished()  # it is only told
 

@@ -106,6 +106,7 @@ class Copying:
             return
         server.half = False
         self.replicating = server.says_replicating = True
+        server.unproven |= source.data.overwritten
         server.hold(source.data)
         self._listen_to(session, source)
 

@@ -8,7 +8,6 @@ was before.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ovsha.core import schema as schemas
@@ -70,6 +69,7 @@ class LocalDriver:
             saved=self.saved,
             cells=self._cells,
             schema=schemas.describe(schema_of(self.server.schema)) if data is not None else None,
+            process=f"{self.server.node}.{self.server.process}" if self.server.running else "",
         )
 
     def changed(self) -> None:
@@ -109,11 +109,14 @@ class LocalDriver:
 
     def stamp(self, stamp: Stamp, done: Reply) -> None:
         self._order(
-            lambda: self.server.commit(lambda data: replace(data, stamp=stamp, token=(stamp.term, 0))), done
+            lambda: self.server.commit(lambda data: data.written(stamp, (stamp.term, 0))), done
         )
 
+    def renew(self, stamp: Stamp, token: Token, done: Reply) -> None:
+        self._order(lambda: self.server.commit(lambda data: data.written(stamp, token)), done)
+
     def commit(self, token: Token, done: Reply) -> None:
-        self._order(lambda: self.server.commit(lambda data: replace(data, token=token)), done)
+        self._order(lambda: self.server.commit(lambda data: data.at_token(token)), done)
 
     def fence(self) -> None:
         for remote in sorted(self._remotes):

@@ -25,13 +25,13 @@ EXCHANGE = 1.0  # seconds in which two sides that hear each other must have sett
 CALM = 1.0  # seconds after which everybody has noticed what happened last
 PLANNED = (Kind.SWITCHOVER, Kind.RESTORE)
 OPENING = (Step.PROMOTE, Step.OPEN_MANAGERS, Step.ADD_VIP, Step.OPEN_LISTENER)
-HARMLESS = (None, Step.RESERVE_TERM, Step.CUT_STALE, Step.COMMIT_TOKEN)
+HARMLESS = (None, Step.RESERVE_TERM, Step.CUT_STALE, Step.COMMIT_TOKEN, Step.HEAL)
 STEPS = {
     "reserve the term", "make ovsdb-server active", "stamp the term into the database",
     "open the remote of the managers", "add the VIP and announce it", "open the listener on the VIP",
     "cut old sockets towards the VIP", "close the remote of the managers", "close the listener on the VIP",
     "drop the VIP", "commit the barrier token", "park ovsdb-server", "take a snapshot", "follow the peer",
-    "cut the sessions of the hanging ovsdb-server",
+    "cut the sessions of the hanging ovsdb-server", "write the stamp again that a client overwrote",
 }  # fmt: skip
 """All that an agent may do.  None of it starts, stops or reconfigures a daemon: law 7."""
 
@@ -118,7 +118,7 @@ class Laws:
             self.broken(f"3: {host.node} begins to serve with a copy that is not complete")
         if step is not Step.PROMOTE:
             return
-        if heard is not None and heard.term > term_of(host.server.data.stamp) and self.pair.kept != host.node:
+        if heard is not None and heard.term > term_of(host.server.data.true_stamp) and self.pair.kept != host.node:
             self.broken(f"2: {host.node} begins to serve although it hears of data of term {heard.term}")
         if decision.rule.name == "granted":
             self._granted(host, decision)
@@ -183,7 +183,7 @@ class Laws:
         """Note how well the service is when an agent starts, for law 6."""
         other = self.pair.other(host.node)
         server, whole = host.server, host.vip and host.server.managers and host.server.listener
-        stamp = server.data.stamp
+        stamp = server.data.true_stamp
         lineage = stamp is not None and stamp.node == host.node and stamp.term == host.term
         if serves(host) and whole and server.responsive and not holds(other) and lineage:
             self._healthy[host.node] = (f"{host.node}.{host.agents + 1}", self.pair.disturbances, self.pair.clock.now)
@@ -208,14 +208,14 @@ class Laws:
             self.broken(f"2: {server.node} is erased without a snapshot")
         if self.pair.kept == source.node:
             return  # an operator wants it
-        if new.stamp is None and (own.stamp is not None or own.rows - new.rows):
+        if new.true_stamp is None and (own.true_stamp is not None or own.rows - new.rows):
             self.broken(f"2: {server.node} copies a database of unknown lineage")
         if new.empty and not own.empty:
             self.broken(f"2: {server.node} copies an empty database over its own")
-        if term_of(new.stamp) < term_of(own.stamp):
-            self.broken(f"2: {server.node} copies {new.stamp} over {own.stamp}")
-        if new.stamp == own.stamp and (new.token or (0, 0)) < (own.token or (0, 0)):
-            self.broken(f"2: {server.node} copies token {new.token} over token {own.token} of the same term")
+        if term_of(new.true_stamp) < term_of(own.true_stamp):
+            self.broken(f"2: {server.node} copies {new.true_stamp} over {own.true_stamp}")
+        if new.true_stamp == own.true_stamp and (new.true_token or (0, 0)) < (own.true_token or (0, 0)):
+            self.broken(f"2: {server.node} copies token {new.true_token} over token {own.true_token} of the same term")
 
     def promoting(self, server: SimServer) -> None:
         """Law 3: nothing half-copied is promoted."""
@@ -242,7 +242,7 @@ def holds(host: Host) -> bool:
 
 def age_of(server: SimServer) -> tuple[int, tuple[int, int]]:
     """Return what tells newer data from older: the term and the token."""
-    return term_of(server.data.stamp), server.data.token or (0, 0)
+    return term_of(server.data.true_stamp), server.data.true_token or (0, 0)
 
 
 def hears(host: Host) -> bool:

@@ -24,7 +24,7 @@ def play(pair: Pair, schedule: Schedule) -> None:
 
 def in_order(pair: Pair) -> bool:
     """Tell whether the side that should serve does: the operator's choice, or else the original primary."""
-    stamps = [host.server.data.stamp for host in pair.hosts.values()]
+    stamps = [host.server.data.true_stamp for host in pair.hosts.values()]
     chosen = [stamp.node for stamp in stamps if stamp is not None and stamp.chosen]
     return any(pair.settled(node) for node in ("sw1", *chosen))
 
@@ -52,7 +52,7 @@ def recover(pair: Pair) -> None:
         if helped:
             decide(pair)
 
-    helped = any(host.files_changed for host in pair.hosts.values())
+    helped = any(host.files_changed or host.server.unproven for host in pair.hosts.values())
     for _ in range(2):
         wait_for(pair, lambda: in_order(pair), RECOVERY, help_out)
         pair.run(3.0)

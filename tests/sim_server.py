@@ -40,12 +40,30 @@ def schema_of(version: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """All that a database holds; `rows` are the numbers of the writes in it."""
+    """All that a database holds; `rows` are the numbers of the writes in it.
+
+    `true_stamp` and `true_token` are what the agents wrote: a client may have overwritten the rows that say so.
+    """
 
     stamp: Stamp | None = None
     token: Token | None = None
     empty: bool = True
     rows: frozenset[int] = frozenset()
+    true_stamp: Stamp | None = None
+    true_token: Token | None = None
+
+    @property
+    def overwritten(self) -> bool:
+        """A client has written over what an agent wrote."""
+        return (self.stamp, self.token) != (self.true_stamp, self.true_token)
+
+    def written(self, stamp: Stamp, token: Token) -> Data:
+        """Return the data with this stamp and this token, as an agent writes them."""
+        return replace(self, stamp=stamp, token=token, true_stamp=stamp, true_token=token)
+
+    def at_token(self, token: Token) -> Data:
+        """Return the data with this token, as an agent writes it, and nothing else."""
+        return replace(self, token=token, true_token=token)
 
 
 class Surroundings(Protocol):
@@ -77,6 +95,7 @@ class SimServer:
         self.records: deque[Data] = deque(maxlen=FILE_RECORDS)
         self.saved_files: list[Data] = []  # one of each lineage it ever had
         self.schema = 1
+        self.unproven = False  # what its rows say is less than it held, and no agent can know that
         self.rejects = False  # a constraint fails on what it receives
         self.running = self.frozen = False
         self.busy_until = 0.0
@@ -126,6 +145,7 @@ class SimServer:
         if not self.running:
             return
         self.running, self.frozen, self.process = False, False, self.process + 1
+        self.unproven |= self.data.overwritten
         self.copying.leave()
         self.copying.drop_followers()
         waiting, self._waiting = self._waiting, []
@@ -144,7 +164,7 @@ class SimServer:
 
     def return_file(self) -> None:
         """Put an old copy of the file there, from before the lineage changed last."""
-        older = [data for data in self.saved_files if data.stamp != self.data.stamp]
+        older = [data for data in self.saved_files if data.true_stamp != self.data.true_stamp]
         self._replace(older[-1] if older else Data())
 
     def freeze(self) -> None:
@@ -217,11 +237,16 @@ class SimServer:
         """Take a controller's write."""
         self.commit(lambda data: replace(data, rows=data.rows | {number}, empty=False))
 
+    def overwrite(self, change: Callable[[Data], Data]) -> None:
+        """Let a client write into the row of the agents, which all can who can write at all."""
+        if self.writable and self.data.true_stamp is not None:
+            self.commit(change)
+
     def hold(self, data: Data) -> None:
         """Hold this from now on, on disk too, and pass it on."""
         before, self.data = self.data, data
         self.records.append(before)
-        if before.stamp != data.stamp:
+        if before.true_stamp != data.true_stamp:
             self.saved_files.append(before)
         # The agents look at what is theirs, not at the rows of a controller.
         if (before.stamp, before.token, before.empty) != (data.stamp, data.token, data.empty):

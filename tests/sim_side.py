@@ -10,12 +10,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ovsha.core import founding, handover, resolve, side, switchover, upgrade
+from ovsha.core import belief, founding, handover, resolve, side, switchover, upgrade
 from ovsha.core import record as codec
 from ovsha.core import schema as schemas
 from ovsha.core.case import Case
 from ovsha.core.copywatch import CopyWatch
-from ovsha.core.facts import Presence, Record, Role, Stamp, State, Token, Vip
+from ovsha.core.facts import Presence, Proof, Record, Role, Stamp, State, Token, Vip
 from ovsha.core.heartbeat import Conversation
 from ovsha.core.memory import Memory
 from ovsha.core.side import Decision
@@ -56,6 +56,7 @@ class Host:
     peer_identity: str = ""
     held: Token | None = None
     founding: bool = False
+    proof: Proof | None = None
     snapshots: dict[str, deque[Data]] = field(default_factory=dict)
     connect_decided_at: float = 0.0
     by_hand: bool = False  # somebody has used ovs-appctl, and the agent has not put it right yet
@@ -93,7 +94,7 @@ class Agent:
         self.gone = self.frozen = False
         self.memory = Memory(
             boot=boot, term=host.term, peer_stamp=host.peer_stamp, met=host.met_in == host.boots, awake=now,
-            held=host.held, founding=host.founding,
+            held=host.held, founding=host.founding, proof=belief.remembered(host.proof, host.held),
         )  # fmt: skip
         self.reserved = host.reserved
         self.conversation = Conversation(
@@ -217,6 +218,11 @@ class Agent:
         self.pair.controller.cut(self.host.node)
         self.server.fence()
 
+    def connect(self, done: Reply) -> None:
+        """Do what ovsha.switch does: what was held is forgotten on disk before it can be erased."""
+        self.host.proof = None
+        self.server.follow(self.settings.source, done)
+
     def snapshot(self, term: int, done: Reply) -> None:
         """Copy the database file, which takes a moment."""
         clock = self.pair.clock
@@ -260,7 +266,8 @@ class Agent:
         self.view = self.observe(now, woke)
         self.recorded = (self.view, self.memory)
         last, decision = self.decision, side.turn(self.view, self.memory)
-        self.decision, self.memory = decision, decision.memory
+        self.view, self.decision, self.memory = decision.view, decision, decision.memory
+        self._keep_proof()
         self.pair.decided(self, last, decision)
         return decision
 
@@ -292,6 +299,14 @@ class Agent:
 
         self.pair.clock.after(self.pair.clock.between(0.001, 0.02), saved)
 
+    def _keep_proof(self) -> None:
+        """Keep, now and then, what the server's process holds, as ovsha.drivers.proofs does."""
+        proof, kept = self.memory.proof, self.host.proof
+        if proof is None or proof.copy:
+            self.host.proof = None
+        elif kept is None or (kept.process, kept.stamp) != (proof.process, proof.stamp) or far(kept, proof):
+            self.host.proof = Proof(proof.process, proof.stamp, proof.token)
+
     def _commit_token(self, now: float) -> None:
         decision = self.decision
         assert decision is not None
@@ -322,3 +337,8 @@ class Agent:
         self.turn()
         self.pair.clock.after(INTERVAL / 2, self._tick)
 
+
+def far(kept: Proof, proof: Proof) -> bool:
+    """Tell whether the token on disk is so old that it is written again, sooner than in truth."""
+    ours, theirs = proof.token or (0, 0), kept.token or (0, 0)
+    return ours[0] != theirs[0] or not 0 <= ours[1] - theirs[1] < 5

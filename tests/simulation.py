@@ -9,9 +9,11 @@ log, and says how to see the whole run again.  One seed gives one run.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ovsha.core.case import Case
-from ovsha.core.facts import Clag, MlagRole
+from ovsha.core.facts import Clag, MlagRole, Stamp, Token
+from ovsha.core.lineage import term_of
 from sim_laws import LawBroken, holds, serves
 from sim_network import BACKUP, LINK, NODES
 from sim_server import SimServer
@@ -107,6 +109,25 @@ class Pair(World):
         """Have somebody use ovs-appctl to make the server a backup of the peer."""
         self._by_hand(node, lambda server: server.follow(self.settings[node].source))
 
+    def client_clears(self, node: str) -> None:
+        """Have a client replace the map in which the agents' keys are by one of its own."""
+        self.hosts[node].server.overwrite(lambda data: replace(data, stamp=None, token=None))
+
+    def client_sets_back(self, node: str) -> None:
+        """Have a client write a token of some time ago, as it comes with a backup that is restored."""
+        self.hosts[node].server.overwrite(lambda data: replace(data, token=earlier(data.true_token)))
+
+    def client_claims(self, node: str) -> None:
+        """Have a client write another node's name into the stamp."""
+        name, chosen = self.clock.random.choice([*NODES, "spine1"]), self.clock.random.random() < 0.5
+        self.hosts[node].server.overwrite(
+            lambda data: replace(data, stamp=Stamp(term_of(data.true_stamp), name, chosen))
+        )
+
+    def client_exaggerates(self, node: str) -> None:
+        """Have a client write a term and a token that nobody can have come to."""
+        self.hosts[node].server.overwrite(lambda data: replace(data, stamp=Stamp(2**61, node), token=(2**61, 2**61)))
+
     # Agents.
 
     def agent_start(self, node: str) -> None:
@@ -118,6 +139,8 @@ class Pair(World):
     def agent_kill(self, node: str) -> None:
         host = self.hosts[node]
         if host.agent is not None:
+            # What a backup held before a client's write came to it is known to nobody but its agent.
+            host.server.unproven |= host.server.data.overwritten and not host.server.writable
             host.agent.gone, host.agent = True, None
 
     def agent_freeze(self, node: str) -> None:
@@ -262,6 +285,11 @@ class Pair(World):
     def _clag_poked(self) -> None:
         for host in self.hosts.values():
             host.clagd.ask()
+
+
+def earlier(token: Token | None) -> Token:
+    """Return a token that was committed before this one."""
+    return (token[0], max(0, token[1] - 5)) if token is not None else (0, 0)
 
 
 def started(seed: int = 0, **changed: object) -> Pair:

@@ -10,7 +10,8 @@ import pytest
 
 from endpoint import Endpoint, Refusal, spin
 from ovsha.core.facts import Role, Stamp
-from ovsha.drivers.database import Database, Manager, stamp_values, token_values
+from ovsha.core.stamps import written, written_token
+from ovsha.drivers.database import Database, Manager
 
 ROW = "6b1c2c54-0000-4000-8000-000000000001"
 
@@ -53,7 +54,7 @@ def test_database_without_a_row_is_loaded_empty_and_of_unknown_lineage(server: E
 
 def test_stamp_and_token_are_read_back_as_they_are_written(server: Endpoint, database: Database) -> None:
     stamp = Stamp(7, "sw2", chosen=True)
-    server.answers["monitor"] = lambda params: rows({**stamp_values(stamp), **token_values((7, 41))}, [["uuid", ROW]])
+    server.answers["monitor"] = lambda params: rows(written(stamp, (7, 41)), [["uuid", ROW]])
     spin(database.run, [server], lambda: database.contents.loaded)
     assert (database.contents.stamp, database.contents.token, database.contents.empty) == (stamp, (7, 41), False)
 
@@ -115,11 +116,11 @@ def test_first_commit_makes_the_row_and_a_later_one_replaces_only_our_keys(
 ) -> None:
     outcomes: list[str | None] = []
     spin(database.run, [server], lambda: database.contents.loaded)
-    database.commit(token_values((1, 1)), outcomes.append)
+    database.commit(written_token((1, 1)), outcomes.append)
     spin(database.run, [server], lambda: outcomes)
     server.notify("update", ["ovsha", rows({"other": "kept"})])
     spin(database.run, [server], lambda: not database.contents.token and database._rows.get("Global"))
-    database.commit(token_values((1, 2)), outcomes.append)
+    database.commit(written_token((1, 2)), outcomes.append)
     spin(database.run, [server], lambda: len(outcomes) == 2)
     first, second = (params[1] for method, params in server.asked if method == "transact")
     assert first["op"] == "insert"
@@ -132,7 +133,7 @@ def test_refused_commit_says_why(server: Endpoint, database: Database) -> None:
     outcomes: list[str | None] = []
     server.answers["transact"] = lambda params: [{"error": "not allowed", "details": "read only mode"}]
     spin(database.run, [server], lambda: database.contents.loaded)
-    database.commit(token_values((1, 1)), outcomes.append)
+    database.commit(written_token((1, 1)), outcomes.append)
     spin(database.run, [server], lambda: outcomes)
     assert outcomes == ["not allowed: read only mode"]
 
@@ -159,5 +160,5 @@ def test_write_that_changes_nothing_tells_the_role_of_a_server(
 
 def test_request_without_a_session_fails_at_once(database: Database) -> None:
     outcomes: list[str | None] = []
-    database.commit(token_values((1, 1)), outcomes.append)
+    database.commit(written_token((1, 1)), outcomes.append)
     assert outcomes == ["not connected yet"]

@@ -142,12 +142,13 @@ MUTATIONS = (
     ),
     Mutation(
         "4: a planned move waits for the barrier", "case",
-        "return (server.token or (0, 0)) >= grant.barrier", "return True",
+        "return token == grant.barrier or opened", "return True",
         "test_traps.py::test_planned_move_waits_for_a_copy_that_is_late", "law 4",
     ),
     Mutation(
         "4: the barrier is not a token that is under way already", "handover",
-        "barrier=following(following(server.token, term), term)", "barrier=following(server.token, term)",
+        "barrier=following(belief.above(c) or following(server.token, term), term)",
+        "barrier=belief.above(c) or following(server.token, term)",
         "test_handover.py::test_the_barrier_leaves_out_the_token_that_may_be_under_way_already",
     ),
     Mutation(
@@ -206,6 +207,33 @@ MUTATIONS = (
         "10: no flood of claims to the VIP is answered more than once in ten seconds", "rival",
         "INTERVAL = 10.0", "INTERVAL = 0.0",
         "test_rival.py::test_the_first_claim_is_answered_at_once_and_what_comes_within_ten_seconds_at_their_end",
+    ),
+    Mutation(
+        "10: a client's write on a running server parks nobody", "belief",
+        "if proof is None or not server.process or server.process != proof.process:", "if True:",
+        "test_belief.py",
+    ),
+    Mutation(
+        "10: what was copied anew is no proof", "belief",
+        "    if following and not proof.copy:\n        return None  # it was connected, and erased\n", "",
+        "test_belief.py::test_what_a_server_held_is_no_proof_any_more_once_it_copies_from_another",
+    ),
+    Mutation(
+        "10: a server that was started anew proves nothing of what it held", "belief",
+        "if proof is None or (server.process and server.process != proof.process):", "if proof is None:",
+        "test_belief.py::test_another_process_that_holds_less_is_rolled_back",
+    ),
+    Mutation(
+        "10: a heal is not followed by the next at once", "belief",
+        "return c.view.server.written is None or c.view.now < c.memory.heal_after",
+        "return c.view.server.written is None",
+        "test_belief.py::test_heals_are_a_second_apart_and_at_last_a_minute",
+    ),
+    Mutation(
+        "10: no number beyond belief is believed", "belief",
+        "if stamp is None or (stamp.term > known and stamp.term > min(known + LEAP, BELIEVED_END)):",
+        "if stamp is None:",
+        "test_belief.py::test_a_term_is_believed_up_to_a_million_above_the_highest_that_is_known",
     ),
     Mutation(
         "progress: a promise is not over before it is used", "handover",

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from conftest import TIMES
 from faults import BY_HAND, FAULTS
+from ovsha.core.facts import Stamp
 from sim_network import BACKUP, LINK, NODES
 from sim_play import COPY_TIMES, LATENCIES, PAUSES, PREFERENCES, Schedule, play, recover, rows
-from simulation import Pair, started
+from simulation import Pair, started, wait_for
 
 SAFE = [name for name in sorted(FAULTS) if not any(word in name for word in BY_HAND)]
 
@@ -111,3 +112,31 @@ def test_one_path_is_enough_for_the_service_to_stay_where_it_is(
         assert pair.serving() == ["sw1"]
     recover(pair)
     assert pair.acknowledged <= rows(pair)
+
+
+CLIENTS = ("client clears", "client sets back", "client claims", "client exaggerates")
+
+
+@fewer
+@given(
+    seeds, st.lists(st.tuples(st.sampled_from([f"sw1 {what}" for what in (*CLIENTS, "agent kill", "agent start")]),
+                              pauses), min_size=1, max_size=8), st.sampled_from(CLIENTS),
+)  # fmt: skip
+def test_clients_write_on_a_running_server_parks_nobody(seed: int, schedule: Schedule, last: str) -> None:
+    pair = started(seed)
+
+    def nobody_is_parked() -> None:
+        if pair.serving() != ["sw1"] or any(host.agent and host.agent.waits_for_decision for host in hosts):
+            pair.broken("10: a client's write has parked a side")
+
+    hosts, pair.watched = list(pair.hosts.values()), nobody_is_parked
+    play(pair, schedule)
+    pair.heal_all()
+    wait_for(pair, lambda: not hosts[0].server.data.overwritten, 2.0 * 60)
+    assert hosts[0].server.data.true_stamp == Stamp(1, "sw1"), "it is of the same term"
+    pair.watched = None
+    FAULTS[f"sw1 {last}"](pair)
+    pair.run(pair.clock.random.choice([0.05, 0.5]))
+    pair.server_kill("sw1")
+    wait_for(pair, lambda: pair.serving() == ["sw2"], 10.0)
+    recover(pair)

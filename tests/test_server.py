@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from child import child, end
 from ovsha.core import schema as schemas
 from ovsha.core.facts import Life, Role, Server, Stamp
 from ovsha.core.lineage import PARKED
-from ovsha.drivers.database import stamp_values, token_values
+from ovsha.core.stamps import written, written_token
 from recorded_server import (
     ACTIVE,
     AS_COPY,
@@ -66,7 +67,9 @@ def test_safe_start_is_seen_as_backup_of_the_address_that_cannot_answer(rig: Rig
     now = rig.known()
     schema = schemas.describe(SCHEMA)
     parked = Server(life=Life.UP, role=Role.BACKUP, source=PARKED, loaded=True, cells=CELLS, schema=schema)
-    assert rig.server.facts(now) == parked
+    facts = rig.server.facts(now)
+    assert replace(facts, process="") == parked
+    assert f":{rig.server.pid}:" in facts.process
     assert (rig.server.pid, rig.server.trouble) == (rig.process.pid, "")
     assert rig.server.status_line == f"connecting: {PARKED}"
 
@@ -102,7 +105,7 @@ def test_controllers_are_counted_on_the_active_side_only(rig: Rig, status: str, 
 
 
 def test_lineage_is_read_from_the_database(rig: Rig) -> None:
-    config = ["map", [list(pair) for pair in stamp_values(Stamp(7, "sw2", chosen=True)).items()]]
+    config = ["map", [list(pair) for pair in written(Stamp(7, "sw2", chosen=True), (7, 0)).items()]]
     rig.database.answers["monitor"] = lambda params: {"Global": {ROW: {"new": {"other_config": config}}}}
     facts = rig.server.facts(rig.known())
     assert (facts.stamp, facts.token) == (Stamp(7, "sw2", chosen=True), (7, 0))
@@ -229,8 +232,8 @@ def test_stamp_and_token_are_written_into_the_database(rig: Rig) -> None:
     rig.known()
     assert rig.carry_out(lambda done: rig.server.stamp(Stamp(3, "sw1"), done)) is None
     assert rig.carry_out(lambda done: rig.server.commit((3, 9), done)) is None
-    written = [params[1]["row"]["other_config"] for method, params in rig.database.asked if method == "transact"]
-    assert [dict(config[1]) for config in written] == [stamp_values(Stamp(3, "sw1")), token_values((3, 9))]
+    sent = [params[1]["row"]["other_config"] for method, params in rig.database.asked if method == "transact"]
+    assert [dict(config[1]) for config in sent] == [written(Stamp(3, "sw1"), (3, 0)), written_token((3, 9))]
 
 
 def test_letting_go_changes_nothing(rig: Rig) -> None:

@@ -12,12 +12,12 @@ import pytest
 from endpoint import Endpoint, spin
 from ovsha.core import schema as schemas
 from ovsha.core.facts import Role, Source, Stamp
-from ovsha.drivers.database import stamp_values
+from ovsha.core.stamps import written
 from ovsha.drivers.source import PeerSource
 
 ROW = "6b1c2c54-0000-4000-8000-000000000001"
 STAMP = Stamp(7, "sw2")
-CONFIG = ["map", [list(pair) for pair in stamp_values(STAMP).items()]]
+CONFIG = ["map", [list(pair) for pair in written(STAMP, (STAMP.term, 0)).items()]]
 CONTENT = {"Global": {ROW: {"new": {"other_config": CONFIG, "managers": ["set", []], "switches": ["set", []]}}}}
 WRITABLE = [{"count": 0}]
 READ_ONLY = [{"error": "not allowed", "details": "operation not allowed when database server is in read only mode"}]

@@ -23,9 +23,10 @@ from typing import Any
 from ovsha import durable
 from ovsha.backups import shelf, take
 from ovsha.backups.check import Opened
+from ovsha.core import stamps
 from ovsha.core.facts import Stamp
+from ovsha.core.stamps import CHOSEN, NODE, TERM, TOKEN
 from ovsha.drivers import disk
-from ovsha.drivers.database import CHOSEN, NODE, TERM, TOKEN, stamp_values
 from ovsha.errors import DriverError
 from ovsha.ledger import compare, content, schema, slices
 from ovsha.ledger.compare import Entry, Kind
@@ -91,8 +92,7 @@ def remaining(session: Session, entries: Iterable[Entry], columns: Columns) -> l
 
 def term(session: Session) -> int:
     """Return the term in a running server's database, 0 for none."""
-    number = next((value for key, value in _our_keys(session) if key == TERM), "")
-    return int(number) if number.isdecimal() else 0
+    return stamps.number(next((value for key, value in _our_keys(session) if key == TERM), "")) or 0
 
 
 def writable(session: Session) -> bool:
@@ -152,7 +152,7 @@ def _acts(entry: Entry, ours: list[list[str]]) -> Iterator[dict[str, Any]]:
 
 
 def _stamping(stamp: Stamp) -> Iterator[dict[str, Any]]:
-    pairs = ["map", [[key, value] for key, value in stamp_values(stamp).items()]]
+    pairs = ["map", [[key, value] for key, value in stamps.written(stamp, (stamp.term, 0)).items()]]
     mutations = [["other_config", "delete", ["set", [*_KEYS]]], ["other_config", "insert", pairs]]
     yield {"op": "mutate", "table": "Global", "where": [], "mutations": mutations}
 
@@ -198,7 +198,7 @@ def offline(file: Path, opened: Opened, stamp: Stamp) -> Path | None:
         shutil.copyfile(opened.database, part)
         acts = list(_stamping(stamp))
         if not opened.rows.get("Global"):
-            pairs = ["map", [[key, value] for key, value in stamp_values(stamp).items()]]
+            pairs = ["map", [[key, value] for key, value in stamps.written(stamp, (stamp.term, 0)).items()]]
             acts = [{"op": "insert", "table": "Global", "row": {"other_config": pairs}}]
         content.tool(take.LIMIT, "transact", str(part), json.dumps([database, *acts]))
         content.tool(take.LIMIT, "compact", str(part))

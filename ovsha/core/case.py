@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ovsha.core import lineage, verdict
-from ovsha.core.facts import Kind, Life, MlagRole, Mode, Presence, Record, Role, Stamp
+from ovsha.core.facts import Kind, Life, MlagRole, Mode, Presence, Record, Role, Stamp, Token
 from ovsha.core.memory import Memory
 from ovsha.core.view import View
 
@@ -193,12 +193,21 @@ class Case:
     @property
     def granted(self) -> bool:
         """The peer has drained for us, and its last write is in our copy."""
-        ask, grant, server = self.memory.ask, self.peer.grant, self.view.server
+        ask, grant = self.memory.ask, self.peer.grant
         if ask is None or grant is None or grant.ident != ask.ident or not grant.drained:
             return False
         if grant.barrier is None:
             return not self.outdated and not (grant.kind is Kind.START and self.replaced)
-        return (server.token or (0, 0)) >= grant.barrier
+        token = self.token_in_rows
+        # Once we are active nothing is replicated any more, and our own stamp has a token of its own.
+        opened = self.view.server.role is Role.ACTIVE and token is not None and token > grant.barrier
+        return token == grant.barrier or opened
+
+    @property
+    def token_in_rows(self) -> Token | None:
+        """The token that is written in our database, by whomever: a barrier is neither more nor less than itself."""
+        server = self.view.server
+        return server.token if server.written is None else server.written.token
 
     @property
     def replaced(self) -> bool:

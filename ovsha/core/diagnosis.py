@@ -107,6 +107,7 @@ ROWS: tuple[tuple[str, Level, Finder], ...] = (
     ("undone", Level.DEGRADED, parts.undone),
     ("moves-held", Level.DEGRADED, serving.held),
     ("idle", Level.DEGRADED, _idle),
+    ("overwritten", Level.DEGRADED, parts.overwritten),
     ("upgrade", Level.DEGRADED, _upgrade),
     ("pause-forgotten", Level.DEGRADED, _forgotten),
     ("path", Level.DEGRADED, _paths),

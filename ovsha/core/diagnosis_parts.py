@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ovsha.core import belief
 from ovsha.core.case import USABLE
-from ovsha.core.facts import Life, Mode, Record
+from ovsha.core.facts import Life, Mode, Record, Role
 from ovsha.core.moment import Moment
 from ovsha.core.words import ago, span
 
@@ -160,3 +161,15 @@ def divergence(m: Moment) -> Iterator[Finding]:
             rows = "1 row is" if each.rows == 1 else f"{each.rows} rows are"
             since = "not on the active side as they were, perhaps deleted or changed there since"
             yield f"{rows} in doubt in ledger {each.ledger}: {since}", look
+
+
+def overwritten(m: Moment) -> Iterator[Finding]:
+    """Yield that a client wrote over the agents' keys in our database, and when they are written again."""
+    server, node, left = m.case.view.server, m.own.node, m.case.memory.heal_after - m.case.view.now
+    if server.written is None or server.role is not Role.ACTIVE:
+        return
+    do = f"find the client that does it; {node} writes its own again" + (f" in {span(left)}" if left > 0 else "")
+    if m.case.idle:
+        why = "is paused" if m.case.view.mode is Mode.PAUSED else "only advises"
+        do = f"find the client that did it; {node} {why} and writes nothing over it until it acts again"
+    yield f"a client wrote over the agents' keys in Global.other_config: {belief.overwriting(server)}", do

@@ -99,6 +99,31 @@ Token = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What the rows of a database say of its lineage, where that is not believed; None is what is not there."""
+
+    stamp: Stamp | None = None
+    token: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What one process of our ovsdb-server held: as long as it runs it holds no less, whatever its rows say.
+
+    `process`: names it, beyond reboots.  `copy`: it followed the peer then, so that more than clients could have
+    changed its rows.  `written`: what the rows said when it was last known to go on from there; None when that is not
+    known.  `until`: since it may go on from elsewhere, the moment until which it cannot yet; None while it may not.
+    """
+
+    process: str
+    stamp: Stamp
+    token: Token | None = None
+    copy: bool = False
+    written: Written | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
     """What a database's tables and columns are: its name, its version, and a checksum of all of it."""
 
@@ -117,6 +142,8 @@ class Server:
     `saved`: a snapshot of what it holds was taken since it was parked.  `cells`: rows times
     columns of all tables, as memory/show of ovsdb-server(1) counts them; None when it does not tell.
     `undriven`: why it takes no orders although it runs, or may run, "" when it takes them or is down.
+    `process`: names the process, beyond reboots; "" when it is not known.  `written`: what the rows say where `stamp`
+    and `token` are what is believed instead, None where the rows are believed.
     """
 
     life: Life = Life.UNKNOWN
@@ -136,6 +163,8 @@ class Server:
     cells: int | None = None
     schema: Schema | None = None
     undriven: str = ""
+    process: str = ""
+    written: Written | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +265,8 @@ class Record:
     `undriven`: its ovsdb-server runs, or may run, and takes no orders, so that it can neither begin nor cease to serve.
     `by_order`: an operator ordered the service to be where it is, on this side; None when it is not here or not known.
     `words`: which words of a record its release reads (core.record.WORDS), which only its heartbeats tell.
+    `overwritten`: its rows say something else than `stamp` and `token`, because a client wrote over them; it is not
+    told while there is a grant.
     """
 
     node: str
@@ -283,3 +314,4 @@ class Record:
     undriven: bool = False
     by_order: bool | None = None
     words: int = 0
+    overwritten: bool = False

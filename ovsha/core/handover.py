@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ovsha.core import damping, lineage, ordered, resolve
+from ovsha.core import belief, damping, lineage, ordered, resolve
 from ovsha.core.case import USABLE, Case
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Presence, Record, Role, Stamp, Token
 from ovsha.core.memory import Memory, remember
@@ -222,8 +222,8 @@ def _drained(c: Case, grant: Grant) -> Grant:
     if grant.barrier is None:
         # Not the very next token: that one may be on its way already, ahead of the last writes.
         term = lineage.term_of(server.stamp)
-        return replace(grant, barrier=following(following(server.token, term), term))
-    return replace(grant, drained=(server.token or (0, 0)) >= grant.barrier)
+        return replace(grant, barrier=following(belief.above(c) or following(server.token, term), term))
+    return replace(grant, drained=c.token_in_rows == grant.barrier)
 
 
 def following(token: Token | None, term: int) -> Token:
@@ -235,10 +235,10 @@ def periodic_token(record: Record, opening: Stamp) -> Token | None:
     """Return the token that a serving side commits now and then, by which its peer sees how far the copy is.
 
     None while there is none to commit: this side does not serve, or not in the term that it opened with `opening`, or
-    it is giving the service away, for which the barrier is the last token.
+    it is giving the service away, for which the barrier is the last token, or a client wrote over the last one.
     """
     own = record.stamp
-    if not record.serving or record.role is not Role.ACTIVE or record.grant is not None:
+    if not record.serving or record.role is not Role.ACTIVE or record.grant is not None or record.overwritten:
         return None
     if own is None or (own.term, own.node) != (opening.term, opening.node):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ovsha.core.facts import Ask, Grant, Kind, Role, Stamp, Token
+from ovsha.core.facts import Ask, Grant, Kind, Proof, Role, Stamp, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Memory:
     `link_lost_at`: since when the peer is heard, but not over the peer link.
     `unpreferred_at`: when this side was last not the preferred one, None when never.
     `held`: the newest lineage and token that our own database was known to hold on disk.
+    `proof`: what the running process of our server held, None when that is not known.  `heals`: how often in a row our
+    own stamp was written again over what a client wrote, and `heal_after`: not again before.
     `copying`: our server was told to copy and is not in sync yet; `failed_copies`: how often
     it gave that up in a row, by making itself active.  `severed`: our own session to the peer's server was lost since
     ours follows it, so that ours may hold on to one that nobody is at the other end of.
@@ -60,6 +62,9 @@ class Memory:
     active_since: float | None = None
     ordered: Role | None = None
     held: Token | None = None
+    proof: Proof | None = None
+    heals: int = 0
+    heal_after: float = 0.0
     copying: bool = False
     severed: bool = False
     failed_copies: int = 0

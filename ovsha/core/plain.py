@@ -7,14 +7,24 @@ another release that this one does not know are passed over.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+_LARGEST = 2**63
 _T = TypeVar("_T")
 _Reader = Callable[[Any], Any]
 _READERS: dict[type, dict[str, _Reader]] = {}
+
+
+def parse(text: str | bytes) -> Any:
+    """Return what a text of JSON says.  Raises ValueError for what is none, nested too deep, or has endless numbers."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def to_plain(value: Any) -> Any:
@@ -87,6 +97,8 @@ def _reader(hint: Any) -> _Reader:
 def _exactly(kinds: tuple[type, ...]) -> _Reader:
     def read(value: Any) -> Any:
         # type() and not isinstance(): True is an int to Python and not to us.
+        if type(value) is int and abs(value) > _LARGEST:
+            raise ValueError("a number is too large")
         if type(value) not in kinds:
             raise ValueError(f"{value!r:.40} is not of type {kinds[0].__name__}")
         return value

@@ -13,17 +13,20 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any
 
+from ovsha.core import stamps
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Mode, Record, Role, Stamp, State
 
 _TEXTS = ("trouble", "why", "refusal", "decision", "reason")
 _LAST = ("mode_left", "upgraded", "uptime", "mac", "lag", "listener", "managers", "by_order", "words")
-SHED = ((), ("trouble",), ("trouble", "why"), _TEXTS, (*_TEXTS, *_LAST))
+_SPARE = ("overwritten", "source", "cells", "link_up")
+SHED = ((), ("trouble",), ("trouble", "why"), _TEXTS, (*_TEXTS, *_LAST), (*_TEXTS, *_LAST, *_SPARE))
 """What is left out of a record, more and more of it, until it fits a packet: what only people read, and what can be
 done without."""
 
 _UNREAD = {"serving": True}
 """What is believed of a side whose word cannot be read, where the default would be believing the best of it."""
 
+_LONGEST_AGE = 1e12
 _DEFAULTS = {field.name: field.default for field in fields(Record)}
 
 
@@ -72,13 +75,20 @@ def read(plain: Mapping[str, Any]) -> tuple[Record, tuple[str, ...]]:
             values[name] = None if value is None and _DEFAULTS[name] is None else reader(value)
         except (TypeError, ValueError, KeyError, IndexError, OverflowError) as error:
             if name == "node":
-                raise ValueError(f"node: {value!r:.40} is not usable: {error}") from None
-            unread.append(f"{name} {value!r:.40}")
+                raise ValueError(f"node: {_short(value)} is not usable: {error}") from None
+            unread.append(f"{name} {_short(value)}")
             if name in _UNREAD:
                 values[name] = _UNREAD[name]
     if "node" not in values:
         raise ValueError("node: is missing")
     return Record(**values), tuple(unread)
+
+
+def _short(value: Any) -> str:
+    try:
+        return f"{value!r:.40}"
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def urgent(record: Record) -> tuple[object, ...]:
@@ -117,18 +127,13 @@ def _exactly(kind: type) -> Callable[[Any], Any]:
     return read
 
 
-_text, _number, _flag = _exactly(str), _exactly(int), _exactly(bool)
+_text, _number, _flag = _exactly(str), stamps.whole, _exactly(bool)
 
 
 def _age(value: Any) -> float:
-    if type(value) not in (int, float) or not 0 <= value < float("inf"):
+    if type(value) not in (int, float) or not 0 <= value <= _LONGEST_AGE:
         raise ValueError("not a number of seconds")
     return float(value)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    first, second = value
-    return _number(first), _number(second)
 
 
 def _stamp(value: Any) -> Stamp:
@@ -143,7 +148,7 @@ def _ask(value: Any) -> Ask:
 
 def _grant(value: Any) -> Grant:
     ident, kind, barrier, drained = value
-    return Grant(_text(ident), Kind(kind), None if barrier is None else _pair(barrier), _flag(drained))
+    return Grant(_text(ident), Kind(kind), None if barrier is None else stamps.pair(barrier), _flag(drained))
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -152,7 +157,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
         _text,
     ),
     **dict.fromkeys(("term", "controllers", "vteps", "cells", "words"), _number),
-    **dict.fromkeys(("serving", "vip", "listener", "managers", "link_up", "restore"), _flag),
+    **dict.fromkeys(("serving", "vip", "listener", "managers", "link_up", "restore", "overwritten"), _flag),
     **dict.fromkeys(("replicating", "empty", "lapsed", "cut_off", "estranged", "undriven", "by_order"), _flag),
     **dict.fromkeys(("in_sync_for", "lag", "active_for", "uptime", "mode_left", "upgrade", "upgraded"), _age),
     "state": State,
@@ -161,7 +166,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "mlag": MlagRole,
     "mode": Mode,
     "stamp": _stamp,
-    "token": _pair,
+    "token": stamps.pair,
     "ask": _ask,
     "grant": _grant,
 }

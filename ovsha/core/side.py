@@ -7,9 +7,9 @@ the same decision.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from ovsha.core import damping, election, handover, lineage, ordered, transition
+from ovsha.core import belief, damping, election, handover, lineage, ordered, transition
 from ovsha.core.case import Case
 from ovsha.core.election import Goal, Rule
 from ovsha.core.facts import Kind, Presence, Record, Role, Stamp, State, Token
@@ -23,9 +23,10 @@ from ovsha.core.view import View
 class Decision:
     """What one turn came to: what to remember, the rule that decided, the next step, what to tell the peer.
 
-    `opening`: the stamp for `Step.STAMP`.  `barrier`: the token for `Step.COMMIT_TOKEN`, None when there is none to
-    commit.  `would`: the steps that are left and that this side does not take because its mode is not active, and
-    `would_ask`: why it would ask for the service.
+    `view`: what it was taken on, with what is believed of the databases.  `opening`: the stamp for `Step.STAMP`.
+    `barrier`: the token for `Step.COMMIT_TOKEN`, None when there is none to commit; `above`: the one for `Step.HEAL`.
+    `would`: the steps that are left and that this side does not take because its mode is not active, and `would_ask`:
+    why it would ask for the service.
     """
 
     memory: Memory
@@ -37,6 +38,8 @@ class Decision:
     record: Record
     opening: Stamp
     barrier: Token | None
+    view: View = field(compare=False)
+    above: Token | None = None
     would: tuple[Step, ...] = ()
     would_ask: Kind | None = None
 
@@ -47,6 +50,8 @@ def turn(view: View, memory: Memory) -> Decision:
     rule = election.decide(case)
     case = replace(case, memory=_resolve(case, rule))
     step = None if case.idle else transition.next_step(rule.goal, case)
+    if step is Step.HEAL:
+        case = replace(case, memory=belief.healing(case.memory, view.now))
     why, state = rule.sentence(case), _state(case, rule)
     return Decision(
         memory=case.memory,
@@ -58,13 +63,17 @@ def turn(view: View, memory: Memory) -> Decision:
         record=_record(case, state, why),
         opening=Stamp(transition.opening_term(case), view.settings.node, _chosen_by_operator(case)),
         barrier=case.memory.grant.barrier if case.memory.grant else None,
+        view=case.view,
+        above=belief.above(case),
         would=transition.steps_left(rule.goal, case) if case.idle else (),
         would_ask=handover.reason_to_ask(case) if case.idle else None,
     )
 
 
 def settled(view: View, memory: Memory) -> Case:
-    """Return the moment as the rules are asked about it."""
+    """Return the moment as the rules are asked about it, with what is believed of the databases."""
+    memory = remember(memory, proof=belief.kept(view, memory))
+    view = belief.believed(view, memory)
     case = Case(view, memory, Presence.NEVER)
     case = replace(case, memory=_notice(case))
     case = replace(case, presence=presence(view, case.memory))
@@ -72,6 +81,7 @@ def settled(view: View, memory: Memory) -> Case:
     case = replace(case, memory=ordered.noticed(case))
     case = replace(case, memory=damping.count(case))
     case = replace(case, memory=_watch_copy(case))
+    case = replace(case, memory=remember(belief.calmed(case), proof=belief.proven(case)))
     return replace(case, memory=handover.advance(case))
 
 
@@ -113,7 +123,8 @@ def _watch_copy(c: Case) -> Memory:
     """Remember what our database held, and whether ovsdb-server gives its copies up by making itself active."""
     memory, server = c.memory, c.view.server
     token, held = server.token, memory.held
-    if token is not None and (held is None or token > held or c.in_sync or (c.serving and not c.rolled_back)):
+    newer = held is None or (token is not None and token > held)
+    if belief.coherent(server.stamp, token) and (newer or c.in_sync or (c.serving and not c.rolled_back)):
         memory = remember(memory, held=token)
     if c.following:
         failed = 0 if c.in_sync else memory.failed_copies
@@ -196,4 +207,5 @@ def _record(c: Case, state: State, why: str) -> Record:
         mode_left=view.mode_left,
         restore=memory.restore,
         by_order=memory.by_order if c.serving else None,
+        overwritten=server.written is not None and server.role is Role.ACTIVE and memory.grant is None,
     )

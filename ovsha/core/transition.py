@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from ovsha.core import lineage
+from ovsha.core import belief, lineage
 from ovsha.core.case import Case
 from ovsha.core.election import Goal
 from ovsha.core.facts import Life, Role
@@ -40,6 +40,7 @@ class Step(Enum):
     PARK_SERVER = "park ovsdb-server"
     SNAPSHOT = "take a snapshot"
     CONNECT = "follow the peer"
+    HEAL = "write the stamp again that a client overwrote"
     FENCE_SERVER = "cut the sessions of the hanging ovsdb-server"
 
 
@@ -88,8 +89,8 @@ def _harmless(c: Case) -> bool:
 
 
 def _barrier_committed(c: Case) -> bool:
-    grant, token = c.memory.grant, c.view.server.token
-    return grant is None or grant.barrier is None or (token is not None and token >= grant.barrier)
+    grant = c.memory.grant
+    return grant is None or grant.barrier is None or c.token_in_rows == grant.barrier
 
 
 def _fenced(c: Case) -> bool:
@@ -122,6 +123,7 @@ PLANS: dict[Goal, tuple[Row, ...]] = {
         Row(Step.ADD_VIP, lambda c: c.view.vip.present or not c.view.settings.has_vip),
         Row(Step.OPEN_LISTENER, lambda c: c.view.server.listener_open or not c.view.settings.has_vip),
         Row(Step.CUT_STALE, lambda c: not c.view.vip.stale),
+        Row(Step.HEAL, belief.healed),
     ),
     Goal.DRAIN: (*_CLOSE, Row(Step.COMMIT_TOKEN, _barrier_committed)),
     Goal.PARK: (*_CLOSE, Row(Step.PARK_SERVER, _harmless)),

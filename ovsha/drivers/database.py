@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ovsha.core import schema as schemas
+from ovsha.core import stamps
 from ovsha.core.facts import Role, Schema, Stamp, Token
 from ovsha.drivers.rpc import Admit, Channel, anybody
 
-TERM, NODE, CHOSEN, TOKEN = "ovsha:term", "ovsha:node", "ovsha:chosen", "ovsha:token"
 _NOWHERE = "00000000-0000-0000-0000-000000000000"
 _TABLES = {
     "Global": {"columns": ["other_config", "managers", "switches"]},
@@ -77,7 +77,7 @@ class Database:
             keys = ["set", [*values]]
             operation = _mutation(uuid, [["other_config", "delete", keys], ["other_config", "insert", pairs]])
         params = [self._name, operation, {"op": "comment", "comment": "ovsha"}]
-        self.channel.request("transact", params, lambda result, error: done(_failure(result, error)))
+        self.channel.request("transact", params, lambda result, error: done(_failure(result, error) or _missed(result)))
 
     def probe_role(self, done: Callable[[Role | None], None]) -> None:
         """Ask whether the server takes writes, by one that changes no row; `done` gets None when it cannot tell."""
@@ -125,21 +125,6 @@ class Database:
         self._changed()
 
 
-def stamp_values(stamp: Stamp) -> dict[str, str]:
-    """Return the keys that write `stamp`, and the first token of its term, into a database."""
-    return {
-        TERM: str(stamp.term),
-        NODE: stamp.node,
-        CHOSEN: "true" if stamp.chosen else "false",
-        **token_values((stamp.term, 0)),
-    }
-
-
-def token_values(token: Token) -> dict[str, str]:
-    """Return the key that writes `token` into a database."""
-    return {TOKEN: f"{token[0]}.{token[1]}"}
-
-
 def _mutation(uuid: str, mutations: list[Any]) -> dict[str, Any]:
     where = [["_uuid", "==", ["uuid", uuid]]]
     return {"op": "mutate", "table": "Global", "where": where, "mutations": mutations}
@@ -156,29 +141,20 @@ def _failure(result: Any, error: str | None) -> str | None:
     return None
 
 
+def _missed(result: Any) -> str | None:
+    """Return that a transaction changed no row, for the one it was for is no more; None when it did."""
+    counts = [part.get("count") for part in result if isinstance(part, dict)] if isinstance(result, list) else []
+    return "the row of Global is another than a moment ago" if 0 in counts else None
+
+
 def _read(rows: dict[str, dict[str, dict[str, Any]]]) -> Contents:
     row = next(iter(rows.get("Global", {}).values()), {})
-    config = row.get("other_config")
-    pairs = dict(config[1]) if isinstance(config, list) and len(config) == 2 else {}
+    pairs = stamps.pairs_of(row.get("other_config"))
     managers = tuple(
         sorted(
             (Manager(str(r.get("target")), r.get("is_connected") is True) for r in rows.get("Manager", {}).values()),
             key=lambda manager: manager.target,
         )
     )
-    return Contents(True, _stamp(pairs), _token(pairs), row.get("switches", ["set", []]) == ["set", []], managers)
-
-
-def _stamp(pairs: Mapping[str, str]) -> Stamp | None:
-    """Return the stamp, or None when there is none or somebody has scribbled over it."""
-    term, node = pairs.get(TERM, ""), pairs.get(NODE, "")
-    if not term.isdecimal() or not term.isascii() or int(term) < 1 or not node:
-        return None
-    return Stamp(int(term), node, pairs.get(CHOSEN) == "true")
-
-
-def _token(pairs: Mapping[str, str]) -> Token | None:
-    term, _, number = pairs.get(TOKEN, "").partition(".")
-    if not all(part.isdecimal() and part.isascii() for part in (term, number)):
-        return None
-    return int(term), int(number)
+    empty = row.get("switches", ["set", []]) == ["set", []]
+    return Contents(True, stamps.stamp_of(pairs), stamps.token_of(pairs), empty, managers)

@@ -19,7 +19,8 @@ from ovsha.drivers import lockfile
 
 SERVER = "ovsdb-server"
 _TOOL = "ovsdb-tool"
-_STAT_STATE, _STAT_UTIME, _STAT_STIME = 0, 11, 12
+_STAT_STATE, _STAT_UTIME, _STAT_STIME, _STAT_STARTTIME = 0, 11, 12, 19
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _LOOK_EVERY = 0.1
 
 
@@ -187,13 +188,24 @@ class Process:
         self._fd, self.pid = fd, self.sight.pid
 
     def _stat(self) -> list[str]:
-        """Return the fields of /proc/PID/stat that follow the name."""
-        if self.pid is None:
-            return []
-        try:
-            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return []
+        return _stat(self.pid) if self.pid is not None else []
+
+
+def identity(pid: int) -> str:
+    """Return what names a process and no other, beyond its pid and this boot; "" when it is gone."""
+    fields = _stat(pid)
+    try:
+        return f"{_BOOT_ID.read_text().strip()}:{pid}:{fields[_STAT_STARTTIME]}"
+    except (OSError, IndexError):
+        return ""
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat that follow the name, none when there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _readable(fd: int) -> bool:

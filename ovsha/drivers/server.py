@@ -13,12 +13,13 @@ from typing import Any
 
 from ovs.poller import Poller
 
+from ovsha.core import stamps
 from ovsha.core.facts import Life, Role, Server, Stamp, Token
 from ovsha.core.lineage import PARKED
 from ovsha.drivers import found, lockfile
-from ovsha.drivers.database import Contents, Database, stamp_values, token_values
+from ovsha.drivers.database import Contents, Database
 from ovsha.drivers.found import Found, words
-from ovsha.drivers.process import Places, Process
+from ovsha.drivers.process import Places, Process, identity
 from ovsha.drivers.rpc import Channel
 
 Done = Callable[[str | None], None]
@@ -69,6 +70,7 @@ class LocalServer:
         self._control = Channel(None, _RETRY, self._poll, admit=self._admit)
         self._database = Database(self._at_home, database, _RETRY, admit=self._admit)
         self._pid: int | None = None
+        self._identity = ""
         self._role: Role | None = None
         self._source: str | None = None
         self._replicating = False
@@ -133,6 +135,7 @@ class LocalServer:
             cells=self._cells,
             schema=self._database.schema if contents.loaded else None,
             undriven=self._undriven(now),
+            process=self._identity,
         )
 
     def run(self, now: float) -> None:
@@ -240,11 +243,15 @@ class LocalServer:
 
     def stamp(self, stamp: Stamp, done: Done) -> None:
         """Write the lineage and the first token of its term."""
-        self._database.commit(stamp_values(stamp), self._noting(done))
+        self.renew(stamp, (stamp.term, 0), done)
+
+    def renew(self, stamp: Stamp, token: Token, done: Done) -> None:
+        """Write a lineage and a token, whatever is there now, and leave the keys of others as they are."""
+        self._database.commit(stamps.written(stamp, token), self._noting(done))
 
     def commit(self, token: Token, done: Done) -> None:
         """Write a token."""
-        self._database.commit(token_values(token), self._noting(done))
+        self._database.commit(stamps.written_token(token), self._noting(done))
 
     def _noting(self, done: Done) -> Done:
         """Note in `write_trouble` that the server's disk does not take what is written."""
@@ -265,6 +272,7 @@ class LocalServer:
     def _replaced(self, now: float) -> None:
         """Begin anew with another process, or with none."""
         self._pid, self._driven_at = self._process.pid, now
+        self._identity = identity(self._pid) if self._pid is not None else ""
         self._control.close(now, "ovsdb-server is not running")
         self._database.channel.close(now, "ovsdb-server is not running")
         self._database.run(now)

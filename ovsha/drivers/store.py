@@ -6,6 +6,7 @@ The file is replaced whole, by a thread, so that a slow disk never blocks the lo
 from __future__ import annotations
 
 import json
+import logging
 import socket
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -15,8 +16,11 @@ from typing import Any
 from ovs.poller import POLLIN, Poller
 
 from ovsha import durable
+from ovsha.core import plain, stamps
 from ovsha.core.facts import Stamp, Token
 from ovsha.errors import DriverError
+
+log = logging.getLogger("ovsha")
 
 _UNSURE = 30
 """Tokens, a minute of them by default, that the kernel may not have written yet."""
@@ -57,7 +61,7 @@ def load(path: Path, pair: str, node: str) -> Kept:
     except (OSError, UnicodeDecodeError) as error:
         raise DriverError(f"{path}: cannot be read: {error}") from None
     try:
-        kept = _parse(json.loads(text))
+        kept = _parse(path, plain.parse(text))
     except (ValueError, TypeError, KeyError) as error:
         raise DriverError(
             f"{path}: is damaged ({error}); move it away to start anew from the terms in the databases"
@@ -70,20 +74,42 @@ def load(path: Path, pair: str, node: str) -> Kept:
     return kept
 
 
-def _parse(data: Any) -> Kept:
+def _parse(path: Path, data: Any) -> Kept:
     if not isinstance(data, dict):
         raise ValueError("it holds no mapping")
-    stamp, held = data.pop("peer_stamp"), data.pop("held", None)
-    kept = Kept(
-        **data, peer_stamp=Stamp(**stamp) if stamp else None, held=(int(held[0]), int(held[1])) if held else None
-    )
-    if not all(isinstance(number, int) and number >= 0 for number in (kept.term, kept.reserved)):
-        raise ValueError("a term is not a number")
-    if not isinstance(kept.peer_identity, str):
-        raise ValueError("the peer's identity is no text")
+    for name in ("term", "reserved", "peer_stamp", "held"):
+        if _beyond(data.get(name)):
+            # It was never written by an agent, and would leave no number to go on to.
+            log.warning("%s: %s is beyond %d, which no agent writes: passed over", path, name, stamps.BELIEVED_END)
+            del data[name]
+    stamp, held = data.pop("peer_stamp", None), data.pop("held", None)
+    kept = Kept(**data, peer_stamp=_stamp(stamp) if stamp else None, held=stamps.pair(held) if held else None)
+    for number in (kept.term, kept.reserved):
+        stamps.whole(number)
+    texts = (kept.pair, kept.node, kept.peer_identity, *([] if kept.met_in is None else [kept.met_in]))
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a name or an identity is no text")
     if not isinstance(kept.founding, bool):
         raise ValueError("founding is neither true nor false")
     return kept
+
+
+def _beyond(value: Any) -> bool:
+    """Tell whether there is a number in `value` that is greater than any that is believed."""
+    if isinstance(value, dict):
+        return _beyond(value.get("term"))
+    if isinstance(value, list):
+        return any(_beyond(each) for each in value)
+    return type(value) is int and value > stamps.BELIEVED_END
+
+
+def _stamp(data: Any) -> Stamp:
+    if not isinstance(data, dict):
+        raise ValueError("a stamp is no mapping")
+    stamp = Stamp(**data)
+    if not isinstance(stamp.chosen, bool):
+        raise ValueError("chosen is neither true nor false")
+    return Stamp(stamps.whole(stamp.term), stamps.name(stamp.node), stamp.chosen)
 
 
 def surely_on_disk(held: Token | None, saved: Token | None) -> Token | None:

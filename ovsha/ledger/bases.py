@@ -8,13 +8,17 @@ was handed over by plan or the moment was lost.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ovsha import durable
+from ovsha.core import plain, stamps
 from ovsha.errors import DriverError
+
+log = logging.getLogger("ovsha")
 
 KEEP = 3
 """How many bases with data are kept; of the small files ten times as many."""
@@ -112,20 +116,20 @@ def save(directory: Path, base: Base) -> None:
 
 def parse(text: str) -> Base:
     """Return what a small file says.  Raises ValueError."""
-    data: Any = json.loads(text)
+    data: Any = plain.parse(text)
     if not isinstance(data, dict):
         raise ValueError("no mapping")
     origin, token = data.pop("origin", None), data.pop("token", None)
     try:
         base = Base(
             **data,
-            origin=(int(origin[0]), str(origin[1])) if origin else None,
-            token=(int(token[0]), int(token[1])) if token else None,
+            origin=(stamps.whole(origin[0]), stamps.name(origin[1])) if origin else None,
+            token=stamps.pair(token) if token else None,
         )
-    except (TypeError, IndexError) as error:
+    except (TypeError, IndexError, KeyError) as error:
         raise ValueError(str(error)) from None
-    if type(base.term) is not int or not isinstance(base.node, str):
-        raise ValueError("term or node is missing")
+    stamps.whole(base.term)
+    stamps.name(base.node)
     if base.file is not None and base.file != f"term{base.term}.db":
         raise ValueError(f"file: {base.file!r}")
     return base
@@ -137,8 +141,8 @@ def load(directory: Path) -> list[Base]:
     for path in directory.glob("term*.json"):
         try:
             found.append(parse(path.read_text()))
-        except (OSError, ValueError):
-            continue
+        except (OSError, ValueError) as error:
+            log.warning("%s: cannot be used (%.100s), and is passed over", path, error)
     return sorted(found, key=lambda base: base.term)
 
 

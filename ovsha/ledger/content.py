@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ovsha.drivers.database import NODE, TERM, TOKEN
+from ovsha.core import stamps
 from ovsha.errors import DriverError
 
 Rows = dict[str, dict[str, str]]
@@ -22,8 +22,6 @@ Columns = Mapping[str, Sequence[str]]
 """Which columns are read of which table."""
 
 _OURS = "ovsha:"
-_LONGEST = 20
-"""Digits that no term and no token has; of thousands of them int() would make nothing."""
 _CONFIG = ("Global", "other_config")
 
 
@@ -40,19 +38,10 @@ def lineage_of_file(path: Path, database: str, limit: float) -> tuple[tuple[int,
     """
     answer = json.loads(tool(limit, "query", str(path), json.dumps([database, *selects({"Global": ["other_config"]})])))
     for row in answer[0].get("rows", []):
-        pairs = dict(row["other_config"][1])
-        term, (first, _, second) = number(pairs.get(TERM, "")), pairs.get(TOKEN, "").partition(".")
-        token = number(first), number(second)
-        return (
-            (term, pairs[NODE]) if term is not None and pairs.get(NODE) else None,
-            (token[0], token[1]) if token[0] is not None and token[1] is not None else None,
-        )
+        pairs = stamps.pairs_of(row.get("other_config"))
+        stamp = stamps.stamp_of(pairs)
+        return (stamp.term, stamp.node) if stamp is not None else None, stamps.token_of(pairs)
     return None, None
-
-
-def number(text: str) -> int | None:
-    """Return the number that a stamp or a token has, None where it is none or no agent ever wrote such a one."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < _LONGEST else None
 
 
 def tool(limit: float, command: str, *words: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ovsha.core import plain, stamps
 from ovsha.errors import DriverError
 
 BUSY = 75
@@ -84,10 +85,21 @@ def save(errand: Errand) -> None:
     part.replace(errand.path)
 
 
+def parse(text: str) -> Errand:
+    """Return what the text of a file says.  Raises ValueError when that is no errand."""
+    try:
+        errand = Errand(**plain.parse(text))
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    for number in (errand.term, errand.peer_term):
+        stamps.whole(number)
+    return errand
+
+
 def load(path: Path) -> Errand:
     """Return what a file holds.  Raises DriverError."""
     try:
-        return Errand(**json.loads(path.read_text()))
+        return parse(path.read_text())
     except OSError as error:
         raise DriverError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, TypeError) as error:

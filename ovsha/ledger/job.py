@@ -18,7 +18,7 @@ from pathlib import Path
 import tenacity
 
 from ovsha import config as configuration
-from ovsha.drivers.database import TERM
+from ovsha.core.stamps import TERM, number, pairs_of
 from ovsha.errors import ConfigError, DriverError
 from ovsha.ledger import bases, content, errand, past, records, schema, shelf
 from ovsha.ledger.bases import Base, Choice
@@ -239,8 +239,8 @@ def _filled(task: Errand) -> None:
     """Raise DriverError while our own server has not what the peer had in its term."""
     with Session(f"unix:{task.socket}", task.database, _ASK_LIMIT) as session:
         rows = session.transact(list(content.selects({"Global": ["other_config"]})))[0]["rows"]
-    terms = [dict(row["other_config"][1]).get(TERM, "") for row in rows]
-    if not any((content.number(term) or 0) >= task.peer_term for term in terms):
+    terms = [number(pairs_of(row["other_config"]).get(TERM)) for row in rows]
+    if not any(term is not None and term >= task.peer_term for term in terms):
         raise DriverError(f"there is no base, and the copy of {task.peer}'s term {task.peer_term} is not filled yet")
 
 

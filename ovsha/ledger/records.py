@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ovsha.drivers.database import NODE, TERM
+from ovsha.core.stamps import NODE, TERM, number, pairs_of
 from ovsha.errors import DriverError
 
 _MAGIC = b"OVSDB JSON "
 _LONGEST_HEADER = 128
+_LONGEST_RECORD = 2**31
 
 
 class Compacted(DriverError):
@@ -31,9 +32,10 @@ def records(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
     while True:
         header = file.readline(_LONGEST_HEADER)
         words = header[len(_MAGIC) :].split()
-        if not header.startswith(_MAGIC) or len(words) != 2 or not words[0].isdigit():
+        length = number(words[0].decode("ascii", "replace"), _LONGEST_RECORD) if len(words) == 2 else None
+        if not header.startswith(_MAGIC) or length is None:
             return
-        content = file.read(int(words[0]))
+        content = file.read(length)
         if hashlib.sha1(content, usedforsecurity=False).hexdigest().encode() != words[1]:
             return
         yield header, content
@@ -100,7 +102,7 @@ def _stamps(content: bytes, term: int, node: str) -> bool:
     rows = json.loads(content).get("Global")
     for row in rows.values() if isinstance(rows, dict) else ():
         config = row.get("other_config") if isinstance(row, dict) else None
-        pairs = dict(config[1]) if isinstance(config, list) and config[:1] == ["map"] else {}
+        pairs = pairs_of(config)
         if pairs.get(TERM) == str(term) and pairs.get(NODE, node) == node:
             return True
     return False

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ovsha.drivers.database import NODE, TERM
+from ovsha.core.stamps import NODE, TERM
 from ovsha.errors import DriverError
 from ovsha.ledger import judge
 from ovsha.ledger.compare import Entry, Kind, Row

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsha import durable
+from ovsha.core import plain, stamps
 from ovsha.errors import DriverError
 from ovsha.ledger.compare import DONE, Entry, Kind, doubts
 
@@ -122,13 +123,15 @@ def heads(directory: Path) -> tuple[list[Head], list[str]]:
 
 def parse(text: str, ident: str) -> Head:
     """Return the head of ledger `ident` from its JSON.  Raises ValueError when it is none."""
-    data = json.loads(text)
+    data = plain.parse(text)
     if not isinstance(data, dict) or data.get("version") != VERSION:
         raise ValueError("it is of another release")
     try:
         head = Head(**data)
     except TypeError as error:
         raise ValueError(str(error)) from None
+    for number in (head.term, head.peer_term):
+        stamps.whole(number)
     if head.id != ident:
         raise ValueError(f"it says that it is {head.id!r:.60}")
     if not isinstance(head.counts, dict) or any(type(count) is not int for count in head.counts.values()):
@@ -154,7 +157,7 @@ def meant(head: Head, entries: Iterable[Entry]) -> list[Entry]:
 
 def entry(text: str) -> Entry:
     """Return the row that a line of `ID.rows` lists.  Raises ValueError when it is none."""
-    data = json.loads(text)
+    data = plain.parse(text)
     try:
         return Entry(data["table"], data["uuid"], Kind(data["kind"]), data["row"], data["base"])
     except (TypeError, KeyError) as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from pathlib import Path
 from typing import Any
 
+from ovsha.core import plain
 from ovsha.drivers.journal import files
 from ovsha.recorder import DIRECTORY, EVENTS
 
@@ -51,7 +51,7 @@ def _events(path: Path) -> list[Event]:
 def _event(line: bytes) -> Event | None:
     """Return the event of a line; None for one that was cut by a crash or by us."""
     try:
-        event = json.loads(line)
+        event = plain.parse(line)
     except ValueError:
         return None
     whole = isinstance(event, dict) and isinstance(event.get("at"), (int, float))

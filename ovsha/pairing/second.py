@@ -17,6 +17,7 @@ from ovsha import config as configuration
 from ovsha import durable, exchange, joining
 from ovsha.commands.operator import who
 from ovsha.config import Config
+from ovsha.core import plain
 from ovsha.core.lineage import PARKED
 from ovsha.drivers.identity import own_identity
 from ovsha.drivers.store import Kept
@@ -61,7 +62,7 @@ class Second:
     def note(self) -> dict[str, Any]:
         """What an earlier run has noted of the old data: its snapshot and rows; empty when there is nothing."""
         try:
-            found = json.loads((self.config.state_directory / _NOTE).read_text())
+            found = plain.parse((self.config.state_directory / _NOTE).read_text())
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) and found.get("pair") == self.bundle.pair else {}

@@ -19,6 +19,7 @@ from typing import Any
 
 from ovsha import config as configuration
 from ovsha.config import KEY_LEAST, KEY_MOST, Config
+from ovsha.core import plain, stamps
 from ovsha.core.facts import Schema, Stamp
 from ovsha.errors import ConfigError, DriverError, UsageError
 
@@ -89,7 +90,7 @@ def pack(bundle: Bundle) -> str:
 def unpack(text: str, name: str) -> Bundle:
     """Return what the text says; `name` stands for it in the DriverError that is raised when it cannot be used."""
     try:
-        body = json.loads(text)
+        body = plain.parse(text)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict) or not str(body.get("format", "")).startswith(FORMAT.rpartition(" ")[0]):
@@ -164,11 +165,15 @@ def _read(body: dict[str, Any]) -> Bundle:
             File(_a_text(each, "path"), int(each["mode"], 8) & 0o777, base64.b64decode(each["content"], validate=True))
             for each in body["files"]
         ),
-        stamp=None if stamp is None else Stamp(int(stamp["term"]), _a_text(stamp, "node"), bool(stamp["chosen"])),
+        stamp=None if stamp is None else _a_stamp(stamp),
         schema=Schema(_a_text(schema, "name"), _a_text(schema, "version"), _a_text(schema, "checksum")),
-        rows=int(body["rows"]),
+        rows=stamps.whole(body["rows"]),
         made=float(body["made"]),
     )
+
+
+def _a_stamp(body: dict[str, Any]) -> Stamp:
+    return Stamp(stamps.whole(body["term"]), stamps.name(body["node"]), bool(body["chosen"]))
 
 
 def _a_text(body: dict[str, Any], name: str) -> str:
