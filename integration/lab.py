@@ -61,7 +61,7 @@ class Lab:
     `rows` of Ucast_Macs_Remote and one Manager row are put into sw1's database; with None both databases are blank, and
     sw2's always is.  With `tls` the Manager row says ssl: and both servers have certificates.  `overrides` change the
     configuration files of both switches, `node_overrides` that of one, section by section.  Without `clag_backup` clagd
-    has no backup path.  `plan` says which addresses everything has.
+    has no backup path.  `plan` says which addresses everything has.  `manager`: its target, spelled otherwise.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Lab:
         clag_priorities: Mapping[str, int] | None = None,
         clag_backup: bool = True,
         plan: Plan = IPV4,
+        manager: str = "",
     ) -> None:
         self.prefix = unique_prefix()
         self.network = Network(self.prefix, plan)
@@ -81,6 +82,7 @@ class Lab:
         self.seeded = frozenset(seed.mac(number) for number in range(rows or 0))
         self.controller_events_file = Path()
         self._rows = rows
+        self._manager = manager
         self._overrides = dict(overrides or {})
         self._node_overrides = dict(node_overrides or {})
         self._clag = (clag_timers, {**CLAG_PRIORITIES, **(clag_priorities or {})}, clag_backup)
@@ -211,7 +213,7 @@ class Lab:
     @property
     def manager(self) -> str:
         """The Manager target of the controller."""
-        return f"{'ssl' if self.tls else 'tcp'}:{self._nsx}"
+        return self._manager or f"{'ssl' if self.tls else 'tcp'}:{self._nsx}"
 
     @property
     def _nsx(self) -> str:

@@ -105,7 +105,11 @@ class Switch:
         self.record: Record | None = None
         self.heard = False
         self.stale = False
-        self.clients = Clients(self.vip_address, config.vip.port, lambda: self.server.contents.managers)
+        no_controllers = [] if peer is None else [str(each) for each in (peer.peer_link, peer.backup_path) if each]
+        self.clients = Clients(
+            self.vip_address, config.vip.port, lambda: self.server.contents.managers, lambda: self.server.pid,
+            no_controllers,
+        )  # fmt: skip
         self.troubles: dict[str, str] = {}
         self.collided: list[str] = []
         self.vip_added: Callable[[], None] = lambda: None

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovsha import config
-from ovsha.checks import bfd, credentials, disk, mlag, mlag_detail, ovsdb, sockets, targets
+from ovsha.checks import bfd, credentials, disk, mlag, mlag_detail, ovsdb, sockets
 from ovsha.checks.credentials import Files
 from ovsha.checks.look import Look
 from ovsha.checks.outcome import Level, Outcome, joined, ok, warning, worst
@@ -113,22 +113,6 @@ def test_no_bfd_session_is_none_and_no_table_at_all_is_an_error() -> None:
     assert bfd.parse(titles) == []
     with pytest.raises(ValueError, match="Unable to connect"):
         bfd.parse("Unable to connect to ptmd\n")
-
-
-@pytest.mark.parametrize(
-    ("target", "end"),
-    [
-        ("ssl:10.0.0.1:6632", ("10.0.0.1", 6632)),
-        ("tcp:10.0.0.1", ("10.0.0.1", 6640)),
-        ("ssl:[fd00::1]:6640", ("fd00::1", 6640)),
-        ("ssl:[fd00::1]", ("fd00::1", 6640)),
-        ("ptcp:6640:10.0.0.1", (None, 6640)),
-        ("ssl:nsx.example:6640", (None, 6640)),
-    ],
-)
-def test_a_manager_target_is_an_address_and_a_port(target: str, end: tuple[str | None, int]) -> None:
-    address, port = targets.end(target)
-    assert (None if address is None else str(address), port) == end
 
 
 def test_an_option_is_found_in_each_form_of_a_command_line() -> None:

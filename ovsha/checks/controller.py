@@ -24,10 +24,10 @@ def check(look: Look) -> Outcome:
         return unknown(f"ovsdb-server does not answer: {server.trouble}", "see ovsha check server")
     try:
         rows = targets.managers(look.config)
-        sessions = {(each.remote, each.remote_port) for each in sockets.of(server.pid)}
+        sessions = [each for each in sockets.of(server.pid) if each.remote not in look.peers]
     except DriverError as error:
         return unknown(str(error), "run this as root, and see ovsha check server")
-    connected = [row for row in rows if row.address is not None and (row.address, row.port) in sessions]
+    connected = [row for row in rows if any(row.has_session(each) for each in sessions)]
     serves = server.role is Role.ACTIVE and look.serves is not False
     return _active(look, rows, connected) if serves else _backup(look, rows, connected)
 
@@ -54,7 +54,7 @@ def _active(look: Look, rows: list[targets.Manager], connected: list[targets.Man
         return warning(
             "the Manager table is empty: no controller is configured", "vtep-ctl set-manager ssl:ADDRESS:6640", **facts
         )
-    lying = [row.where for row in rows if row.connected and row not in connected and row.address is not None]
+    lying = [row.where for row in rows if row.connected and row not in connected and row.read is not None]
     if lying:
         do = "look again in some seconds; if it stays, ovs-appctl ... ovsdb-server/reconnect"
         return warning(f"the Manager row of {', '.join(lying)} says connected, but there is no session", do, **facts)

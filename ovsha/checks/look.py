@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from ovsha import remotes
@@ -61,6 +62,13 @@ class Look:
     def source(self) -> str:
         """Where the peer's database is copied from, as "tcp:169.254.0.9:9999"."""
         return remotes.peer_server(self.config)
+
+    @property
+    def peers(self) -> frozenset[IPv4Address | IPv6Address]:
+        """The addresses of the other side, which is no controller."""
+        peer = self.config.nodes.get(self.config.peer)
+        held = () if peer is None else (peer.peer_link, peer.backup_path)
+        return frozenset(ip_address(str(each)) for each in held if each is not None)
 
     @property
     def without_agent(self) -> str:

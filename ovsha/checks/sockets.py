@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
+from ovsha.drivers import sockdiag
 from ovsha.errors import DriverError
 
 ESTABLISHED = 1
@@ -31,7 +32,7 @@ def of(pid: int) -> list[Connection]:
     Raises DriverError when we may not look at it (that takes root), or it is gone.
     """
     try:
-        inodes = _inodes(pid)
+        inodes = sockdiag.inodes(pid)
         tables = [Path(f"/proc/{pid}/net/{name}") for name in ("tcp", "tcp6")]
         return [each for path in tables if path.exists() for each in _read(path.read_text(), inodes)]
     except OSError as error:
@@ -39,22 +40,10 @@ def of(pid: int) -> list[Connection]:
         raise DriverError(f"the sockets of process {pid} cannot be read: {error.strerror}{hint}") from None
 
 
-def _inodes(pid: int) -> set[str]:
-    found = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            target = str(descriptor.readlink())
-        except FileNotFoundError:
-            continue  # closed meanwhile
-        if target.startswith("socket:["):
-            found.add(target[8:-1])
-    return found
-
-
-def _read(table: str, inodes: set[str]) -> Iterator[Connection]:
+def _read(table: str, inodes: frozenset[int]) -> Iterator[Connection]:
     for line in table.splitlines()[1:]:
         _, local, remote, state, _, _, _, _, _, inode, *_ = line.split()
-        if int(state, 16) == ESTABLISHED and inode in inodes:
+        if int(state, 16) == ESTABLISHED and int(inode) in inodes:
             yield Connection(*_end(local), *_end(remote))
 
 

@@ -1,29 +1,37 @@
-"""Read the targets of Manager rows (ovsdb(7), Connection Methods): where a controller listens."""
+"""Read the Manager rows of this switch: where controllers listen, and which connections are with them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from ovsha.checks import ovsdb
+from ovsha.checks.sockets import Connection
 from ovsha.config import Config
-
-DEFAULT_PORT = 6640
+from ovsha.drivers import targets
 
 
 @dataclass(frozen=True, slots=True)
 class Manager:
-    """A Manager row: `address` None for a target that does not say where a controller listens (ptcp:, a name).
+    """A Manager row; `read` is None for a target that is no TCP target or cannot be read.
 
     `connected` and `status` are what stands in the row, which on a backup is a copy of the active side's.
     """
 
     target: str
-    address: IPv4Address | IPv6Address | None
-    port: int
+    read: targets.Target | None
     connected: bool
     status: dict[str, str]
+
+    @property
+    def address(self) -> targets.Address | None:
+        """Where the controller listens; None for one that is named, or that comes to us."""
+        return None if self.read is None or self.read.passive else self.read.address
+
+    def has_session(self, session: Connection) -> bool:
+        """Tell whether a connection of ovsdb-server's is with this controller."""
+        ends = (session.local, session.local_port, session.remote, session.remote_port)
+        return self.read is not None and self.read.met_by(*ends) is not False
 
     @property
     def where(self) -> str:
@@ -39,21 +47,5 @@ def managers(config: Config) -> list[Manager]:
 
 
 def _manager(row: dict[str, Any]) -> Manager:
-    address, port = end(str(row["target"]))
-    return Manager(str(row["target"]), address, port, row["is_connected"] is True, dict(row["status"][1]))
-
-
-def end(target: str) -> tuple[IPv4Address | IPv6Address | None, int]:
-    """Return address and port of an active target such as ssl:10.0.0.1:6640 or tcp:[fd00::1]."""
-    method, _, rest = target.partition(":")
-    host, port = rest, ""
-    if rest.startswith("["):
-        host, _, port = rest[1:].partition("]")
-        port = port.lstrip(":")
-    elif rest.count(":") == 1:
-        host, _, port = rest.partition(":")
-    try:
-        number = int(port) if port else DEFAULT_PORT
-        return (ip_address(host.partition("%")[0]) if method in ("ssl", "tcp") else None), number
-    except ValueError:
-        return None, DEFAULT_PORT
+    target = str(row["target"])
+    return Manager(target, targets.read(target), row["is_connected"] is True, dict(row["status"][1]))

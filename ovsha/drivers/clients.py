@@ -6,10 +6,10 @@ had to be sent again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 
 from ovsha.core.reach import Reach
-from ovsha.drivers import sockdiag
+from ovsha.drivers import sockdiag, targets
 from ovsha.drivers.database import Manager
 from ovsha.errors import DriverError
 
@@ -21,14 +21,23 @@ class Clients:
     """Counts these sessions, sees whether any client answers while the peer is silent, and cuts them.
 
     `vip`, `port`: where VTEP daemons connect to.  `managers`: the rows that say where the controllers listen.
+    `server`: the process of ovsdb-server, None where it is not known; `no_controllers`: the addresses of the peer.
     `vteps`: how many VTEP daemons are attached; `trouble`: why they could not be counted, "" when they could.
     """
 
-    def __init__(self, vip: str, port: int, managers: Callable[[], Iterable[Manager]]) -> None:
+    def __init__(
+        self,
+        vip: str,
+        port: int,
+        managers: Callable[[], Iterable[Manager]],
+        server: Callable[[], int | None] = lambda: None,
+        no_controllers: Collection[str] = (),
+    ) -> None:
         self.vteps = 0
         self.trouble = ""
         self.reach = Reach()
         self._vip, self._port, self._managers = vip, port, managers
+        self._server, self._no_controllers = server, frozenset(no_controllers)
         self._looked_at = float("-inf")
         self._silent_since: float | None = None
 
@@ -51,23 +60,16 @@ class Clients:
             self.trouble = str(error)
 
     def controllers(self, answering: bool = False) -> int:
-        """Count our server's sessions with controllers, or those that answer.
+        """Count our server's sessions with controllers, or those with controllers elsewhere that answer.
 
         Raises DriverError when the kernel refuses.
         """
-        wanted = {(host, str(port)) for host, port in self._places()}
-        far = (
-            end.rpartition(":")
-            for port in {port for _, port in self._places()}
-            for _, end in sockdiag.established(remote_port=port, answering=answering)
-        )
-        return sum((host.strip("[]"), port) in wanted for host, _, port in far)
+        return sum(not answering or (not each.retransmits and each.local != each.remote) for each in self._sessions())
 
     def cut(self) -> None:
         """Destroy all these sessions.  Raises DriverError when the kernel refuses."""
         sockdiag.destroy_tcp(local=self._vip, port=self._port)
-        for host, port in self._places():
-            sockdiag.destroy_tcp(remote=host, port=port)
+        sockdiag.destroy(self._sessions(beginning=True))
 
     def cut_own(self) -> None:
         """Destroy this switch's own sockets to the VIP.  Raises DriverError when the kernel refuses."""
@@ -83,10 +85,27 @@ class Clients:
         at_vip = sockdiag.established(local_port=self._port, answering=True, abroad=True)
         return bool(at_vip) or self.controllers(answering=True) > 0
 
-    def _places(self) -> Iterator[tuple[str, int]]:
-        """Yield address and port of each controller that our server connects to."""
-        for manager in self._managers():
-            method, _, rest = manager.target.partition(":")
-            host, _, port = rest.rpartition(":")
-            if method in ("ssl", "tcp") and port.isdecimal():
-                yield host.strip("[]"), int(port)
+    def _sessions(self, beginning: bool = False) -> list[sockdiag.Connection]:
+        """Return the connections of all controllers that the Manager rows name, whichever way they are spelled."""
+        wanted = targets.read_all(manager.target for manager in self._managers())
+        owned = self._owned() if any(each.name for each in wanted) else None
+        found: dict[bytes, sockdiag.Connection] = {}
+        for remote_port, local_port in targets.ports(wanted):
+            for each in sockdiag.between(remote_port, local_port, beginning):
+                if any(self._of(target, each, owned) for target in wanted):
+                    found[each.sockid] = each
+        return list(found.values())
+
+    def _of(self, target: targets.Target, each: sockdiag.Connection, owned: frozenset[int] | None) -> bool:
+        met = target.met_by(each.local, each.local_port, each.remote, each.remote_port)
+        if met is None:
+            return (owned is None or each.inode in owned) and str(each.remote) not in self._no_controllers
+        return met
+
+    def _owned(self) -> frozenset[int] | None:
+        """Return the sockets of our server, None where they cannot be told from others."""
+        pid = self._server()
+        try:
+            return None if pid is None else sockdiag.inodes(pid)
+        except OSError:
+            return None

@@ -10,9 +10,10 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
 
 from ovsha.drivers import netlink
 from ovsha.errors import DriverError
@@ -27,13 +28,16 @@ Address = IPv4Address | IPv6Address
 _ESTABLISHED = 1 << 1
 _CONNECTED = sum(1 << state for state in (1, 2, 3, 4, 5, 8, 9, 11, 12))
 _REQUEST = struct.Struct("=BBBxI48s")  # inet_diag_req_v2: family, protocol, extensions, states, id
-_MESSAGE = struct.Struct("=BBBB48s")  # inet_diag_msg: family, state, timer, retransmits, id, ...
+_MESSAGE = struct.Struct("=BBBB48s16xI")  # inet_diag_msg: family, state, timer, retransmits, id, four numbers, inode
 _ID = struct.Struct("!HH16s16s")  # inet_diag_sockid: ports and addresses, before interface and cookie
 
 
 @dataclass(frozen=True, slots=True)
-class _Connection:
-    """One TCP connection; `sockid`, by which the kernel knows it; how often in a row something was sent again."""
+class Connection:
+    """One TCP connection; `sockid`, by which the kernel knows it; how often in a row something was sent again.
+
+    `inode`: that of its socket, by which a process has it.
+    """
 
     family: int
     sockid: bytes
@@ -42,6 +46,7 @@ class _Connection:
     local_port: int
     remote: Address
     remote_port: int
+    inode: int = 0
 
 
 def destroy_tcp(
@@ -95,6 +100,40 @@ def established(
         raise DriverError(f"cannot list connections: {err.strerror or err}") from err
 
 
+def between(remote_port: int, local_port: int, beginning: bool = False) -> list[Connection]:
+    """Return the established connections with these ports, 0 for any; with `beginning` also those that begin or end.
+
+    Raises DriverError when the kernel refuses.
+    """
+    try:
+        with netlink.open_socket(NETLINK_SOCK_DIAG) as sock:
+            return list(_connections(sock, _CONNECTED if beginning else _ESTABLISHED, remote_port, local_port))
+    except OSError as err:
+        raise DriverError(f"cannot list connections: {err.strerror or err}") from err
+
+
+def destroy(doomed: Iterable[Connection]) -> int:
+    """Destroy these connections and return how many; raises DriverError when the kernel refuses."""
+    try:
+        with netlink.open_socket(NETLINK_SOCK_DIAG) as sock:
+            return sum(_destroy(sock, each) for each in doomed)
+    except OSError as err:
+        raise DriverError(f"cannot destroy connections: {err.strerror or err}") from err
+
+
+def inodes(pid: int) -> frozenset[int]:
+    """Return the inodes of the sockets that a process has.  Raises OSError when we may not look, or it is gone."""
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = str(descriptor.readlink())
+        except FileNotFoundError:
+            continue  # closed meanwhile
+        if target.startswith("socket:["):
+            found.add(int(target[8:-1]))
+    return frozenset(found)
+
+
 def _sides(far: Address | None, near: Address | None, port: int | None) -> list[tuple[int, int]]:
     """Return the remote and the local port to ask the kernel for, which takes 0 for any."""
     if port is None:
@@ -106,7 +145,7 @@ def _sides(far: Address | None, near: Address | None, port: int | None) -> list[
 
 def _connections(
     sock: socket.socket, states: int, remote_port: int, local_port: int, needle: bytes = b""
-) -> Iterator[_Connection]:
+) -> Iterator[Connection]:
     """Yield the connections in those states whose message holds `needle`; few are worth decoding."""
     sockid = _ID.pack(local_port, remote_port, b"", b"").ljust(48, b"\0")
     for family in (socket.AF_INET, socket.AF_INET6):
@@ -116,11 +155,11 @@ def _connections(
                 yield _connection(body)
 
 
-def _connection(body: bytes) -> _Connection:
-    family, _, _, retransmits, sockid = _MESSAGE.unpack_from(body)
+def _connection(body: bytes) -> Connection:
+    family, _, _, retransmits, sockid, inode = _MESSAGE.unpack_from(body)
     local_port, remote_port, local, remote = _ID.unpack_from(sockid)
     near, far = _address(family, local), _address(family, remote)
-    return _Connection(family, sockid, retransmits, near, local_port, far, remote_port)
+    return Connection(family, sockid, retransmits, near, local_port, far, remote_port, inode)
 
 
 def _address(family: int, raw: bytes) -> Address:
@@ -136,7 +175,7 @@ def _needle(address: Address | None) -> bytes:
     return b"" if address is None else address.packed
 
 
-def _destroy(sock: socket.socket, each: _Connection) -> bool:
+def _destroy(sock: socket.socket, each: Connection) -> bool:
     """Destroy one; false when it has ended by itself meanwhile."""
     request = _REQUEST.pack(each.family, socket.IPPROTO_TCP, 0, _CONNECTED, each.sockid)
     try:

@@ -24,6 +24,8 @@ def controllers(ground: Ground) -> Finding:
     except DriverError as error:
         return fail(f"the controllers are not known: {error}", "see ovsha check server")
     addressed = [row for row in rows if row.address is not None]
+    if not addressed and any(row.read for row in rows):
+        return skip("the Manager table has no address of a controller, only names or passive targets", "ask its owner")
     if not addressed:
         if ground.look.server.role is Role.BACKUP and not rows:
             return skip("there is no Manager row yet: a backup gets them with its first copy", "ask the other side")
