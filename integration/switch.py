@@ -64,6 +64,8 @@ class Switch:
         """What stands before the agent's command line from its next start on, such as setpriv(1)."""
         self.server_plain = False
         """Whether its server is started without a source from its next start on, and so active and writable at once."""
+        self.more_databases: tuple[str, ...] = ()
+        """The files of other databases that its server has from its next start on."""
         self.credentials = credentials
         """What its server is given for TLS from its next start on, None for nothing."""
         self.server_tls = False
@@ -263,6 +265,7 @@ class Switch:
             *([] if self.server_plain else [f"--sync-from={PARKED}"]),
             *options,
             str(self.database),
+            *self.more_databases,
         )
 
     def _server_is_ready(self) -> bool:

@@ -97,6 +97,8 @@ def test_server_whose_pidfile_is_lost_is_driven_as_ever_and_its_death_is_seen_at
         restart_agent(pair.sw1)
         await_agent(pair, pair.sw1)
     assert status(pair.sw1)["sides"]["sw1"]["life"] == "up"
+    checked = pair.sw1.ovsha("check", "server")
+    assert checked.returncode in (0, 1), checked.stdout
     moved = pair.sw1.ovsha("switchover", "--yes", "--to", "sw2", "--reason", "it is driven")
     assert moved.returncode == 0, moved.stderr
     await_pair(pair, pair.sw2)

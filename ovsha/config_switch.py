@@ -15,7 +15,7 @@ class Server:
     """The ovsdb-server of this switch."""
 
     pidfile: Path = key(
-        "The server's pidfile, by which its control socket is found.",
+        "The server's pidfile; its control socket is beside it.",
         read.absolute_path,
         "/var/run/openvswitch/ovsdb-server.pid",
     )

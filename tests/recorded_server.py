@@ -131,6 +131,7 @@ def sockets(directory: Path, process: subprocess.Popen[bytes]) -> Iterator[tuple
         | {f"ovsdb-server/{verb}": said("") for verb in others},
     )
     answers: dict[str, Callable[[list[Any]], Any]] = {
+        "list_dbs": lambda params: ["_Server", "hardware_vtep"],
         "get_schema": lambda params: SCHEMA,
         "monitor": lambda params: {},
         "transact": lambda params: [{}, {}],

@@ -53,6 +53,13 @@ def test_a_copy_that_was_given_up_three_times_is_not_tried_again() -> None:
     assert "gave up copying it 3 times" in refused(memory={"failed_copies": 3})
 
 
+def test_server_of_several_databases_never_follows_whatever_an_operator_says() -> None:
+    several = replace(OWN, others=("Open_vSwitch",))
+    said = refused(server=several)
+    assert f"ovsdb-server on {NODE} serves Open_vSwitch beside our database" in said
+    assert refused(server=several, memory=KEEP_PEER) == said
+
+
 KEEP_PEER = {"keep": PEER, "keep_until": NOW + 1}
 
 

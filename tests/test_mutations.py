@@ -67,6 +67,21 @@ MUTATIONS = (
         "test_stories.py::test_side_of_a_hanging_server_lets_go_of_the_vip_before_the_other_takes_it", "law",
     ),
     Mutation(
+        "2: a server of several databases follows nobody", "guard",
+        'Guard("several-databases", _several, final=True)', 'Guard("several-databases", _several)',
+        "test_guard.py::test_server_of_several_databases_never_follows_whatever_an_operator_says",
+    ),
+    Mutation(
+        "1: a side whose server takes no orders is the one that goes on", "verdict",
+        "Criterion(lambda r: r.undriven,", "Criterion(lambda r: 0.0,",
+        "test_verdict.py::test_side_whose_server_takes_no_orders_goes_on_whatever_speaks_against_it",
+    ),
+    Mutation(
+        "6: a server that takes no orders stays as it is", "election",
+        "lambda c: c.undriven and c.view.server.life is Life.UNKNOWN, Goal.KEEP", "lambda c: False, Goal.KEEP",
+        "test_election.py::test_every_rule_is_the_one_that_decides_in_some_moment[server-undriven]",
+    ),
+    Mutation(
         "2: a snapshot precedes every erase", "transition",
         "        Row(Step.SNAPSHOT, _kept_safe),\n", "",
         "test_stories.py::test_same_seed_gives_the_same_run", "law 2",

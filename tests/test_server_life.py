@@ -91,6 +91,7 @@ def test_answer_ends_the_silence(rig: Rig) -> None:
     rig.database.hang_up()
     rig.tell(AS_PARKED, PARKED)
     rig.database.answers |= {"get_schema": lambda params: SCHEMA, "monitor": lambda params: {}}
+    rig.database.answers["list_dbs"] = lambda params: ["_Server", "hardware_vtep"]
     rig.database.answers["echo"] = lambda params: params
     now = rig.known()
     assert rig.server.facts(now).life is Life.UP
@@ -108,7 +109,7 @@ def test_silent_server_is_asked_one_thing_at_a_time(rig: Rig) -> None:
         rig.server.run(silent + later)
     rig.until(lambda: "transact" in methods() and rig.control.asked.count((STATUS, [])) == 2)
     assert len(rig.control.asked) == 2 * len(QUESTIONS), "at the beginning, and when it fell silent"
-    assert methods() == ["get_schema", "monitor", "transact"], "a backup is asked whether it takes writes"
+    assert methods() == ["list_dbs", "get_schema", "monitor", "transact"], "a backup is asked whether it takes writes"
 
 
 def test_fence_leaves_orders_to_close_and_to_park(rig: Rig) -> None:

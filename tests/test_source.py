@@ -33,6 +33,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def peer(path: Path) -> Iterator[Endpoint]:
     answers: dict[str, Callable[[list[Any]], Any]] = {
+        "list_dbs": lambda params: ["hardware_vtep"],
         "get_schema": lambda params: SCHEMA, "monitor": lambda params: CONTENT, "transact": lambda params: WRITABLE
     }  # fmt: skip
     endpoint = Endpoint(path, answers)

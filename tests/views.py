@@ -55,6 +55,7 @@ servers = st.builds(
     Server, st.sampled_from(Life), roles, sources, st.booleans(), st.booleans(), st.booleans(), st.booleans(),
     stamps, tokens, st.booleans(), st.integers(0, 1), st.integers(0, 2), st.booleans(), st.booleans(),
     cells, schemas, st.sampled_from(["", "", "", "no control socket"]),
+    others=st.sampled_from([(), (), (), ("Open_vSwitch",)]),
 )  # fmt: skip
 peer_sources = st.builds(
     Source, st.booleans(), st.booleans(), ages, ages, roles, stamps, tokens, st.booleans(), schemas,

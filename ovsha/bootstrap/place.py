@@ -63,7 +63,9 @@ def _serves_it(places: Server, server: OwnServer) -> bool:
     if server.trouble:
         raise DriverError(f"ovsdb-server (pid {server.pid}) does not answer: {server.trouble}; restart it first")
     with ovsdb.Control(places.pidfile.parent / f"ovsdb-server.{server.pid}.ctl") as control:
-        return places.database in control.command("ovsdb-server/list-dbs").split()
+        serves = places.database in control.command("ovsdb-server/list-dbs").split()
+    ovsdb.refuse_several(server, places.database)
+    return serves
 
 
 def _known(places: Server) -> bool:

@@ -1,6 +1,6 @@
 """Look at this switch's ovsdb-server without the agent: its process, its control socket, its database.
 
-It is found by its pidfile, as the agent finds it, and asked with a time limit.
+It is found by the lock of its database, as the agent finds it, and asked with a time limit.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ovsha.config import Config
 from ovsha.config_switch import Server
 from ovsha.core.facts import Role
-from ovsha.drivers import lockfile, unixctl_parse
+from ovsha.drivers import process, unixctl_parse
 from ovsha.errors import DriverError
 from ovsha.ledger.session import Session
 
@@ -28,7 +28,8 @@ class OwnServer:
     """What can be seen of the server; `trouble` says why it does not answer, "" when it does.
 
     `pid` None: it does not run.  `words`: its command line.  `source`: whom it is told to copy from.
-    `line`: its own words on the state of the copy.
+    `line`: its own words on the state of the copy.  `databases`: what it serves, but for its own.
+    `stranger`: why it is another server than the one of the database that is configured, "" when it is that one.
     """
 
     pid: int | None = None
@@ -41,6 +42,8 @@ class OwnServer:
     line: str = ""
     remotes: frozenset[str] = frozenset()
     version: tuple[int, int] = (0, 0)
+    databases: tuple[str, ...] = ()
+    stranger: str = ""
 
 
 class Control(Session):
@@ -77,43 +80,27 @@ def look(config: Config) -> OwnServer:
 
 def look_at(places: Server) -> OwnServer:
     """Return what is to be seen now of the server that has these places; never raises."""
-    pidfile = places.pidfile
+    pidfile, sight = places.pidfile, process.find(process.Places(places.file, places.pidfile, places.socket))
+    if sight.unsure:
+        return OwnServer(trouble=sight.unsure)
     try:
-        pid = int(pidfile.read_text())
-        words, state, name = _program(pid)
+        pid = int(pidfile.read_text()) if sight.pid is None else sight.pid
+        words = tuple(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0"))[:-1]
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
     except FileNotFoundError as error:
         gone = str(error.filename).startswith("/proc/")
-        return _by_lock(places, f"{pidfile} names a process that is gone" if gone else f"{pidfile} does not exist")
+        return OwnServer(trouble=f"{pidfile} names a process that is gone" if gone else f"{pidfile} does not exist")
     except (OSError, ValueError):
-        return _by_lock(places, f"{pidfile} cannot be read, or holds no pid")
-    if name != "ovsdb-server":
-        return _by_lock(places, f"{pidfile} names process {pid}, which is {name}")
+        return OwnServer(trouble=f"{pidfile} cannot be read, or holds no pid")
+    if name != "ovsdb-server" and sight.pid is None:
+        return OwnServer(trouble=f"{pidfile} names process {pid}, which is {name}")
     if state in ("T", "t"):
         return OwnServer(pid, words, stopped=True, trouble="a signal has stopped it")
     try:
-        return _asked(pid, words, places)
+        return replace(_asked(pid, words, places), stranger=sight.stranger)
     except DriverError as error:
-        return OwnServer(pid, words, trouble=str(error))
-
-
-def _program(pid: int) -> tuple[tuple[str, ...], str, str]:
-    """Return the words of a process, its state and its name.  Raises OSError when there is none."""
-    words = tuple(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0"))[:-1]
-    state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return words, state, Path(f"/proc/{pid}/comm").read_text().strip()
-
-
-def _by_lock(places: Server, trouble: str) -> OwnServer:
-    """Return the server that has the database locked, though its pidfile does not lead there; none when nobody has."""
-    pid = lockfile.holder(places.file)
-    try:
-        words, state, name = _program(pid) if pid is not None else ((), "", "")
-    except OSError:
-        name = ""
-    if pid is None or name != "ovsdb-server":
-        return OwnServer(trouble=trouble)
-    stopped = state in ("T", "t")
-    return OwnServer(pid, words, stopped=stopped, trouble="a signal has stopped it" if stopped else trouble)
+        return OwnServer(pid, words, trouble=str(error), stranger=sight.stranger)
 
 
 def _asked(pid: int, words: tuple[str, ...], places: Server) -> OwnServer:
@@ -128,7 +115,27 @@ def _asked(pid: int, words: tuple[str, ...], places: Server) -> OwnServer:
             line=status.line,
             remotes=frozenset(control.command("ovsdb-server/list-remotes").split()),
             version=unixctl_parse.version(control.command("version")),
+            databases=tuple(sorted({*control.command("ovsdb-server/list-dbs").split()} - {"_Server"})),
         )
+
+
+def several(server: OwnServer, database: str) -> str:
+    """Say what else the server of `database` serves, which following the peer would overwrite; "" when nothing."""
+    others = [each for each in server.databases if each != database]
+    if not others or database not in server.databases:
+        return ""
+    return f"ovsdb-server (pid {server.pid}) serves {', '.join(others)} beside {database}, and to follow overwrites all"
+
+
+APART = "serve {} by an ovsdb-server of its own, and the others by another one"
+"""What to do about it, for the name of the database."""
+
+
+def refuse_several(server: OwnServer, database: str) -> None:
+    """Raise DriverError where the server of `database` serves others too."""
+    found = several(server, database)
+    if found:
+        raise DriverError(f"{found}: {APART.format(database)}")
 
 
 @contextmanager

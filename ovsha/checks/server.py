@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ovsha.checks import ovsdb
 from ovsha.checks.look import Look
 from ovsha.checks.outcome import Outcome, critical, joined, ok, warning
 from ovsha.core.lineage import PARKED
@@ -16,6 +17,9 @@ def check(look: Look) -> Outcome:
     server = look.server
     if server.pid is None:
         return critical(f"ovsdb-server does not run: {server.trouble}", _RESTART, pid=None)
+    if server.stranger:
+        do = f"compare section server of the configuration; if that is right, {_RESTART}"
+        return critical(f"the server of {look.config.server.file} does not run: {server.stranger}", do, pid=None)
     if server.stopped:
         do = f"let it go on: kill -CONT {server.pid}"
         return critical(f"ovsdb-server (pid {server.pid}) is stopped by a signal or a tracer", do, pid=server.pid)
@@ -64,7 +68,9 @@ def _role(look: Look, role: str) -> list[Outcome]:
 
 
 def _start(look: Look) -> list[Outcome]:
-    words = look.server.words
+    words, several = look.server.words, ovsdb.several(look.server, look.config.server.database)
+    if several:
+        return [critical(several, ovsdb.APART.format(look.config.server.database))]
     if any(word.startswith("--config-file") for word in words):
         return [
             critical(

@@ -30,7 +30,10 @@ def server_down(m: Moment) -> Iterator[Finding]:
                 do += ", blank if its file is damaged; "
                 idle = side.mode is not Mode.ACTIVE
                 do += "the agent there leaves the rest to you" if idle else "the agent there does the rest"
-            yield f"ovsdb-server on {side.node} is not running", do
+            stranger = m.case.view.server.stranger if side is m.own else ""
+            if stranger:
+                do += "; if the other server is the right one, section server of the configuration is wrong"
+            yield f"ovsdb-server on {side.node} is not running" + (f": {stranger}" if stranger else ""), do
 
 
 def server_hung(m: Moment) -> Iterator[Finding]:

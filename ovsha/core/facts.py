@@ -141,6 +141,7 @@ class Server:
     `fenced`: it hangs, its sessions are cut, and orders to close and to park wait for it.
     `saved`: a snapshot of what it holds was taken since it was parked.  `cells`: rows times
     columns of all tables, as memory/show of ovsdb-server(1) counts them; None when it does not tell.
+    `stranger`: which other server is where it should be, "" for none.  `others`: the databases that it has beside ours.
     `undriven`: why it takes no orders although it runs, or may run, "" when it takes them or is down.
     `process`: names the process, beyond reboots; "" when it is not known.  `written`: what the rows say where `stamp`
     and `token` are what is believed instead, None where the rows are believed.
@@ -165,6 +166,8 @@ class Server:
     undriven: str = ""
     process: str = ""
     written: Written | None = None
+    others: tuple[str, ...] = ()
+    stranger: str = ""
 
 
 @dataclass(frozen=True, slots=True)

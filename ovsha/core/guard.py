@@ -36,6 +36,16 @@ def _newer_schema(c: Case) -> str:
     )
 
 
+def _several(c: Case) -> str:
+    others, node = c.view.server.others, c.view.settings.node
+    if not others:
+        return ""
+    return (
+        f"ovsdb-server on {node} serves {', '.join(others)} beside our database, and following would overwrite all of"
+        f" them: serve them by an ovsdb-server of their own"
+    )
+
+
 def _collapsed(c: Case) -> str:
     own, theirs, settings = c.view.server.cells, c.peer.cells, c.view.settings
     if own is None or theirs is None or own < settings.min_cells or theirs >= settings.min_share * own:
@@ -50,6 +60,7 @@ def _given_up(c: Case) -> str:
 
 
 GUARDS = (
+    Guard("several-databases", _several, final=True),
     Guard("newer-schema", _newer_schema, final=True),
     Guard("lineage", lambda c: lineage.refusal(c.view.server, c.view.source)),
     Guard("collapsed", _collapsed),

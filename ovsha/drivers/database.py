@@ -57,6 +57,7 @@ class Database:
         self.trouble = ""
         self.schema: Schema | None = None
         self.whole_schema: Mapping[str, Any] | None = None
+        self.others: tuple[str, ...] = ()
         self._name = name
         self._changed = changed
         self._rows: dict[str, dict[str, dict[str, Any]]] = {}
@@ -94,8 +95,14 @@ class Database:
 
     def _greet(self) -> None:
         self._rows = {}
+        self.channel.request("list_dbs", [], self._listed)
         self.channel.request("get_schema", [self._name], self._described)
         self.channel.request("monitor", [self._name, "ovsha", _TABLES], self._monitored)
+
+    def _listed(self, result: Any, error: str | None) -> None:
+        names = result if error is None and isinstance(result, list) else []
+        # _Server is the server's own, and is copied by nobody (ovsdb-server(5)).
+        self.others = tuple(sorted(str(each) for each in names if each not in (self._name, "_Server")))
 
     def _described(self, result: Any, error: str | None) -> None:
         known = error is None and isinstance(result, dict)

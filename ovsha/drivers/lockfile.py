@@ -66,10 +66,11 @@ def opened(pid: int) -> list[str]:
 
 
 def name_of(pid: int) -> str:
-    """Return the name of a process, "" when it is gone (proc(5), comm)."""
+    """Return the name of a process, "" when it is gone or dead and nobody took its status (proc(5), comm and stat)."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
-    except OSError:
+        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        return "" if state in ("Z", "X") else Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+    except (OSError, IndexError):
         return ""
 
 

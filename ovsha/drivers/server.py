@@ -136,6 +136,8 @@ class LocalServer:
             schema=self._database.schema if contents.loaded else None,
             undriven=self._undriven(now),
             process=self._identity,
+            stranger=self._process.sight.stranger if self._pid is None else "",
+            others=self._database.others if contents.loaded else (),
         )
 
     def run(self, now: float) -> None:

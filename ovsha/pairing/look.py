@@ -160,7 +160,9 @@ def here(config: Config, bundle: Bundle, discard: bool) -> Here:
                 raise DriverError(f"{state}: {why}") from None
     database = config.server.database
     local = local_database.look(config.server.file, database)
-    running = [Path(word) for word in ovsdb.look(config).words[1:] if word.startswith("/")]
+    server = ovsdb.look(config)
+    ovsdb.refuse_several(server, database)
+    running = [Path(word) for word in server.words[1:] if word.startswith("/")]
     own = config.server.file.resolve()
     others = [each for each in local_database.find(database, running) if each.path.resolve() != own]
     joined = kept is not None and kept.peer_identity == bundle.identity and config.server.file.exists()

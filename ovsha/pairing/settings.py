@@ -78,13 +78,15 @@ def together(wishes: Wishes, older: Config | None, found: Found) -> Settings:
 def database_file(wishes: Wishes, older: Config | None, config: Config) -> tuple[Path, Local | None]:
     """Return the file of the database that is to be served, and what is in it, None when there is none yet.
 
-    `config` is the configuration as far as it is known.  Raises UsageError where the file cannot be told.
+    `config` is the configuration as far as it is known.  Raises UsageError where the file cannot be told,
+    and DriverError where its server serves other databases too.
     """
-    database = config.server.database
+    database, server = config.server.database, ovsdb.look(config)
+    ovsdb.refuse_several(server, database)
     if wishes.database_file is not None or older is not None:
         path = wishes.database_file or config.server.file
         return path, local_database.look(path, database)
-    running = [Path(word) for word in ovsdb.look(config).words[1:] if word.startswith("/")]
+    running = [Path(word) for word in server.words[1:] if word.startswith("/")]
     found = local_database.find(database, running)
     if not found:
         other = Server.file.exists()
