@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from ovs.poller import Poller
 
-from ovsha import acting, joining, upgrading
+from ovsha import acting, joining, peer_token, upgrading
 from ovsha.aftermath import Aftermath
 from ovsha.checks import answers
 from ovsha.clocks import Clocks, boot_id
@@ -63,9 +63,10 @@ class Agent:
         key = pair_key(config)
         kept = store.load(config.state_directory / "state.json", config.pair.id, config.node)
         boot = secrets.token_hex(4)
+        self.peer_token = peer_token.Keeper(config.state_directory, boot_id(), clock, time.time)
         self.memory = Memory(
             boot=boot, term=kept.term, peer_stamp=kept.peer_stamp, met=kept.met_in == boot_id(), awake=now,
-            held=kept.held, founding=kept.founding,
+            held=kept.held, founding=kept.founding, peer_token=self.peer_token.now.token, lack=self.peer_token.lack,
         )  # fmt: skip
         self.switch = Switch(config, key, boot, kept, own_identity(config.state_directory / "identity"))
         self.memory = replace(self.memory, proof=belief.remembered(self.switch.proofs.loaded, kept.held))
@@ -118,6 +119,7 @@ class Agent:
             if not self.orders.carry_out(decision, now):
                 break
         self._answer_rivals(now)
+        self.peer_token.run(self.memory, self.switch.settings.max_lag)
         self._commit_token(now)
         self._tell(now)
 
@@ -203,6 +205,7 @@ class Agent:
         self.aftermath.close()
         self.switch.close(self.clock())
         self.standing.close()
+        self.peer_token.close()
         self.upgrading.close()
         self.recorder.close()
 

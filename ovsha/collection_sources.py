@@ -64,7 +64,7 @@ def sources(config: Config, *, database: bool) -> list[Source]:
             ("journal", "*"), ("ledgers", "*.json"), ("ledgers", "*.rows"), ("bases", "*.json"),
             ("forensics", "*/manifest.json"), ("forensics", "*/trace-*.jsonl"), ("upgrade", "*.json"),
         )),
-        Source("state.json", partial(_file, "state.json", state / "state.json")),
+        *(Source(name, partial(_file, name, state / name)) for name in ("state.json", "peer-token.json")),
         *(Source(f"log/{path.name}", partial(_tail, f"log/{path.name}", path)) for path in (
             Path("/var/log/openvswitch/ovsdb-server.log"), Path("/var/log/openvswitch/ovs-vtepd.log"),
             Path("/var/log/clagd.log"), Path("/var/log/switchd.log"),

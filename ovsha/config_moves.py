@@ -22,6 +22,17 @@ class Restore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Failover:
+    """A move of the service that nobody ordered and to which the other side does not consent, because it cannot."""
+
+    max_behind: float | None = key(
+        "How far a copy may be behind what is known of the peer's data and still serve unasked; null for no limit.",
+        read.seconds_or_null(0, 604800),
+        60.0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Handover:
     """A planned move of the service."""
 

@@ -134,6 +134,13 @@ def doubts(config: Config) -> Iterator[tuple[str, str]]:
             f"{config.heartbeat.dead_interval:g} is shorter than a loaded switch may keep an agent from running; "
             "a peer that is only slow will look silent (0.2 is the shortest that is advised)",
         )
+    limit, tokens = config.failover.max_behind, config.replication.token_interval
+    if limit is not None and limit < 2 * tokens and not config.standalone:
+        yield (
+            "failover.max_behind",
+            f"{limit:g} is less than two of replication.token_interval ({tokens:g}): what is under way when the active "
+            "side dies may keep the other side from taking over",
+        )
     if config.server.hang_interval < 1:
         yield (
             "server.hang_interval",

@@ -12,7 +12,7 @@ from typing import Literal
 
 from ovsha import config_values as read
 from ovsha.config_keys import key, named, section
-from ovsha.config_moves import Damping, Guard, Handover, LinkCut, Pause, Restore
+from ovsha.config_moves import Damping, Failover, Guard, Handover, LinkCut, Pause, Restore
 from ovsha.config_pair import (
     BackupPath,
     Exchange,
@@ -70,6 +70,7 @@ class Config:
     server: Server = section(Server)
     clag: Clag = section(Clag)
     restore: Restore = section(Restore)
+    failover: Failover = section(Failover)
     handover: Handover = section(Handover)
     link_cut: LinkCut = section(LinkCut)
     guard: Guard = section(Guard)

@@ -90,6 +90,12 @@ def or_null(read: Reader) -> Reader:
     return lambda value: "" if value is None else read(value)
 
 
+def seconds_or_null(least: float, most: float) -> Reader:
+    """Read a number of seconds that is not outside `least` to `most`, or null, which becomes None: no limit."""
+    read = seconds(least, most)
+    return lambda value: None if value is None else read(value)
+
+
 def choice(*words: str) -> Reader:
     """Read one of `words`."""
 

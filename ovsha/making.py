@@ -29,6 +29,8 @@ def settings(config: Config) -> Settings:
         handover_timeout=config.handover.timeout,
         link_cut_hold=config.link_cut.hold,
         max_lag=config.replication.max_lag,
+        token_interval=config.replication.token_interval,
+        max_behind=config.failover.max_behind,
         lone_boot=config.lone_boot,
         min_share=config.guard.min_share,
         min_cells=config.guard.min_cells,

@@ -9,7 +9,9 @@ from datetime import datetime
 
 from ovsha import __version__
 from ovsha.agent import Agent
+from ovsha.core.case import Case
 from ovsha.core.facts import Role
+from ovsha.core.moment import exposure
 from ovsha.core.outside import Identities, Manager, Moved, Outside, PathReport, Stands, Upgrade
 
 
@@ -51,8 +53,17 @@ def outside(agent: Agent, now: float) -> Outside:
         identities=_identities(agent, now),
         divergences=agent.aftermath.divergences,
         upgrade=_upgrade(agent),
+        lacking_since=_lacking_since(agent),
         **_standing(agent),
     )
+
+
+def _lacking_since(agent: Agent) -> str:
+    """Return since which time of day what one side has is lacking on the other, "" when nothing is."""
+    if agent.view is None or agent.decision is None:
+        return ""
+    exposed = exposure(Case(agent.view, agent.decision.memory, agent.decision.presence))
+    return "" if exposed is None else moment(time.time() - exposed.behind.age)
 
 
 def _standing(agent: Agent) -> dict[str, Stands | None]:
@@ -70,7 +81,9 @@ def _standing(agent: Agent) -> dict[str, Stands | None]:
 
 
 def _written(agent: Agent) -> dict[str, str]:
-    kept = {"upgrade": agent.upgrading.trouble, "standing": agent.standing.trouble}
+    kept = {
+        "upgrade": agent.upgrading.trouble, "standing": agent.standing.trouble, "peer-token": agent.peer_token.trouble,
+    }  # fmt: skip
     return {what: trouble for what, trouble in kept.items() if trouble}
 
 

@@ -52,6 +52,7 @@ FILES = (
     ("/etc/ovsha/pair.key", "the secret that both agents share"),
     ("/etc/ovsha/hooks.d/", "executables that are run when a role changes or something is wrong"),
     ("/var/lib/ovsha/state.json", "the terms that were seen and used; without it the agent waits for its peer"),
+    ("/var/lib/ovsha/peer-token.json", "how far the copy on this switch was behind what is known of the peer's"),
     ("/var/lib/ovsha/identity", "by what the peer knows this switch"),
     ("/var/lib/ovsha/joined.json", "where the data is that this switch had before it joined its pair"),
     ("/var/lib/ovsha/snapshots/", "the databases as they were before they were overwritten"),

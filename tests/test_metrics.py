@@ -17,10 +17,10 @@ from ovsha.core.facts import Kind as Wish
 from ovsha.core.outside import Divergence, ServiceMove, Stands
 
 GRANTED = replace(
-    SERVING, record=replace(SERVING.record, grant=Grant("sw2-boot-0", Wish.RESTORE, (7, 40), drained=True))
+    SERVING, record=replace(SERVING.record, behind=70.5, grant=Grant("sw2-boot-0", Wish.RESTORE, (7, 40), drained=True))
 )
 EVERYTHING = document(
-    replace(GRANTED, server=replace(SERVING.server, cells=5000)),
+    replace(GRANTED, server=replace(SERVING.server, cells=5000, token=(7, 75))),
     replace(
         OUTSIDE,
         collisions=(Collision(Kind.VIP, "00:16:3e:00:00:01", "peerlink.4094", "", 61.5, 2.25, 3),),

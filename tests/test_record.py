@@ -28,7 +28,7 @@ records = st.builds(
     mlag=st.none() | st.sampled_from(MlagRole), link_up=st.none() | st.booleans(), lapsed=st.booleans(),
     cut_off=st.booleans(), controllers=numbers, ask=st.none() | st.builds(Ask, words, st.sampled_from(Kind)),
     grant=st.none() | st.builds(Grant, words, st.sampled_from(Kind), tokens, st.booleans()), refusal=words,
-    reason=words, upgrade=ages, upgraded=ages, by_order=st.none() | st.booleans(), words=numbers,
+    reason=words, upgrade=ages, upgraded=ages, behind=ages, by_order=st.none() | st.booleans(), words=numbers,
 )  # fmt: skip
 
 
@@ -120,9 +120,9 @@ def largest(name: str, **texts: str) -> Record:
 
 
 def test_the_largest_record_fits_a_packet_once_its_texts_are_shed_and_with_usual_names_all_of_them_fit() -> None:
-    # A side that has granted has no ask of its own and tells of no client's write, so these are never in one record.
+    # A side that has granted has no ask of its own and tells of no client's write, and none is behind that is in sync.
     unset = {each.name for each in fields(Record) if getattr(largest("n"), each.name) == each.default}
-    last = ("mode_left", "upgraded", "uptime", "mac", "lag", "listener", "managers", "by_order", "words")
+    last = ("mode_left", "upgraded", "uptime", "mac", "lag", "listener", "managers", "by_order", "words", "behind")
     assert unset | {*last} == {"ask", "overwritten", *SHED[-2]}, "a new field belongs into the largest record"
     assert SHED[-2] == ("trouble", "why", "refusal", "decision", "reason", *last)
     longest = largest("n" * 63)

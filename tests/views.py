@@ -17,6 +17,7 @@ from ovsha.core.facts import (
     Copy,
     Grant,
     Kind,
+    Lack,
     Life,
     MlagRole,
     Mode,
@@ -78,12 +79,12 @@ records = st.builds(
     keep=st.none() | nodes, decision=st.sampled_from(["", "which?"]), refusal=st.sampled_from(["", "no"]),
     estranged=st.booleans(), mode=modes, mode_left=ages, restore=st.booleans(),
     why=st.sampled_from(["", "so"]), trouble=st.sampled_from(["", "bad"]),
-    upgrade=upgrades, upgraded=ages, undriven=st.sampled_from([False, False, False, True]),
+    upgrade=upgrades, upgraded=ages, behind=ages, undriven=st.sampled_from([False, False, False, True]),
     by_order=st.none() | st.booleans(),
 )  # fmt: skip
 settings = st.builds(
     replace, st.just(SETTINGS), preferred=st.sampled_from([NODE, PEER, "clag"]), restore_automatic=st.booleans(),
-    lone_boot=st.sampled_from([None, 0.0, 60.0]),
+    lone_boot=st.sampled_from([None, 0.0, 60.0]), max_behind=st.sampled_from([None, 0.0, 5.0, 60.0]),
 )  # fmt: skip
 views = st.builds(
     View, st.just(NOW), settings, servers, vips, clags, peer_sources, st.builds(Copy, ages, ages),
@@ -94,6 +95,8 @@ views = st.builds(
 moments = st.sampled_from([0.0, NOW - 100, NOW - 10, NOW - 1, NOW - 0.3, NOW])
 memories = st.builds(
     Memory, boot=st.just("x"), term=st.integers(0, 5), claim=st.none() | terms, met=st.booleans(), peer_stamp=stamps,
+    peer_token=tokens, lack=st.none() | st.builds(Lack, moments, st.tuples(terms, st.integers(0, 3)),
+                                                  st.none() | moments, st.booleans()),
     lapsed=st.booleans(), awake=moments, ask=st.none() | asks, ask_deadline=st.sampled_from([NOW - 1, NOW + 1]),
     ask_after=st.sampled_from([0.0, NOW + 1]), asks=st.integers(0, 3), grant=st.none() | grants,
     granted=st.none() | idents, grant_since=moments, grant_term=st.integers(0, 4), wanted=st.none() | idents,

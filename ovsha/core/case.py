@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ovsha.core import lineage, verdict
+from ovsha.core import behind, lineage, verdict
+from ovsha.core.behind import Behind
 from ovsha.core.facts import Kind, Life, MlagRole, Mode, Presence, Record, Role, Stamp, Token
 from ovsha.core.memory import Memory
 from ovsha.core.view import View
@@ -138,9 +139,16 @@ class Case:
         return lineage.outdated(self.view.server, known) or self.rolled_back
 
     @property
-    def missed(self) -> str:
-        """What our copy lacks of the peer's, "" when that is no more than the last moment's."""
-        return lineage.missed(self.view.server, self.memory.peer_token)
+    def behind(self) -> Behind | None:
+        """How far our copy is behind what is known of the peer's data, None when it is not."""
+        return behind.found(self.view, self.memory)
+
+    @property
+    def too_far_behind(self) -> str:
+        """Why our copy is too far behind to serve unasked, "" when it is not or an operator keeps it all the same."""
+        if self.keep == self.view.settings.node:
+            return ""
+        return behind.too_far(self.behind, self.view.settings)
 
     @property
     def preferred(self) -> str | None:

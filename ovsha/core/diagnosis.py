@@ -103,6 +103,7 @@ ROWS: tuple[tuple[str, Level, Finder], ...] = (
     ("peer-lost", Level.BROKEN, _peer_lost),
     ("partly-served", Level.BROKEN, serving.partial),
     ("copy-behind", Level.BROKEN, serving.copy_behind),
+    ("exposed", Level.DEGRADED, serving.exposed),
     ("step-failing", Level.DEGRADED, parts.failing),
     ("undone", Level.DEGRADED, parts.undone),
     ("moves-held", Level.DEGRADED, serving.held),

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ovsha.core import damping, diagnosis_lost, diagnosis_standing
+from ovsha.core.behind import written
 from ovsha.core.case import USABLE
 from ovsha.core.facts import Presence, Record, State
-from ovsha.core.moment import Moment, behind, following, moving_kind
+from ovsha.core.moment import Moment, behind, exposure, following, moving_kind
 from ovsha.core.words import span
 
 Finding = tuple[str, str]
@@ -86,7 +87,7 @@ def _why_alone(m: Moment) -> str:
         return "wait; if this lasts, see `journalctl -u ovsha`"
     if m.case.upgrading:
         return diagnosis_standing.way_out_of_upgrade(m.own, m.case.alive, peer)
-    if m.case.outdated:
+    if m.case.outdated or m.case.too_far_behind:
         return f"bring {peer} back, which has the newest data"
     if m.decision.presence is Presence.NEVER:
         return f"bring {peer} up, or set lone_boot to the seconds after which a switch may serve alone"
@@ -127,3 +128,19 @@ def copy_behind(m: Moment) -> Iterator[Finding]:
     else:
         do = "wait until it is filled; a failover would lose what is missing"
     yield f"{other.node} is not in sync: {why}", do
+
+
+def exposed(m: Moment) -> Iterator[Finding]:
+    """Yield what a failover would lose now; where it cannot come any more, the decision that is needed says it."""
+    told = exposure(m.case)
+    if told is None or m.case.presence not in (Presence.ALIVE, Presence.SILENT):
+        return
+    lacks, day = told.behind, m.outside.lacking_since
+    # The day is of interest only when it is another one.
+    at = day.partition("+")[0][11:19] if lacks.age < 43200 else day
+    since = f" since {at}" if at else ""
+    what = f"a failover now would lose what {told.source} wrote{since}, tokens {written(lacks.ours)} to"
+    what += f" {written(lacks.theirs)}"
+    if told.beyond:
+        what += f"; that is more than failover.max_behind, so {told.node} would not take over unasked"
+    yield what, f"see on {told.node} why its copy does not follow: `ovsha sync-status`"

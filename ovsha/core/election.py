@@ -91,6 +91,14 @@ def _found_unstamped(c: Case) -> bool:
     return found and c.view.server.stamp is None and c.memory.term > 0 and c.keep != c.view.settings.node
 
 
+def _found_far_behind(c: Case) -> bool:
+    """Tell whether somebody has opened a copy that is too far behind; what we opened ourselves bears our stamp."""
+    stamp = c.view.server.stamp
+    copied = stamp is not None and stamp.node != c.view.settings.node
+    found = c.serving and c.memory.ordered is not Role.ACTIVE and not c.peer_serving
+    return found and copied and bool(c.too_far_behind)
+
+
 def _unknown_source(c: Case) -> bool:
     """Tell whether we have not read what the peer serves now; what we read before its promotion is of no use."""
     read, served = c.view.source, c.peer.stamp
@@ -112,6 +120,16 @@ def _newest_is_out_of_reach(c: Case) -> bool:
     return bool(c.outdated) and c.presence in (Presence.DEAD, Presence.NEVER)
 
 
+def _lacking_is_out_of_reach(c: Case) -> bool:
+    return bool(c.too_far_behind) and c.presence in (Presence.DEAD, Presence.NEVER)
+
+
+def _lacking_is_not_served(c: Case) -> bool:
+    """Tell whether our copy is too far behind a peer that does not serve what ours lacks."""
+    read_only = c.presence is Presence.SILENT and c.view.source.role is Role.BACKUP
+    return (c.alive or read_only) and bool(c.too_far_behind)
+
+
 def _settling(c: Case) -> bool:
     """Tell whether a copy would now compete with the dumps that the peer's new clients wait for."""
     age = c.peer.active_for
@@ -120,7 +138,7 @@ def _settling(c: Case) -> bool:
 
 def _begun(c: Case) -> bool:
     begun = c.memory.ordered is Role.ACTIVE and c.view.server.role is Role.ACTIVE
-    return begun and not c.outdated and not c.peer_serving
+    return begun and not (c.outdated or c.too_far_behind) and not c.peer_serving
 
 
 def _unasked(c: Case) -> bool:
@@ -174,6 +192,21 @@ def _silence(c: Case) -> str:
     return "" if age is None else f"{age:.2f} s without a heartbeat"
 
 
+def _with(detail: Callable[[Case], str]) -> Callable[[Case], str]:
+    """Return the detail, and what our copy lacks where it is served all the same."""
+
+    def said(c: Case) -> str:
+        behind = c.behind
+        lacks = "" if behind is None or behind.passing else f"our copy is served although {behind.text}"
+        return "; ".join(each for each in (detail(c), lacks) if each)
+
+    return said
+
+
+def _nothing(c: Case) -> str:
+    return ""
+
+
 RULES = (
     # name             holds                                     goal          because
     Rule("server-down", _life(Life.DOWN), Goal.FENCE, "our ovsdb-server is not running"),
@@ -198,6 +231,8 @@ RULES = (
     Rule("rolled-back", _rolled_back, Goal.PARK, "our data is not what it was", lambda c: c.rolled_back, asks=1.0),
     Rule("found-unstamped", _found_unstamped, Goal.PARK, "our database is of unknown lineage and was opened by others",
          asks=1.0),
+    Rule("found-far-behind", _found_far_behind, Goal.PARK, "our copy is too old and was opened by others",
+         lambda c: c.too_far_behind, asks=1.0),
     Rule("split-lost", _split(won=False), Goal.PARK, "both sides serve and the peer goes on",
          lambda c: c.verdict[1]),
     Rule("split-won", _split(won=True), Goal.SERVE, "both sides serve and we go on", lambda c: c.verdict[1]),
@@ -213,29 +248,31 @@ RULES = (
          lambda c: c.outdated, asks=1.0),
     Rule("copy-outdated", lambda c: bool(c.outdated), Goal.PARK, "only the peer has the newest data",
          lambda c: c.outdated, asks=10.0),
-    Rule("copy-behind", lambda c: c.alive and bool(c.missed), Goal.PARK, "only the peer has the newest data",
-         lambda c: c.missed, asks=10.0),
+    Rule("copy-far-behind", _lacking_is_out_of_reach, Goal.PARK,
+         "only the peer has the newest data and it is out of reach", lambda c: c.too_far_behind, asks=1.0),
+    Rule("copy-behind", _lacking_is_not_served, Goal.PARK, "only the peer has the newest data",
+         lambda c: c.too_far_behind, asks=10.0),
     Rule("standalone-copies", _copies_alone, Goal.KEEP, "this switch stands alone, and its ovsdb-server still copies",
          lambda c: f"from {c.view.server.source}", asks=10.0),
     Rule("standalone", lambda c: c.standalone, Goal.SERVE, "this switch stands alone"),
     Rule("peer-seen-active", lambda c: c.peer_seen_active and _unasked(c), Goal.PARK,
          "the peer's ovsdb-server answers us, and it is active", asks=10.0),
     Rule("peer-cannot", _peer_cannot, Goal.SERVE, "the peer's ovsdb-server cannot serve",
-         lambda c: c.peer.life.value, unasked=True),
+         _with(lambda c: c.peer.life.value), unasked=True),
     Rule("peer-barred", _peer_barred, Goal.SERVE, "the peer knows this switch by another identity and has older data",
          unasked=True),
     Rule("nobody-serves", lambda c: c.alive, Goal.PARK, "nobody serves and the sides are agreeing on who shall"),
     Rule("peer-read-only", _peer_read_only, Goal.SERVE, "the peer's agent is silent and its ovsdb-server is read-only",
-         unasked=True),
+         _with(_nothing), unasked=True),
     Rule("founding", founding.holds, Goal.SERVE, "the other side of this new pair has not joined yet", unasked=True),
     Rule("silent-refused", _refused_in_silence, Goal.PARK,
          "the peer's agent is silent and its ovsdb-server must not be copied", guard.refusal, asks=1.0),
     Rule("peer-silent", lambda c: c.presence is Presence.SILENT, Goal.PARK,
          "the peer's agent is silent, but its switch is not dead", _silence),
-    Rule("peer-dead", lambda c: c.presence is Presence.DEAD, Goal.SERVE, "the peer is silent on every path", _silence,
-         unasked=True),
+    Rule("peer-dead", lambda c: c.presence is Presence.DEAD, Goal.SERVE, "the peer is silent on every path",
+         _with(_silence), unasked=True),
     Rule("lone-boot", _lone_boot_over, Goal.SERVE, "the peer was never met and the time set by lone_boot is over",
-         unasked=True),
+         _with(_nothing), unasked=True),
     Rule("lone-wait", lambda c: True, Goal.PARK, "the peer was never met since this switch booted",
          asks=60.0),
 )  # fmt: skip

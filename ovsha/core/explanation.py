@@ -151,8 +151,8 @@ def _remembered(c: Case) -> Iterator[tuple[str, str]]:
         yield "an operator keeps", f"the data of {memory.keep}"
     if c.view.server.loaded and c.outdated:
         yield "our data", c.outdated
-    if c.view.server.loaded and c.missed:
-        yield "our copy", c.missed
+    if c.behind is not None:
+        yield "our copy", c.behind.text
 
 
 def _server(life: str, role: Role | None, source: str | None) -> str:

@@ -124,6 +124,21 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class Lack:
+    """That our copy lacks a token which the peer's database is known to hold.
+
+    `since`: when the first one that it lacks was seen.  `until`: since when the peer has not been able to write, None
+    while it may.  `after`: the last token that the copy has.  `least`: this switch was off for a time that its clock
+    cannot tell, so it is longer.
+    """
+
+    since: float
+    after: Token
+    until: float | None = None
+    least: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
     """What a database's tables and columns are: its name, its version, and a checksum of all of it."""
 
@@ -262,6 +277,7 @@ class Record:
     `cut_off`: clients on other hosts did not answer it for most of the peer's last silence.
     `estranged`: it hears an agent that has its peer's name and key, but is not the switch that it learned as its
     peer, and believes nothing of what that one says.  `mac`: that of its interface for the VIP, "" when unknown.
+    `behind`: for how many seconds its copy has lacked what the other side is known to hold, None when it lacks nothing.
     `mode_left`: seconds until a pause ends by itself.  `restore`: an operator wants the original primary to serve now.
     `upgrade`: for how many seconds this side has been in an upgrade that nobody has finished, None when it is in none.
     `upgraded`: how many seconds ago its last one was finished, None when that is long ago.
@@ -318,3 +334,4 @@ class Record:
     by_order: bool | None = None
     words: int = 0
     overwritten: bool = False
+    behind: float | None = None

@@ -32,7 +32,7 @@ def refusal(c: Case) -> str:
         return f"the database on {node} is empty: it would have the controllers write everything anew"
     if c.memory.copying and server.stamp != c.known_stamp:
         return f"the copy on {node} is only half filled, and must not be served"
-    if c.presence is Presence.DEAD and not (c.outdated or c.rolled_back or c.upgrading):
+    if c.presence is Presence.DEAD and not (c.outdated or c.rolled_back or c.too_far_behind or c.upgrading):
         return f"{peer} is dead and {node} takes over by itself; see ovsha status"
     return ""
 

@@ -69,7 +69,7 @@ def _nobody_serves(c: Case) -> bool:
     # The word of a side that takes no orders, that it does not serve, is no more than what its agent can see.
     there = c.peer.life in USABLE or (c.peer.undriven and not c.peer_seen_active)
     idle = not c.peer_serving and there and c.peer.grant is None
-    return idle and not c.outdated and c.outranks
+    return idle and not (c.outdated or c.too_far_behind) and c.outranks
 
 
 WISHES = (

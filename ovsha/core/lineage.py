@@ -90,11 +90,13 @@ def rolled_back(own: Server, held: Token | None) -> str:
     return f"our database {ends}, and once held {held[0]}.{held[1]}: it was damaged or replaced"
 
 
-def missed(own: Server, seen: Token | None) -> str:
-    """Say what our copy lacks when the peer was seen with the token `seen` of the same term; "" when nothing.
+def lacking(own: Server, known: Token | None) -> int | None:
+    """Return by how many tokens our copy is behind the peer, whose newest one is `known`; None when it cannot be told.
 
-    The one token that may be under way when a server dies does not count; a barrier leaves a number out.
+    Tokens of two terms say nothing of each other: there the terms tell which data is older.
     """
-    if own.token is None or seen is None or seen[0] != own.token[0] or seen[1] - own.token[1] < 3:
-        return ""
-    return f"our copy ends at token {own.token[0]}.{own.token[1]}, the peer's ovsdb-server had {seen[0]}.{seen[1]}"
+    if not own.loaded or own.token is None:
+        return None
+    if known is None or known[0] != own.token[0]:
+        return 0
+    return max(0, known[1] - own.token[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ovsha.core.facts import Ask, Grant, Kind, Proof, Role, Stamp, Token
+from ovsha.core.facts import Ask, Grant, Kind, Lack, Proof, Role, Stamp, Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,9 @@ class Memory:
     when we open none.  `met`: the peer was met since this switch booted.
     `grant_term`: the highest term in either database when the grant was given.
     `reason`: the one an operator gave for the last move that he ordered here, for those who read it afterwards.
-    `peer_stamp`: the newest lineage the peer was ever seen with, `peer_token` its newest token.  `lapsed`: we slept or
-    were started since we last heard the peer.  `awake`: when we started or woke.
+    `peer_stamp`: the newest lineage the peer was ever seen with, `peer_token` its newest token.  `lack`: that our copy
+    lacks some of that, None when it does not.  `lapsed`: we slept or were started since we last heard the peer.
+    `awake`: when we started or woke.
     `link_lost_at`: since when the peer is heard, but not over the peer link.
     `unpreferred_at`: when this side was last not the preferred one, None when never.
     `held`: the newest lineage and token that our own database was known to hold on disk.
@@ -41,6 +42,7 @@ class Memory:
     met: bool = False
     peer_stamp: Stamp | None = None
     peer_token: Token | None = None
+    lack: Lack | None = None
     lapsed: bool = True
     awake: float = 0.0
     ask: Ask | None = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ovsha.core import behind as copies
+from ovsha.core.behind import Behind
 from ovsha.core.case import USABLE, Case
 from ovsha.core.facts import Kind, Record, Role, State
 from ovsha.core.lineage import PARKED, copied
@@ -68,6 +70,32 @@ class Moment:
     def well(self) -> bool:
         """All is as it should be: the pair is in sync or, where a switch stands alone, it serves."""
         return self.served if self.case.standalone else self.in_sync
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What would be lost if `source` died now and `node`, whose copy is `behind`, served.
+
+    `beyond`: that is more than the node serves unasked.
+    """
+
+    node: str
+    source: str
+    behind: Behind
+    beyond: bool
+
+
+def exposure(c: Case) -> Exposure | None:
+    """Return what one side lacks of the other's data, None when it lacks nothing but what is on its way."""
+    settings, own = c.view.settings, c.view.server
+    if c.standalone:
+        return None
+    node, source, lacks = settings.node, settings.peer, c.behind
+    if own.role is Role.ACTIVE and c.alive:
+        node, source, lacks = settings.peer, settings.node, copies.of_the_peer(own, c.peer, settings)
+    if lacks is None or lacks.passing:
+        return None
+    return Exposure(node, source, lacks, bool(copies.too_far(lacks, settings)))
 
 
 def moving_kind(m: Moment) -> Kind | None:

@@ -133,6 +133,9 @@ class Outside:
     was last tried, the error.  `undone`: what somebody undoes again and again.  `troubles`: what else fails, by what it
     is.  `server_trouble`, `source_trouble`: what hinders us from talking to our and to the peer's ovsdb-server.
     `collisions_missed`: how many sightings of collisions found no room among `collisions`.
+    `lacking_since`: since which time of day (ISO 8601, local) one side has lacked what the other one has, "" if it does
+    not.
+
     `snapshots`: the files of the newest snapshots, the newest first.  `clag_age`: None before clagd's first answer.
     """
 
@@ -158,6 +161,7 @@ class Outside:
     source_trouble: str = ""
     collisions: tuple[Collision, ...] = ()
     collisions_missed: int = 0
+    lacking_since: str = ""
     snapshots: tuple[str, ...] = ()
     identities: Identities = Identities()
     divergences: tuple[Divergence, ...] = ()

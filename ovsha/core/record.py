@@ -17,7 +17,7 @@ from ovsha.core import stamps
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Mode, Record, Role, Stamp, State
 
 _TEXTS = ("trouble", "why", "refusal", "decision", "reason")
-_LAST = ("mode_left", "upgraded", "uptime", "mac", "lag", "listener", "managers", "by_order", "words")
+_LAST = ("mode_left", "upgraded", "uptime", "mac", "lag", "listener", "managers", "by_order", "words", "behind")
 _SPARE = ("overwritten", "source", "cells", "link_up")
 SHED = ((), ("trouble",), ("trouble", "why"), _TEXTS, (*_TEXTS, *_LAST), (*_TEXTS, *_LAST, *_SPARE))
 """What is left out of a record, more and more of it, until it fits a packet: what only people read, and what can be
@@ -159,7 +159,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("term", "controllers", "vteps", "cells", "words"), _number),
     **dict.fromkeys(("serving", "vip", "listener", "managers", "link_up", "restore", "overwritten"), _flag),
     **dict.fromkeys(("replicating", "empty", "lapsed", "cut_off", "estranged", "undriven", "by_order"), _flag),
-    **dict.fromkeys(("in_sync_for", "lag", "active_for", "uptime", "mode_left", "upgrade", "upgraded"), _age),
+    **dict.fromkeys(("in_sync_for", "lag", "active_for", "uptime", "mode_left", "upgrade", "upgraded", "behind"), _age),
     "state": State,
     "life": Life,
     "role": Role,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from ovsha.core import belief, damping, election, handover, lineage, ordered, transition
+from ovsha.core import behind, belief, damping, election, handover, lineage, ordered, transition
 from ovsha.core.case import Case
 from ovsha.core.election import Goal, Rule
 from ovsha.core.facts import Kind, Presence, Record, Role, Stamp, State, Token
@@ -79,6 +79,7 @@ def settled(view: View, memory: Memory) -> Case:
     case = replace(case, presence=presence(view, case.memory))
     case = replace(case, memory=_meet(case))
     case = replace(case, memory=ordered.noticed(case))
+    case = replace(case, memory=behind.watch(view, case.memory, case.presence))
     case = replace(case, memory=damping.count(case))
     case = replace(case, memory=_watch_copy(case))
     case = replace(case, memory=remember(belief.calmed(case), proof=belief.proven(case)))
@@ -90,9 +91,7 @@ def _notice(c: Case) -> Memory:
     memory, view = c.memory, c.view
     stamp = c.known_stamp
     term = max(memory.term, lineage.term_of(view.server.stamp), lineage.term_of(stamp), c.peer.term)
-    tokens = (memory.peer_token, c.peer.token, view.source.token)
-    token = max((each for each in tokens if each), default=None)
-    memory = remember(memory, term=term, peer_stamp=stamp, peer_token=token)
+    memory = remember(memory, term=term, peer_stamp=stamp)
     memory = remember(memory, severed=c.following and (memory.severed or view.source.closed))
     if c.preferred != view.settings.node:
         memory = remember(memory, unpreferred_at=view.now)
@@ -174,7 +173,7 @@ def _chosen_by_operator(c: Case) -> bool:
 
 
 def _record(c: Case, state: State, why: str) -> Record:
-    server, view, memory = c.view.server, c.view, c.memory
+    server, view, memory, lacks = c.view.server, c.view, c.memory, c.behind
     return replace(
         c.record(),
         state=state,
@@ -208,4 +207,5 @@ def _record(c: Case, state: State, why: str) -> Record:
         restore=memory.restore,
         by_order=memory.by_order if c.serving else None,
         overwritten=server.written is not None and server.role is Role.ACTIVE and memory.grant is None,
+        behind=None if lacks is None or lacks.passing or c.in_sync else lacks.age,
     )

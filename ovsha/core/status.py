@@ -16,7 +16,7 @@ from ovsha.core.collision_words import Names, what
 from ovsha.core.diagnosis import Level, Problem, find
 from ovsha.core.facts import Presence, Record, Stamp, Token
 from ovsha.core.lineage import PARKED, copied
-from ovsha.core.moment import Moment
+from ovsha.core.moment import Moment, exposure
 from ovsha.core.outside import Outside, PathReport, ServiceMove
 from ovsha.core.side import Decision
 from ovsha.core.view import View
@@ -65,6 +65,7 @@ def status(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
         "sides": _sides(view, decision, outside),
         "identity": _identity(view, decision, outside),
         "source": _source(view),
+        "exposure": _exposure(moment),
         "divergences": [asdict(each) for each in outside.divergences],
         "paths": {name: _path(report) for name, report in outside.paths.items()},
         "clag": {**_plain(asdict(view.clag)), "age": outside.clag_age},
@@ -176,6 +177,25 @@ def _source(view: View) -> dict[str, Any]:
         "role": source.role.value if source.role else None,
         "stamp": _stamp(source.stamp),
         "token": token_text(source.token),
+    }
+
+
+def _exposure(m: Moment) -> dict[str, Any] | None:
+    """Return what a failover would lose now; `first` is the last token of the copy, `last` the newest one."""
+    told = exposure(m.case)
+    if told is None:
+        return None
+    lacks = told.behind
+    return {
+        "side": told.node,
+        "of": told.source,
+        "since": m.outside.lacking_since or None,
+        "age": lacks.age,
+        "at_least": lacks.least,
+        "tokens": lacks.tokens,
+        "first": token_text(lacks.ours),
+        "last": token_text(lacks.theirs),
+        "beyond": told.beyond,
     }
 
 

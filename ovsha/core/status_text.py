@@ -89,6 +89,8 @@ def _upgrade(side: Side) -> str:
 
 _LINK = {True: "up", False: "no carrier"}
 _ODD: tuple[tuple[str, Callable[[Side], str], Callable[[Side], bool]], ...] = (
+    ("behind", lambda s: NONE if s.get("behind") is None else f"for {span(s['behind'])}",
+     lambda s: s.get("behind") is not None),
     ("upgrade", _upgrade, lambda s: s.get("upgrade") is not None),
     ("mode", _mode, lambda s: s["mode"] not in ("active", None)),
     ("VIP listener", lambda s: yes(s["listener"]), lambda s: s["listener"] is not s["vip"]),

@@ -69,6 +69,8 @@ def _truth(side: Side) -> Iterator[tuple[str, str]]:
     yield "last token", side["token"] or cells.missing(side)
     if side["role"] == "backup":
         yield "in sync", cells.synced(side)
+        if side.get("behind") is not None:
+            yield "behind", f"it has lacked something for {span(side['behind'])}"
         yield "lag", "unknown" if side["lag"] is None else span(side["lag"])
 
 

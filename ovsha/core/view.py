@@ -11,7 +11,8 @@ from ovsha.core.facts import Clag, Copy, Mode, Record, Server, Source, Vip
 class Settings:
     """The numbers and names the decisions depend on; seconds where nothing else is said.
 
-    `peer` and `source` are "" for a switch that stands alone, which need not have a VIP either.
+    `peer` and `source` are "" for a switch that stands alone, which need not have a VIP either.  `max_behind`: how far
+    our copy may be behind what is known of the peer's data when we begin to serve unasked, None for no limit.
     """
 
     node: str
@@ -25,6 +26,8 @@ class Settings:
     handover_timeout: float = 5.0
     link_cut_hold: float = 3.0
     max_lag: float = 1.0
+    token_interval: float = 2.0
+    max_behind: float | None = 60.0
     lone_boot: float | None = None
     min_share: float = 0.5
     min_cells: int = 1000
