@@ -48,6 +48,8 @@ OF_A_SWITCH = {
     "clagd preferred": Pair.clagd_prefers,
     "uplink cut": lambda pair, node: pair.network.no_uplink.add(node),
     "uplink heal": lambda pair, node: pair.network.no_uplink.discard(node),
+    "copying filtered": lambda pair, node: pair.filter_copying(node),
+    "copying passes": lambda pair, node: pair.network.filtered.discard(node),
     "misled": lambda pair, node: pair.network.misled.add(node),
 }
 BY_HAND = ("connected by hand",)
@@ -112,7 +114,9 @@ def _of_clagd() -> dict[str, Fault]:
 
 
 _ALL: dict[str, Fault] = _of_switches() | _of_paths() | _of_clagd() | {
-    "orders refused": lambda pair: setattr(pair, "refusals", 0.2)
+    "orders refused": lambda pair: setattr(pair, "refusals", 0.2),
+    "clocks set back": lambda pair: setattr(pair, "clock_error", pair.clock_error - 300.0),
+    "clocks set ahead": lambda pair: setattr(pair, "clock_error", pair.clock_error + 300.0),
 }  # fmt: skip
 
 

@@ -7,10 +7,11 @@ copies while its own agent is dead, a source that is replaced while the order is
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ovsha.core.election import RULES
-from ovsha.core.facts import Kind, Presence, State
+from ovsha.core.facts import Kind, Presence, State, Token
 from ovsha.core.lineage import term_of
 from ovsha.core.side import Decision, turn
 from ovsha.core.transition import Step
@@ -40,6 +41,16 @@ class LawBroken(AssertionError):
     """A law of the pair does not hold."""
 
 
+@dataclass
+class Lacking:
+    """A copy that ends at `after` and whose agent, `boot`, has known of more `since` then, up to its `last` turn."""
+
+    since: float
+    after: Token
+    boot: str
+    last: float
+
+
 class Laws:
     """The laws of one pair.
 
@@ -56,12 +67,18 @@ class Laws:
         self.replays_all = False
         self._overlap_since: float | None = None
         self._healthy: dict[str, tuple[str, int, float]] = {}
+        self._lacking: dict[str, Lacking] = {}
+        self._wrote: dict[str, float] = {}
+        self._watched: dict[str, float] = {}
 
     # After every event.
 
     def check(self) -> None:
         """Laws 1 and 7, which hold at every moment."""
         hosts = self.pair.hosts.values()
+        for host in hosts:
+            if host.up and host.server.writable and not host.server.frozen:
+                self._wrote[host.node] = self.pair.clock.now
         both = all(holds(host) for host in hosts) and all(hears(host) for host in hosts)
         if not both or self.pair.refusals:
             self._overlap_since = None
@@ -79,6 +96,7 @@ class Laws:
         """Check what every decision must be, and what the step that it orders must not do."""
         self.turns += 1
         self._explained(agent, decision)
+        self._watch_copy(agent, decision)
         step = decision.step
         if step is not None and (step.value not in STEPS or not (step in ACTS or step is Step.RESERVE_TERM)):
             self.broken(f"7: {agent.host.node} is to {step.value}, which is not its business")
@@ -124,6 +142,7 @@ class Laws:
             self._granted(host, decision)
         else:
             self.surprised(host.node)
+            self._far_behind(host, decision)
             self._unasked(host, decision)
 
     def _begins(self, host: Host, decision: Decision) -> None:
@@ -144,6 +163,37 @@ class Laws:
         if by_order is not None and counted is by_order:
             what = "as one without an order" if counted else "as an ordered one"
             self.broken(f"8: {node} counts the move to {after.holder} {what}, and it was not")
+
+    def _watch_copy(self, agent: Agent, decision: Decision) -> None:
+        """Note since when an agent has known that its copy lacks something, and until when it saw the peer."""
+        host, view, now = agent.host, agent.view, self.pair.clock.now
+        if decision.presence in (Presence.ALIVE, Presence.SILENT):
+            self._watched[host.node] = now
+        own, known = host.server.data.token, self._lacking.get(host.node)
+        if known is not None and known.boot != agent.boot:
+            if known.last - known.since < CALM:  # it may not have come to the disk
+                del self._lacking[host.node]
+            known.boot = agent.boot
+        tokens = [] if view is None else [view.record.token if view.record else None, view.source.token]
+        told = [token for token in tokens if token is not None]
+        if own is None or not told:
+            return
+        if own[0] != max(told)[0] or own >= max(told):
+            self._lacking.pop(host.node, None)
+        elif known is None or known.after != own or host.node not in self._lacking:
+            self._lacking[host.node] = Lacking(now, own, agent.boot, now)
+        else:
+            known.last = now
+
+    def _far_behind(self, host: Host, decision: Decision) -> None:
+        """Law 2: a copy that is known to lack too much is not served unasked."""
+        lacking, agent = self._lacking.get(host.node), host.agent
+        if lacking is None or agent is None or agent.settings.max_behind is None or self.pair.kept == host.node:
+            return
+        until = min(self._wrote.get(self.pair.other(host.node).node, 0.0), self._watched.get(host.node, 0.0))
+        if until - lacking.since > agent.settings.max_behind + agent.settings.token_interval:
+            age = f"{until - lacking.since:.1f} s"
+            self.broken(f"2: {host.node} begins to serve a copy that has lacked something for {age}: {decision.why}")
 
     def _granted(self, host: Host, decision: Decision) -> None:
         """Laws 2 and 4: the service is given to whom has everything."""

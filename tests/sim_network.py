@@ -26,6 +26,7 @@ class Network:
         self.loss, self.doubled, self.overtaken, self.repeated = 0.0, 0.02, 0.05, 0.0
         self.cuts: set[tuple[str, str]] = set()  # (path, sender)
         self.tcp_cut = False
+        self.filtered: set[str] = set()  # whose server's copying a firewall lets pass nothing of
         self.carrier = True
         self.no_uplink: set[str] = set()  # who does not reach the controller
         self.misled: set[str] = set()  # whose replication address of the peer leads back to itself
@@ -52,6 +53,7 @@ class Network:
         self.loss, self.doubled, self.overtaken, self.repeated = 0.0, 0.02, 0.05, 0.0
         self.no_uplink.clear()
         self.misled.clear()
+        self.filtered.clear()
 
     def carries(self, path: str, sender: str) -> bool:
         """Tell whether what `sender` sends over this path arrives, if it is not lost by chance."""

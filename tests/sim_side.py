@@ -22,6 +22,7 @@ from ovsha.core.side import Decision
 from ovsha.core.view import Settings, View
 from ovsha.drivers.store import surely_on_disk
 from ovsha.orders import Orders
+from ovsha.peer_token import Known, lack_of, noted
 from sim_drivers import LocalDriver, SourceDriver
 from sim_network import BACKUP, LINK
 from sim_server import Data, Reply, SimServer, schema_of
@@ -57,6 +58,7 @@ class Host:
     held: Token | None = None
     founding: bool = False
     proof: Proof | None = None
+    peer_token: Known = field(default_factory=Known)
     snapshots: dict[str, deque[Data]] = field(default_factory=dict)
     connect_decided_at: float = 0.0
     by_hand: bool = False  # somebody has used ovs-appctl, and the agent has not put it right yet
@@ -95,6 +97,7 @@ class Agent:
         self.memory = Memory(
             boot=boot, term=host.term, peer_stamp=host.peer_stamp, met=host.met_in == host.boots, awake=now,
             held=host.held, founding=host.founding, proof=belief.remembered(host.proof, host.held),
+            peer_token=host.peer_token.token, lack=lack_of(host.peer_token, now, pair.wall(), str(host.boots)),
         )  # fmt: skip
         self.reserved = host.reserved
         self.conversation = Conversation(
@@ -276,12 +279,15 @@ class Agent:
         host, memory = self.host, self.memory
         reserved = max(self.reserved, memory.term + 1)
         met_in = host.boots if memory.met else host.met_in
+        now, wall = self.pair.clock.now, self.pair.wall()
         wanted = (
             memory.term, reserved, memory.peer_stamp, met_in, surely_on_disk(memory.held, host.held),
             self.conversation.peer.identity, memory.founding,
+            noted(host.peer_token, memory, self.settings.max_lag, now, wall, str(host.boots)),
         )  # fmt: skip
         kept = (
             host.term, host.reserved, host.peer_stamp, host.met_in, host.held, host.peer_identity, host.founding,
+            host.peer_token,
         )  # fmt: skip
         if self._saving or wanted == kept:
             return
@@ -293,6 +299,7 @@ class Agent:
                 return
             (
                 host.term, host.reserved, host.peer_stamp, host.met_in, host.held, host.peer_identity, host.founding,
+                host.peer_token,
             ) = wanted  # fmt: skip
             self.reserved = reserved
             self.turn()

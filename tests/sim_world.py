@@ -18,7 +18,7 @@ from sim_controller import Controller
 from sim_laws import Laws, serves
 from sim_network import NODES, Network
 from sim_server import Data, SimServer
-from sim_side import Agent, Host
+from sim_side import TOKEN_INTERVAL, Agent, Host
 
 
 class World:
@@ -33,6 +33,7 @@ class World:
         self.refusals, self.latency = 0.0, 0.02
         self.disturbances = 0
         self.restore_ordered = False  # somebody has ordered that the original primary serves
+        self.clock_error = 1000.0
         self.kept: str | None = None  # whose data the operator has last decided to keep
         self.watched: Callable[[], object] | None = None  # one more law, while a test needs it
         self.hosts: dict[str, Host] = {}
@@ -44,6 +45,7 @@ class World:
             usual = Settings(
                 node, peer, preferred="sw1", source=f"tcp:{peer}:9999", dead_interval=0.4, stall_interval=3.0,
                 restore_delay=2.0, handover_timeout=2.0, link_cut_hold=1.0, max_lag=0.5, move_window=10.0,
+                token_interval=TOKEN_INTERVAL, max_behind=4.0,
             )  # fmt: skip
             known = {name: value for name, value in changed.items() if hasattr(usual, name)}
             self.settings[node] = replace(usual, **known)  # type: ignore[arg-type]
@@ -61,6 +63,10 @@ class World:
         """The numbers of all writes that were acknowledged."""
         return set(self.controller.acknowledged)
 
+    def wall(self) -> float:
+        """Return the time of day; somebody may have set the clocks back."""
+        return self.clock.now + self.clock_error
+
     def run(self, seconds: float) -> None:
         """Let time pass."""
         self.clock.run(self.clock.now + seconds, self._check)
@@ -74,6 +80,8 @@ class World:
         other = self.other(server.node)
         if server.node in self.network.misled:
             return server
+        if server.node in self.network.filtered:
+            return None
         return other.server if other.up and self.hosts[server.node].up and not self.network.tcp_cut else None
 
     def told(self, server: SimServer) -> None:

@@ -218,6 +218,12 @@ class Pair(World):
         self.network.cut(path, sender, tcp=tcp, carrier=carrier)
         self._clag_poked()
 
+    def filter_copying(self, node: str) -> None:
+        """Have a firewall drop, without a word, what `node` sends to the peer's server."""
+        self.disturbed(*NODES)
+        self.network.changed_at = self.clock.now
+        self.network.filtered.add(node)
+
     def heal(self, path: str) -> None:
         self.disturbed(*NODES)
         self.network.heal(path)

@@ -13,7 +13,7 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import Generic, NamedTuple, TypeVar
 
-from ovsha.core.facts import Record, Stamp, Token
+from ovsha.core.facts import Lack, Record, Stamp, Token
 from ovsha.core.facts import State as SideState
 from ovsha.core.memory import Memory
 from ovsha.core.transition import Step
@@ -23,11 +23,13 @@ NODES = ("sw1", "sw2")
 NOW, LONG_AGO = 1000.0, 900.0
 
 DEAD, STALL, RESTORE, HANDOVER = 2, 3, 2, 3  # ticks
+BEHIND = 2.0  # how many of them a copy that serves unasked may be behind
 SILENCE = 3  # ticks after which a session to a host that acknowledges nothing is given up
 SETTINGS = tuple(
     Settings(
         node, peer, preferred="sw1", source=f"tcp:{peer}:9999", dead_interval=DEAD, stall_interval=STALL,
         restore_delay=RESTORE, handover_timeout=HANDOVER, link_cut_hold=1.0, max_lag=1.0,
+        token_interval=1.0, max_behind=BEHIND,
     )
     for node, peer in (NODES, NODES[::-1])
 )  # fmt: skip
@@ -64,7 +66,8 @@ class Data(NamedTuple):
 class Disk(NamedTuple):
     """What the agent keeps on disk; `met`: the peer was met in this boot.
 
-    It would also keep the newest token that it surely held, but that needs more tokens than there are.
+    It would also keep the newest token that it surely held, and since when its copy has lacked one of the peer's, but
+    these need more tokens and more time than there are.
     """
 
     term: int = 0
@@ -183,7 +186,7 @@ _FUTURE = ("ask_deadline", "ask_after", "wanted_until")
 # many moves were counted; that one was is told by the turn itself.
 _PASSED_OVER = {"refusal": "", "asks": 0, "stuck_since": None, "moves": ()}
 _PASSED_OVER_IN_RECORDS = {
-    "why": "", "refusal": "", "trouble": "", "decision": "", "lag": None, "state": SideState.INIT,
+    "why": "", "refusal": "", "trouble": "", "decision": "", "lag": None, "state": SideState.INIT, "behind": None,
 }  # fmt: skip
 
 
@@ -197,6 +200,7 @@ def plain_memory(memory: Memory) -> Memory:
     for name in _FUTURE:
         if getattr(memory, name) < NOW:
             changed[name] = 0.0
+    changed["lack"] = _plain_lack(memory.lack)
     if memory.unpreferred_at is not None and changed.get("unpreferred_at") == LONG_AGO:
         changed["unpreferred_at"] = None
     if memory.ask is None:
@@ -208,11 +212,23 @@ def plain_memory(memory: Memory) -> Memory:
     return replace(memory, **changed)  # type: ignore[arg-type]
 
 
+def _plain_lack(lack: Lack | None) -> Lack | None:
+    """Return it without what makes no difference: when it was, if it is over, and how long more than too long."""
+    if lack is None:
+        return None
+    end = NOW if lack.until is None else lack.until
+    return replace(lack, since=NOW - min(end - lack.since, BEHIND + 1.0), until=None if lack.until is None else NOW)
+
+
 def aged_memory(memory: Memory) -> Memory:
     """Return the memory one tick later."""
     names = [name for name in (*_PAST, *_FUTURE) if getattr(memory, name)]
-    older = {name: getattr(memory, name) - 1.0 for name in names if getattr(memory, name) != LONG_AGO}
-    return plain_memory(replace(memory, **older))
+    older: dict[str, object] = {
+        name: getattr(memory, name) - 1.0 for name in names if getattr(memory, name) != LONG_AGO
+    }
+    if memory.lack is not None and memory.lack.until is None:
+        older["lack"] = replace(memory.lack, since=memory.lack.since - 1.0)
+    return plain_memory(replace(memory, **older))  # type: ignore[arg-type]
 
 
 def plain_record(record: Record) -> Record:

@@ -119,6 +119,21 @@ MUTATIONS = (
         "test_traps.py::test_file_that_a_bad_record_has_cut_off_is_not_served_while_a_side_knows_better",
     ),
     Mutation(
+        "2: a copy that lacks too much of what is known is not served unasked", "election",
+        "return bool(c.too_far_behind) and c.presence in (Presence.DEAD, Presence.NEVER)", "return False",
+        "test_filtered.py::test_it_is_remembered_by_an_agent_that_is_started_when_the_other_side_is_gone", "law 2",
+    ),
+    Mutation(
+        "2: a copy is as old as the first token that it lacks, and not as the last one", "behind",
+        "return lack if own == lack.after else replace(lack, after=own)", "return Lack(view.now, own)",
+        "test_filtered.py::test_it_is_remembered_by_an_agent_that_is_started_when_the_other_side_is_gone",
+    ),
+    Mutation(
+        "progress: a copy that is always a little late may serve", "behind",
+        "since = max(lack.since, view.now - number * view.settings.token_interval)", "since = lack.since",
+        "test_behind.py::test_copy_that_is_always_a_little_late_is_not_far_behind",
+    ),
+    Mutation(
         "2, 3: what is known to be old or half-copied is not promoted", "lineage",
         "if known <= term_of(own.stamp):", "if True:",
         "test_stories.py::test_old_copy_does_not_serve_while_the_other_side_is_heard_but_has_no_server_yet", "law 2",
