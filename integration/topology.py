@@ -188,6 +188,21 @@ class Network:
             table = _table(path)
             self._nft(node, f"add table netdev {table}; delete table netdev {table}")
 
+    def drop_tcp(self, node: str, port: int) -> None:
+        """Drop at `node`, without a word, what goes to and comes from this TCP port elsewhere, as a firewall may."""
+        table = f"lab_port_{port}"
+        self._nft(
+            node,
+            f"add table inet {table}; add chain inet {table} in {{ type filter hook input priority 0; }};"
+            f" add chain inet {table} out {{ type filter hook output priority 0; }};"
+            f" add rule inet {table} in tcp sport {port} drop; add rule inet {table} out tcp dport {port} drop",
+        )
+
+    def pass_tcp(self, node: str, port: int) -> None:
+        """Undo `drop_tcp`."""
+        table = f"lab_port_{port}"
+        self._nft(node, f"add table inet {table}; delete table inet {table}")
+
     def run(self, node: str, *command: str, limit: float = 10.0) -> subprocess.CompletedProcess[str]:
         """Run a short command in the namespace of `node` and return what it printed, whatever its exit status."""
         # ip(8) goes there itself, and mounts no /sys of its own for it.
