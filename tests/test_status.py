@@ -389,6 +389,8 @@ SW1 = {
     "upgrade": None,
     "upgraded": None,
     "undriven": False,
+    "by_order": None,
+    "words": 0,
     "behind": None,
     "lapsed": False,
     "cut_off": False,
