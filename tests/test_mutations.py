@@ -229,6 +229,11 @@ MUTATIONS = (
         "test_rival.py::test_that_the_peer_claims_the_vip_is_over_when_it_says_that_it_has_none_or_when_we_have_none",
     ),
     Mutation(
+        "8: what the peer said before we took over is not told as if it were so now", "diagnosis_lost",
+        "not source.closed and not _from_before(case)", "not source.closed",
+        "test_diagnosis_lost.py::test_what_a_silent_peer_said_before_we_took_over_is_not_told_as_if_it_were_so_now",
+    ),
+    Mutation(
         "10: a claim of the peer is never answered while it says that it serves", "rival",
         "c.alive and not peer.serving", "c.alive",
         "test_rival.py::test_a_peer_that_says_that_it_serves_or_holds_the_vip_is_left_alone_and_a_stranger_is_not",
