@@ -62,6 +62,7 @@ class Lab:
     sw2's always is.  With `tls` the Manager row says ssl: and both servers have certificates.  `overrides` change the
     configuration files of both switches, `node_overrides` that of one, section by section.  Without `clag_backup` clagd
     has no backup path.  `plan` says which addresses everything has.  `manager`: its target, spelled otherwise.
+    `releases`: where the ovsha of another release is, for a switch that has one.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Lab:
         clag_backup: bool = True,
         plan: Plan = IPV4,
         manager: str = "",
+        releases: Mapping[str, Path] | None = None,
     ) -> None:
         self.prefix = unique_prefix()
         self.network = Network(self.prefix, plan)
@@ -82,7 +84,7 @@ class Lab:
         self.seeded = frozenset(seed.mac(number) for number in range(rows or 0))
         self.controller_events_file = Path()
         self._rows = rows
-        self._manager = manager
+        self._manager, self._releases = manager, dict(releases or {})
         self._overrides = dict(overrides or {})
         self._node_overrides = dict(node_overrides or {})
         self._clag = (clag_timers, {**CLAG_PRIORITIES, **(clag_priorities or {})}, clag_backup)
@@ -193,6 +195,7 @@ class Lab:
                 timers,
                 priorities[node],
                 backup,
+                self._releases.get(node),
             )
             for node in (SW1, SW2)
         )

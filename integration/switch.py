@@ -50,6 +50,7 @@ class Switch:
         clag_timers: Timers,
         clag_priority: int,
         backup_path: bool,
+        release: Path | None = None,
     ) -> None:
         self.node = node
         self.directory = directory
@@ -70,6 +71,8 @@ class Switch:
         """What its server is given for TLS from its next start on, None for nothing."""
         self.server_tls = False
         """Whether its server takes the peer's sessions over TLS from its next start on."""
+        self.release = release
+        """Where the ovsha is that its commands, and its agent from its next start on, are of; None for this release."""
         self._network = network
         self._clag = (clag_timers, clag_priority, backup_path)
         self._off: LossOfPower | None = None
@@ -143,7 +146,7 @@ class Switch:
 
     def ovsha(self, *args: str, limit: float = 30.0) -> subprocess.CompletedProcess[str]:
         """Run ovsha's command line on this switch; --config is added but to `config ...`, which names its file."""
-        command = [*self._network.entering(self.node), sys.executable, "-m", "ovsha", *args]
+        command = [*self._network.entering(self.node), *self._program, *args]
         if args[:1] != ("config",):
             command += ["--config", str(self.config_file)]
         return subprocess.run(
@@ -253,6 +256,13 @@ class Switch:
         directories = {f"OVS_{kind}DIR": str(self.run_directory) for kind in ("RUN", "DB")}
         return directories | {"OVS_LOGDIR": str(self.directory), "PYTHONPATH": f"{HERE.parent}:{HERE}"}
 
+    @property
+    def _program(self) -> tuple[str, ...]:
+        """What ovsha is started by; with -P another release is not looked for where the tests run."""
+        if self.release is None:
+            return (sys.executable, "-m", "ovsha")
+        return ("env", f"PYTHONPATH={self.release}", sys.executable, "-P", "-m", "ovsha")
+
     def _server_command(self) -> Sequence[str]:
         options: Sequence[str] = () if self.credentials is None else self.credentials.options()
         method = "pssl" if self.server_tls else "ptcp"
@@ -274,7 +284,7 @@ class Switch:
     def _agent_command(self) -> Sequence[str]:
         # Entering a namespace by ip-netns(8) gives a program mounts of its own, so each switch can have its own boot.
         own_boot = ("sh", "-c", f'mount --bind "$0" {BOOT_ID} && exec "$@"', str(self._boot_id))
-        return (*own_boot, *self.agent_under, sys.executable, "-m", "ovsha", "agent", "--config", str(self.config_file))
+        return (*own_boot, *self.agent_under, *self._program, "agent", "--config", str(self.config_file))
 
     def _clagd_command(self) -> Sequence[str]:
         timers, priority, backup_path = self._clag
