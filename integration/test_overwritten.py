@@ -208,6 +208,7 @@ def test_a_server_that_was_started_anew_and_holds_less_is_still_no_good(lab: Mak
     for switch in pair.switches[::-1]:
         switch.agent.kill()
     clear(pair.sw1)
+    pair.wait_until(lambda: number(pair.sw2) < 0, LIMIT, "sw2 has what the client wrote")
     for switch in pair.switches:
         switch.server.kill()
         switch.server.start()
