@@ -31,6 +31,7 @@ class LocalDriver:
         self.agent, self.server, self.clock = agent, agent.host.server, agent.pair.clock
         self.saved = self.fenced = False
         self._process = -1
+        self._bound = self.server.process if self.server.emptied else -1
         self._role: Role | None = None
         self._source: str | None = None
         self._replicating = False
@@ -69,8 +70,13 @@ class LocalDriver:
             saved=self.saved,
             cells=self._cells,
             schema=schemas.describe(schema_of(self.server.schema)) if data is not None else None,
+            undriven="its run directory was emptied" if self._undriven else "",
             process=f"{self.server.node}.{self.server.process}" if self.server.running else "",
         )
+
+    @property
+    def _undriven(self) -> bool:
+        return self.server.running and self.server.process == self._bound
 
     def changed(self) -> None:
         """Receive, a little later, what the database holds now."""
@@ -175,6 +181,9 @@ class LocalDriver:
     def _read(self) -> None:
         self._notice_process()
         self._role, self._source = self.server.role, self.server.source
+        if self._undriven:
+            self._source = None  # no more is told by the rows, which are read at the address for the peer
+            return
         self._replicating, self._cells = self.server.says_replicating, self.server.cells
         names = (self.managers, self.listener)
         self._remotes = frozenset(name for name in names if getattr(self.server, name))
@@ -205,8 +214,10 @@ class LocalDriver:
 
     def _life(self) -> Life:
         server = self.server
-        if not server.running:
+        if not server.running or server.denied:
             return Life.DOWN
+        if self._undriven:
+            return Life.HUNG if server.frozen else Life.UNKNOWN
         silent_for = 0.0 if server.responsive else self.clock.now - server.silent_since
         if silent_for < self.agent.settings.dead_interval:
             self.fenced = False if server.responsive else self.fenced

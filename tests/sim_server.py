@@ -101,6 +101,8 @@ class SimServer:
         self.busy_until = 0.0
         self.silent_since = self.started_at = 0.0
         self.process = 0  # how often it was started or killed
+        self.denied = False  # its agent, of a release that goes by the pidfile, says that it is down
+        self.emptied = False  # its run directory was: an agent that starts from now on finds no control socket
         self.role = Role.BACKUP
         self.source: str | None = PARKED
         self.managers = self.listener = False
@@ -135,6 +137,7 @@ class SimServer:
         if self.running:
             return
         self.running, self.frozen, self.process = True, False, self.process + 1
+        self.emptied = False
         self.role, self.source = (Role.ACTIVE, None) if plain else (Role.BACKUP, PARKED)
         self.managers, self.listener, self.says_replicating = plain, False, False
         self.busy_until = self.started_at = self.clock.now
