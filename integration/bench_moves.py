@@ -12,6 +12,7 @@ from typing import Any
 import bench_hand
 import history
 from lab import Lab
+from stages import PROVEN, answered, silence_clagd
 from switch import Switch
 
 MOVE_LIMIT = 20.0
@@ -79,6 +80,14 @@ def cut(lab: Lab) -> Fault:
     return Fault(began, lab.sw1, lab.sw2)
 
 
+def stages(lab: Lab) -> Fault:
+    """Let its agent die, and seconds later the switch, whose kernel had answered; clagd says that it lives."""
+    lab.sw1.agent.kill()
+    lab.wait_until(lambda: answered(lab.sw2) >= PROVEN, MOVE_LIMIT, "the kernel of sw1 is known to answer")
+    silence_clagd(lab.sw2, "says *alive*")
+    return cut(lab)
+
+
 def cut_floor(lab: Lab) -> Fault:
     """Let it fall silent, and let the floor know as soon as it has."""
     with bench_hand.floor_on(lab, lab.sw2) as floor:
@@ -119,8 +128,12 @@ CASES = (
     Case("kill", "kill -9 of the active ovsdb-server", False, kill, kill_floor),
     Case("cut", "silent death of the active switch", False, cut, cut_floor),
     Case("cut-fast", "silent death of the active switch, fast profile", False, cut, None, FAST),
+    Case("stages", "death of the active switch after its agent's", False, stages, None),
     Case("switchover", "planned switchover", True, switchover, move_floor),
     Case("restore", "restore of the original primary", True, restore, None),
 )
-FLOOR_OF = {"cut-fast": "cut", "restore": "switchover"}
+SILENT = (cut, stages)
+"""After these nothing of the old side is heard any more, its VTEP daemon neither."""
+
+FLOOR_OF = {"cut-fast": "cut", "stages": "cut", "restore": "switchover"}
 """The case whose floor is held against one that has none of its own."""

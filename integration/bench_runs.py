@@ -23,7 +23,7 @@ import bench_hand
 import bench_phases
 import history
 import rpc
-from bench_moves import MOVE_LIMIT, Case, Fault, acked_since, cut
+from bench_moves import MOVE_LIMIT, SILENT, Case, Fault, acked_since
 from lab import Lab
 from switch import Switch
 
@@ -146,7 +146,7 @@ def observe(lab: Lab, case: Case, rows: int, by: By, fault: Fault) -> Run:
     time.sleep(KEEP_STILL)
     lab.wait_until(lambda: _moved(lab, fault), MOVE_LIMIT, f"the controller writes to {fault.taking.node}")
     serving = _served_at(by, fault)
-    dead = fault.giving if case.ovsha is cut else None  # its VTEP daemon too
+    dead = fault.giving if case.ovsha in SILENT else None  # its VTEP daemon too
     watched = [switch for switch in lab.switches if switch is not dead]
     if by == "ovsha":
         with suppress(AssertionError):  # which of them is not back is part of what was measured

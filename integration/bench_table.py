@@ -57,7 +57,7 @@ class Figure:
 
 # Goals are for so many rows at most; with more a figure is shown without one.
 FEW = 1000
-_SILENT_DEATH = {"cut": 0.6, "cut-fast": 0.35}
+_SILENT_DEATH = {"cut": 0.6, "cut-fast": 0.35, "stages": 1.0}
 
 
 def figures(runs: Sequence[Run], steady: Sequence[Steady]) -> list[Figure]:

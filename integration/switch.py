@@ -114,6 +114,10 @@ class Switch:
         if how == "kill":
             self._forget_memory()
 
+    def fall_silent(self) -> None:
+        """Lose every packet from and to it, as behind a switch that fails between the two; the carrier stays."""
+        self._network.isolate(self.node)
+
     def power_on(self) -> None:
         """Bring the links up, and the programs that ran before; killed ones start with the database as it was left.
 

@@ -182,6 +182,16 @@ class Network:
                 f' {{ type filter hook ingress device "{INTERFACE[path]}" priority 0; policy drop; }}',
             )
 
+    def isolate(self, node: str) -> None:
+        """Lose every frame that arrives at `node` and every packet it sends, on both paths; the carrier stays."""
+        for path in INTERFACE:
+            self.cut(path, into=node)
+        self._nft(
+            node,
+            "add table inet lab_mute; add chain inet lab_mute out { type filter hook output priority 0; policy drop; };"
+            ' add rule inet lab_mute out oifname "lo" accept',
+        )
+
     def mend(self, path: Line, into: str | None = None) -> None:
         """Undo `cut`."""
         for node in SWITCHES if into is None else (into,):

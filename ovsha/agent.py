@@ -23,6 +23,7 @@ from ovsha.clocks import Clocks, boot_id
 from ovsha.config import Config, pair_key
 from ovsha.core import belief, handover, resolve, side, switchover
 from ovsha.core import record as codec
+from ovsha.core.case import USABLE
 from ovsha.core.facts import Presence, Role, State
 from ovsha.core.memory import Memory, with_reason
 from ovsha.core.side import Decision
@@ -192,6 +193,11 @@ class Agent:
         text = f"an operator had us forget the peer's identity: {forgotten or 'none was known'}"
         self.recorder.event("order", text, logging.WARNING, order="peer-forget", identity=forgotten)
         return forgotten
+
+    def say_goodbye(self) -> None:
+        """Tell the peer that this agent ends on purpose, if its server is there to stay."""
+        if self.decision is not None and not self.config.standalone and self.decision.record.life in USABLE:
+            self.switch.say_goodbye(self.decision.record, self.clock())
 
     def close(self) -> None:
         """Stop, and leave everything as it stands."""

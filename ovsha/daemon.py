@@ -107,6 +107,7 @@ def _serve(path: Path, config: Config, lines: logging.Handler, signals: Signals)
             poller.block()
             signals.drain()
             lines.flush()
+        agent.say_goodbye()
         agent.recorder.event("stop", "ovsha stopped; the service stays as it is")
     finally:
         told.close()

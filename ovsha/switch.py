@@ -35,6 +35,7 @@ from ovsha.drivers.disk import Disks
 from ovsha.drivers.duplicate import DuplicateEar
 from ovsha.drivers.exchange import Exchange
 from ovsha.drivers.files import Files
+from ovsha.drivers.icmp import Echoes
 from ovsha.drivers.peer import PeerLink
 from ovsha.drivers.proofs import Proofs
 from ovsha.drivers.snapshot import Snapshots, label
@@ -42,12 +43,14 @@ from ovsha.drivers.source import PeerSource
 from ovsha.drivers.store import Kept, Store
 from ovsha.drivers.vip import Vip as VipDriver
 from ovsha.errors import DriverError
+from ovsha.kernel import KernelWatch
 from ovsha.making import PEER_LINK
 from ovsha.rivals import Rivals
 
 log = logging.getLogger("ovsha")
 
 _PROBE_EVERY = 1.0
+_GOODBYES = 3
 
 
 def unread_words(peer: str, unread: Sequence[str]) -> str:
@@ -78,7 +81,8 @@ class Switch:
                 self.announcer = Announcer(self.vip_address, vip.interface, vip.announce_count, vip.announce_interval)
                 self.duplicate = DuplicateEar(self.vip_address, vip.interface)
         if peer is not None:
-            self.source = PeerSource(self.settings.source, config.server.database, silence)
+            stall = config.heartbeat.stall_interval
+            self.source = PeerSource(self.settings.source, config.server.database, silence, stall)
             self.clag = ClagReader(partial(mlag.questions, config.clag), config.clag.interval, config.clag.timeout)
         paths = making.paths(config)
         self.names = collision_words.Names(config.pair.id, config.node, config.peer)
@@ -90,6 +94,7 @@ class Switch:
             identity=identity, peer_identity=kept.peer_identity,
         )  # fmt: skip
         self.peer = PeerLink(self.conversation, paths)
+        self.kernel = KernelWatch(Echoes(paths), self.source, config.heartbeat.dead_interval)
         kept_copies = config.snapshots
         self.snapshots = Snapshots(
             config.server.file, kept_copies.directory, kept_copies.keep, kept_copies.max_age
@@ -128,6 +133,7 @@ class Switch:
         self.heard = bool(states)
         for state in states:
             self._believe(state, now)
+        self._ask_kernel(now)
         if self._known != self.conversation.peer.identity:
             self._known = self.conversation.peer.identity
             log.info("%s is known by its identity: %s", self.settings.peer, self._known or "forgotten")
@@ -162,6 +168,7 @@ class Switch:
         self.server.wait(poller, now)
         self.source.wait(poller, now)
         self.peer.wait(poller, now)
+        self.kernel.wait(poller, now)
         self.vip.wait(poller, now)
         self.announcer.wait(poller, now)
         self.duplicate.wait(poller, now)
@@ -188,6 +195,7 @@ class Switch:
             clag=self.clag.facts,
             source=source,
             copy=self._copy.look(now, server, source, following),
+            kernel=self.kernel.facts(now),
             record=self.record,
             heard_age=self.conversation.heard_age(now),
             link_silent_for=link,
@@ -201,6 +209,7 @@ class Switch:
     def woke(self, now: float) -> None:
         """Forget what was heard before a gap: what waits in the sockets says nothing of now."""
         self.peer.discard_queued()
+        self.kernel.forget()
         self.conversation.forget_liveness(now)
 
     @property
@@ -230,6 +239,11 @@ class Switch:
                 continue
             return
         raise AssertionError("a record without its texts fits a packet, as tests/test_record.py holds")
+
+    def say_goodbye(self, record: Record, now: float) -> None:
+        """Tell the peer that this agent ends and its server stays; more than once, because a packet may be lost."""
+        for _ in range(_GOODBYES):
+            self.send(replace(record, goodbye=True, offer=None), now)
 
     def add_vip(self, now: float) -> None:
         """Take the VIP and begin to announce it.  Raises DriverError when the kernel refuses."""
@@ -293,6 +307,7 @@ class Switch:
         self.duplicate.close()
         self.vip.close()
         self.peer.close()
+        self.kernel.close()
         self.source.close(now)
         self.server.close(now)
 
@@ -323,6 +338,13 @@ class Switch:
     def _silent(self, now: float) -> bool:
         age = self.conversation.heard_age(now)
         return not self.config.standalone and (age is None or age > self.settings.dead_interval)
+
+    def _ask_kernel(self, now: float) -> None:
+        """Ask the peer's kernel, as often as its server is probed and at once when something makes it suspect."""
+        if not self.config.standalone:
+            goodbye = self.record is not None and self.record.goodbye
+            self.kernel.run(now, self._probe_every(now), self.conversation.heard_age(now), goodbye)
+            self._watch("echo", self.kernel.trouble(self.peer.trouble))
 
     def _probe_every(self, now: float) -> float:
         """Return how often the peer's server is probed: each interval once its agent is late.

@@ -231,7 +231,8 @@ class SourceDriver:
     def __init__(self, agent: Agent) -> None:
         self.agent, self.pair = agent, agent.pair
         self._process: int | None = None
-        self._closed = False
+        self.closed = self.ended = False
+        self._packet_at: float | None = None
         self._data: Data | None = None
         self._role: Role | None = None
         self.schema: int | None = None
@@ -245,12 +246,17 @@ class SourceDriver:
         server = self.pair.reaches(host.server)
         if self._process is None:
             if now >= self._retry_at and server is not None and server.running:
-                self._process, self._closed = server.process, False
+                self._process, self.closed, self.ended = server.process, False, False
                 self._unacknowledged = self._unanswered = None
                 self._probe_at = now
             else:
+                if server is not None and self.closed:
+                    self.ended, self._packet_at = True, now  # it refuses
                 return
+        if server is not None:
+            self._packet_at = now
         if server is not None and server.process != self._process:
+            self.ended = True
             self._close(now)
             return
         if server is not None:
@@ -276,7 +282,7 @@ class SourceDriver:
 
         return Source(
             loaded=data is not None,
-            closed=self._closed,
+            closed=self.closed,
             life_age=age(self._unacknowledged),
             answer_age=age(self._unanswered),
             role=self._role if connected else None,
@@ -287,6 +293,10 @@ class SourceDriver:
             role_age=now - self._role_at if connected and self._role is not None else None,
         )
 
+    def packet_age(self, now: float) -> float | None:
+        """Return the seconds since the other host acknowledged, sent or refused anything."""
+        return None if self._packet_at is None else now - self._packet_at
+
     def _close(self, now: float) -> None:
         self._process = self._data = self._role = self.schema = None
-        self._closed, self._retry_at = True, now + 0.2
+        self.closed, self._retry_at = True, now + 0.2

@@ -7,13 +7,13 @@ and Conversation; only the drivers below them are models.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ovsha.core import belief, founding, handover, resolve, side, switchover, upgrade
 from ovsha.core import record as codec
 from ovsha.core import schema as schemas
-from ovsha.core.case import Case
+from ovsha.core.case import USABLE, Case
 from ovsha.core.copywatch import CopyWatch
 from ovsha.core.facts import Presence, Proof, Record, Role, Stamp, State, Token, Vip
 from ovsha.core.heartbeat import Conversation
@@ -21,9 +21,11 @@ from ovsha.core.memory import Memory
 from ovsha.core.side import Decision
 from ovsha.core.view import Settings, View
 from ovsha.drivers.store import surely_on_disk
+from ovsha.kernel import KernelWatch
 from ovsha.orders import Orders
 from ovsha.peer_token import Known, lack_of, noted
 from sim_drivers import LocalDriver, SourceDriver
+from sim_echo import Echoes
 from sim_network import BACKUP, LINK
 from sim_server import Data, Reply, SimServer, schema_of
 
@@ -35,6 +37,7 @@ KEY = bytes(range(32))
 INTERVAL, TOKEN_INTERVAL = 0.1, 0.5
 STEPS_PER_TURN = 12
 SNAPSHOTS_KEPT = 5
+GOODBYES = 3
 
 
 @dataclass
@@ -64,6 +67,7 @@ class Host:
     by_hand: bool = False  # somebody has used ovs-appctl, and the agent has not put it right yet
     files_changed: bool = False
     upgrade: float | None = None  # when it was prepared for an upgrade that nobody has finished; on disk
+    dying: bool = False  # what runs on it has stopped, and its kernel and links will
     changed_at: float = 0.0
     server_changes: int = 0
     clagd_starts: int = 0
@@ -113,6 +117,7 @@ class Agent:
         self._copy = CopyWatch(settings.max_lag, TOKEN_INTERVAL)
         self.server = LocalDriver(self)
         self.source = SourceDriver(self)
+        self.kernel = KernelWatch(Echoes(self), self.source, settings.dead_interval)  # type: ignore[arg-type]
         self.orders = Orders(self)  # type: ignore[arg-type]
         self._last_turn = self._send_at = self._token_at = now
         self._committing = False
@@ -140,13 +145,16 @@ class Agent:
             self.woke_at = now
             self.inbox.clear()
             self.conversation.forget_liveness(now)
+            self.kernel.forget()
             self._send_at = now
         for packet, path in self.inbox:
             state = self.conversation.receive(packet, path, now)
             self.record = codec.from_plain(state) if state is not None else self.record
         self.inbox.clear()
         age = self.conversation.heard_age(now)
-        self.source.run(now, INTERVAL if age is None or age > 1.5 * INTERVAL else 1.0)
+        probe_every = INTERVAL if age is None or age > 1.5 * INTERVAL else 1.0
+        self.source.run(now, probe_every)
+        self.kernel.run(now, probe_every, age, self.record is not None and self.record.goodbye)
         self._store()
         for _ in range(STEPS_PER_TURN):
             decision = self._decide(now, woke)
@@ -208,6 +216,14 @@ class Agent:
             self.memory = founding.ordered(case)
         return refused
 
+    def say_goodbye(self) -> None:
+        """Do what ovsha.agent.Agent.say_goodbye does."""
+        if self.decision is not None and self.decision.record.life in USABLE:
+            state = codec.to_plain(replace(self.decision.record, goodbye=True, offer=None))
+            for _ in range(GOODBYES):
+                for path in (LINK, BACKUP):
+                    self.pair.send(self.host, path, self.conversation.seal(path, state, self.pair.clock.now))
+
     def add_vip(self, now: float) -> None:
         self.host.vip = self.stale = True
 
@@ -251,6 +267,7 @@ class Agent:
             clag=self.host.clagd.facts,
             source=source,
             copy=self._copy.look(now, server, source, following),
+            kernel=self.kernel.facts(now),
             record=self.record,
             heard_age=self.conversation.heard_age(now),
             link_silent_for=self.conversation.path_state(LINK, now, self.settings.dead_interval).heard_age,

@@ -43,7 +43,7 @@ class Pair(World):
         self.agent_kill(node)
         self.server_kill(node)
         host.clagd.crash()
-        host.up = host.vip = False
+        host.up = host.vip = host.dying = False
         self.disturbed(node)
 
     # Servers.
@@ -142,6 +142,26 @@ class Pair(World):
             # What a backup held before a client's write came to it is known to nobody but its agent.
             host.server.unproven |= host.server.data.overwritten and not host.server.writable
             host.agent.gone, host.agent = True, None
+
+    def agent_stop(self, node: str) -> None:
+        """End the agent as systemd does: it says goodbye."""
+        agent = self.hosts[node].agent
+        if agent is not None and not agent.frozen:
+            agent.say_goodbye()
+            self.agent_kill(node)
+
+    def death_in_stages(self, node: str) -> None:
+        """Let a switch die: first what runs on it, some seconds later its kernel and its links."""
+        for stop in (self.agent_freeze, self.server_freeze)[: 1 + self.clock.chance(0.5)]:
+            stop(node)
+        host = self.hosts[node]
+        host.dying = host.up
+
+        def end() -> None:
+            if host.dying:
+                self.power_off(node)
+
+        self.clock.after(self.clock.between(0.0, 5.0), end)
 
     def agent_freeze(self, node: str) -> None:
         agent = self.hosts[node].agent
@@ -258,6 +278,7 @@ class Pair(World):
         self.network.heal_all()
         self.clagd_prefers(NODES[0])
         for host in self.hosts.values():
+            host.dying = False
             host.clagd.forced, host.clagd.has_backup_path = None, True
             host.server.rejects = False
             self.disturbed(host.node)

@@ -10,7 +10,22 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ovsha.core import handover, side
-from ovsha.core.facts import Clag, Copy, Life, MlagRole, Presence, Role, Server, Source, Stamp, Token, Vip
+from ovsha.core.echo import BURST, PROVEN
+from ovsha.core.facts import (
+    Clag,
+    Copy,
+    EchoPath,
+    Kernel,
+    Life,
+    MlagRole,
+    Presence,
+    Role,
+    Server,
+    Source,
+    Stamp,
+    Token,
+    Vip,
+)
 from ovsha.core.lineage import PARKED as PARKED_ADDRESS
 from ovsha.core.transition import Step
 from ovsha.core.view import View
@@ -34,6 +49,8 @@ from small_state import (
 
 REPLICATING = (FOLLOWS, STUCK, LOST, RETRIES)
 """What sync-status calls so: it goes on saying it when the source is gone."""
+
+LONG = 60.0
 
 Key = tuple[object, ...]
 
@@ -65,11 +82,11 @@ _KNOWN: dict[Key, Outcome] = {}
 def key_of(state: State, n: int) -> Key:
     """Return what the agent of side `n` sees."""
     s, peer = state.sides[n], state.sides[1 - n]
-    clag = (peer.power and state.cut == 0, peer.power and state.cut < 2)
+    paths = (peer.power and state.cut == 0, peer.power and state.cut < 2)
     server: object = s.running
     if s.running and s.read:
         server = (s.active, s.copying == PARKED, s.copying in REPLICATING, s.managers, s.listener, s.data, s.saved)
-    return (n, s.memory, server, s.vip, s.stale, s.source, s.sync, s.record, s.heard, s.link, s.disk, clag)
+    return (n, s.memory, server, s.vip, s.stale, s.source, s.sync, s.record, s.heard, s.link, s.disk, paths)
 
 
 def decide(state: State, n: int) -> Outcome:
@@ -105,14 +122,24 @@ def view_of(state: State, n: int) -> View:
         settings=SETTINGS[n],
         server=_server(s, n),
         vip=Vip(s.vip, linked, False, s.stale),
-        clag=Clag(roles[n], roles[1 - n], linked, peer.power and state.cut < 2, ""),
+        clag=Clag(roles[n], roles[1 - n], True, True, ""),
         source=_source(s),
         copy=Copy(None if s.sync < 0 else float(s.sync), None),
         record=RECORDS.values[s.record],
         heard_age=None if s.heard < 0 else float(s.heard),
         link_silent_for=None if s.link < 0 else float(s.link),
         reserved=reserved(s),
+        kernel=_kernel(linked, peer.power and state.cut < 2),
     )
+
+
+def _kernel(linked: bool, backed: bool) -> Kernel:
+    """Return what the peer's kernel answers; clagd, which goes on saying that the peer is there, tells of no death."""
+    paths = tuple(
+        EchoPath(path, carrier, 0.0 if answers else LONG, 0.0, BURST, 1.0)
+        for path, carrier, answers in (("peer-link", linked, linked), ("backup-path", True, backed))
+    )
+    return Kernel(PROVEN, None if linked or backed else 1.0, paths)
 
 
 def reserved(s: Side) -> int:

@@ -17,7 +17,7 @@ from ovsha import cli
 from ovsha.commands import moment
 from ovsha.config_switch import Recorder as Limits
 from ovsha.core import election, explanation, explanation_text, exposure, side, trace, whatif
-from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Presence, Role
+from ovsha.core.facts import Ask, Grant, Kernel, Kind, Life, MlagRole, Presence, Role
 from ovsha.core.memory import Memory
 from ovsha.core.trace import Entry, Trace
 from ovsha.core.view import View
@@ -97,6 +97,7 @@ def test_each_flip_makes_its_sentence_true(flip: whatif.Flip) -> None:
         backup_case({"source": replace(STEADY.view.source, closed=True)}),
         backup_case({"server": replace(STEADY.view.server, life=Life.DOWN, loaded=False)}),
         backup_case({"record": an_idle_peer(life=Life.DOWN)}),
+        backup_case({"heard_age": 5.0, "source": replace(STEADY.view.source, life_age=0.0, answer_age=0.0)}),
     ]
     used = [case for case in cases if flip.applies(case.view, case.memory)]
     assert used
@@ -126,6 +127,7 @@ def test_the_worst_case_is_made_of_the_timers() -> None:
     after = {each["fault"]: each["detected_after"] for each in told["faults"]}
     assert after["its switch dies or falls silent"] == 0.45
     assert after["its ovsdb-server hangs"] == 3.45
+    assert after["its agent or all its programs stop, later its switch falls silent"] == pytest.approx(0.725)
     assert told["exposure"] == 3.0
     assert "the last 3.00 s at most" in exposure.text(told)[-1]
     assert "not measured yet" in exposure.text(exposure.document(TIMERS, None, None, None))[1]
@@ -246,3 +248,11 @@ def test_a_recorded_decision_says_what_was_recorded_and_not_what_is_now() -> Non
     assert told["goal"] == "serve"
     assert {each["fact"]: each["value"] for each in told["facts"]}["its ovsdb-server"] == "up, active (when last heard)"
     assert Role.ACTIVE.value in trace.to_plain(entry(case.view, case.memory))["view"]["record"]["role"]
+
+
+def test_a_host_that_sends_nothing_any_more_is_not_said_to_have_answered_just_now() -> None:
+    """What could not be sent has no answer, so the age of the last packet is told, and not that nothing waits."""
+    source = replace(STEADY.view.source, life_age=0.0, answer_age=2.0)
+    case = backup_case({"source": source, "kernel": Kernel(packet_age=12.0)})
+    facts = {each["fact"]: each["value"] for each in explained(case.view, case.memory)["facts"]}
+    assert facts["our session to the peer's ovsdb-server"] == "the last packet of its host came 12 s ago"

@@ -19,7 +19,7 @@ TOP = {
     "mlag", "passages", "preflight", "recorder", "recording", "report", "retelling", "setup", "switch", "told",
     "urls", "control_backup", "job_main", "joining", "task_job", "tasks", "upgrades", "upgrading", "bootstrap",
     "vtep_bootstrap", "listening", "remotes", "making",
-    "pairing", "rivals", "undone",
+    "pairing", "rivals", "undone", "kernel",
 }  # fmt: skip
 """What drives or is driven by the whole, and so is out of reach for the layers below."""
 

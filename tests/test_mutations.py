@@ -188,8 +188,52 @@ MUTATIONS = (
     ),
     Mutation(
         "5: a silent agent is no dead side", "liveness",
-        "if _server_or_host_answers(view) or _link_lost_after_the_agent(view, memory):", "if False:",
+        "if _server_or_host_answers(view):\n        return Presence.SILENT\n    if left_to_clagd(view, memory) and",
+        "if False and",
         "test_stories.py::test_silent_agent_of_a_serving_server_is_waited_for", "law 5",
+    ),
+    Mutation(
+        "5: what the kernel's silence proves waits for nobody's word", "liveness",
+        " and not echo.dead_by_echo(view)", "",
+        "test_scenarios.py::test_transcript_is_what_happens[death-in-stages]",
+    ),
+    Mutation(
+        "5: a link that is back is no sign that the server behind it is dead", "liveness",
+        "or (memory.link_lost and not view.kernel.ended)", "",
+        "test_echo.py::test_a_link_that_is_back_does_not_make_a_server_dead_that_has_not_been_reached_yet",
+    ),
+    Mutation(
+        "5: an agent that says goodbye leaves a server that stays", "liveness",
+        "return said_goodbye(view) and echo.answers(view)", "return False and echo.answers(view)",
+        "test_echo.py::test_a_server_that_stays_as_its_agent_said_is_not_dead_while_its_kernel_answers",
+    ),
+    Mutation(
+        "5: a server that ends after its agent said goodbye is gone", "liveness",
+        "and echo.answers(view) and not view.kernel.ended", "and echo.answers(view)",
+        "test_echo.py::test_a_goodbye_is_over_when_its_server_ends_or_answers_nothing_or_its_kernel_is_gone",
+    ),
+    Mutation(
+        "5: a loop that slept has heard no silence", "echo",
+        "late = self.pending(now) and now - self._looked_at > self._late", "late = False",
+        "test_echo.py::test_a_loop_that_woke_late_begins_the_burst_anew",
+    ),
+    *(
+        Mutation(
+            f"5: a kernel is not dead where {lack}", "echo", text, broken,
+            f"test_echo.py::test_where_anything_is_missing_clagd_decides_as_ever[{lack}]",
+        )
+        for lack, text, broken in (
+            ("nothing was asked", "    if since is None or len(paths)", "    since = since or 0.0\n    if len(paths)"),
+            ("there is one path", "len(paths) < 2 or", ""),
+            ("too few were ever answered", " or kernel.answered < PROVEN", ""),
+            ("a path had not answered for long", "path.before is None or path.before > RECENT", "path.before is None"),
+            ("one was answered", "age <= since", "False"),
+            ("too few have left", "asked = path.asked >= BURST and", "asked ="),
+            ("they have only just left", " and path.asked_age >= patience", ""),
+            ("no path has its carrier", "any(unanswered) and all(", "all("),
+            ("the carrier is not known", "return bool(path.carrier) and asked", "return asked"),
+            ("the other path was not asked", "all(one or other for", "all(True for"),
+        )
     ),
     Mutation(
         "5: a busy server is no dead server", "election",

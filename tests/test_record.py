@@ -121,9 +121,10 @@ def largest(name: str, **texts: str) -> Record:
 
 def test_the_largest_record_fits_a_packet_once_its_texts_are_shed_and_with_usual_names_all_of_them_fit() -> None:
     # A side that has granted has no ask of its own and tells of no client's write, and none is behind that is in sync.
+    # One that says goodbye offers nothing any more.
     unset = {each.name for each in fields(Record) if getattr(largest("n"), each.name) == each.default}
     last = ("mode_left", "upgraded", "uptime", "mac", "lag", "listener", "managers", "by_order", "words", "behind")
-    assert unset | {*last} == {"ask", "overwritten", *SHED[-2]}, "a new field belongs into the largest record"
+    assert unset | {*last} == {"ask", "goodbye", "overwritten", *SHED[-2]}, "a new field belongs into the largest one"
     assert SHED[-2] == ("trouble", "why", "refusal", "decision", "reason", *last)
     longest = largest("n" * 63)
     spare = set(SHED[-1]) - set(SHED[-2])
@@ -133,6 +134,7 @@ def test_the_largest_record_fits_a_packet_once_its_texts_are_shed_and_with_usual
     grant = Grant(f"{'n' * 63}-deadbeef-{10**6}", Kind.SWITCHOVER, (far, far), True)
     beyond = replace(shed, term=far, stamp=Stamp(far, "n" * 63), token=(far, far), grant=grant)
     assert sealed("n" * 63, beyond) <= MAX_PACKET
+    assert sealed("n" * 63, replace(shed, offer=None, goodbye=True)) <= MAX_PACKET
     assert sealed("leaf-01", largest("leaf-01", decision="x" * 200, refusal="x" * 11)) <= MAX_PACKET
     with pytest.raises(TooLarge):
         sealed("n" * 63, largest("n" * 63, why="x" * 120, trouble="x" * 160))

@@ -185,6 +185,20 @@ def test_silent_server_is_not_asked_for_ever(sources: Callable[..., PeerSource])
         assert frozen.recv(65536).count(b'"transact"') <= 3
 
 
+def test_a_host_is_asked_on_as_long_as_its_silent_server_may_only_be_busy(peer: Endpoint, path: Path) -> None:
+    """What has nothing to acknowledge tells nothing, and a host that dies meanwhile would look alive."""
+    del peer.answers["transact"]
+    source = PeerSource(f"unix:{path}", "hardware_vtep", SILENCE_LIMIT, 10.0)
+    spin(turns(source, 1e9), [peer], lambda: source.contents.loaded)
+    asked = probes(peer)
+    for tenth in range(1, 12):
+        source._acknowledged_at = now = 1e6 + tenth
+        source.run(now, 0.1)
+        peer.run()
+    assert probes(peer) - asked > SILENCE_LIMIT / 0.5
+    source.close(0.0)
+
+
 def test_silence_ends_with_any_answer(peer: Endpoint, source: PeerSource) -> None:
     answers = dict(peer.answers)
     peer.answers.clear()

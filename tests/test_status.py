@@ -320,6 +320,7 @@ def test_the_document_is_json_and_its_keys_do_not_change_within_a_schema() -> No
             "stamp": {"term": 7, "node": "sw1", "chosen": False},
             "token": "7.155",
         },
+        "kernel": {"answered": 0, "suspected_for": None, "paths": [], "packet_age": None, "ended": False},
         "divergences": [],
         "paths": {
             name: {"state": "up", "heard_age": 0.05, "echo_age": 0.06, "round_trip": 0.0004, "trouble": None}
@@ -392,6 +393,8 @@ SW1 = {
     "by_order": None,
     "words": 0,
     "behind": None,
+    "overwritten": False,
+    "goodbye": False,
     "lapsed": False,
     "cut_off": False,
     "controllers": 1,

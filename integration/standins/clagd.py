@@ -5,7 +5,7 @@ its role by clag_rules, and answers clagctl on a unix socket.  On SIGTERM it say
 SIGKILL it says nothing.  Run as ``python3 -m standins.clagd``; the log goes to stderr in clagd's words.
 
 A test can set how clagctl is answered, by ``clagctl lab-mode MODE``: normal, rubbish, hang, error (a message and status
-1), exit1 (the right output and status 1).
+1), exit1 (the right output and status 1), static (whatever happens, what was true when this was set).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from standins import clag_rules, clag_text
 from standins.clag_rules import Clag, Message, Timers
 
 PORT = 5342
-Mode = Literal["normal", "rubbish", "hang", "error", "exit1"]
+Mode = Literal["normal", "rubbish", "hang", "error", "exit1", "static"]
 RUBBISH = "\x1b[2J{'clagIntfs': <object at 0x7f", 0
 ERROR = "Error: unable to read the state of the peer link", 1
 
@@ -91,6 +91,8 @@ class Daemon:
 
     def _take(self, clag: Clag) -> None:
         """Go over to the next state; what the peer should hear of it, it hears at once."""
+        if self._mode == "static":
+            return
         before, self._clag = self._clag, clag
         if clag.role != before.role:
             log(f"Role is now {clag.role}{'; ' + clag.why if clag.why else ''}")

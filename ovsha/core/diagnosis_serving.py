@@ -11,6 +11,7 @@ from ovsha.core import damping, diagnosis_lost, diagnosis_standing
 from ovsha.core.behind import written
 from ovsha.core.case import USABLE
 from ovsha.core.facts import Presence, Record, State
+from ovsha.core.liveness import left_to_clagd
 from ovsha.core.moment import Moment, behind, exposure, following, moving_kind
 from ovsha.core.words import span
 
@@ -94,9 +95,16 @@ def _why_alone(m: Moment) -> str:
     if diagnosis_lost.other_key(m.case, m.outside):
         return "copy pair.key_file from one switch to the other"
     if m.decision.presence is Presence.SILENT:
-        stall = span(m.case.view.settings.stall_interval)
-        return f"start ovsha on {peer} if that runs; if not, it counts as dead once its host was silent for {stall}"
+        return f"start ovsha on {peer} if that runs; if not, {_when_dead(m)}"
     return "wait; if this lasts, see `journalctl -u ovsha`"
+
+
+def _when_dead(m: Moment) -> str:
+    """Return what makes a switch count as dead whose agent is silent."""
+    view, memory = m.case.view, m.case.memory
+    if left_to_clagd(view, memory):
+        return "it counts as dead once clagd says that it is gone on both its paths"
+    return f"it counts as dead once its kernel is silent, or its ovsdb-server for {span(view.settings.stall_interval)}"
 
 
 def partial(m: Moment) -> Iterator[Finding]:

@@ -13,8 +13,10 @@ from typing import Any
 
 from ovsha.core import election, side, trace, whatif
 from ovsha.core.case import Case
+from ovsha.core.echo import dead_by_echo
 from ovsha.core.facts import Grant, Mode, Presence, Record, Role, Stamp, Token
 from ovsha.core.lineage import PARKED
+from ovsha.core.liveness import said_goodbye
 from ovsha.core.plain import to_plain
 from ovsha.core.trace import Entry
 from ovsha.core.words import ago, span, yes
@@ -123,8 +125,8 @@ def _conversation(peer: Record) -> Iterator[tuple[str, str]]:
 def _between(c: Case) -> Iterator[tuple[str, str]]:
     view, source, clag = c.view, c.view.source, c.view.clag
     yield "heartbeats on the peer link", f"last {ago(view.link_silent_for)}"
-    answered = "none" if source.life_age is None else f"its host answered {ago(source.life_age)}"
-    yield "our session to the peer's ovsdb-server", "closed" if source.closed else answered
+    yield "our session to the peer's ovsdb-server", "closed" if source.closed else _session(c)
+    yield from _kernel(c)
     if source.loaded:
         role = source.role.value if source.role else "role not probed"
         yield "what we read over it", f"{role}, {_data(source.stamp, source.token, source.empty)}"
@@ -134,6 +136,28 @@ def _between(c: Case) -> Iterator[tuple[str, str]]:
     yield "clagd", f"{mlag}, peer alive {yes(clag.peer_alive)}, backup active {yes(clag.backup_active)}"
     yield "carrier of the peer link", yes(view.vip.link_up)
     yield "preferred", c.preferred or "unknown"
+
+
+def _session(c: Case) -> str:
+    source, packet = c.view.source, c.view.kernel.packet_age
+    if source.life_age is None:
+        return "none"
+    if source.life_age > 0.0:
+        return f"its host has acknowledged nothing for {span(source.life_age)}"
+    return "nothing is unacknowledged" if packet is None else f"the last packet of its host came {ago(packet)}"
+
+
+def _kernel(c: Case) -> Iterator[tuple[str, str]]:
+    """Yield what the peer's kernel has answered to echoes."""
+    kernel = c.view.kernel
+    for path in kernel.paths:
+        here = {None: "", True: ", the carrier is here", False: ", no carrier here"}[path.carrier]
+        yield f"its kernel, by echo on the {path.path}", f"answered {ago(path.answered_age)}{here}"
+    if kernel.suspected_for is not None:
+        gone = "dead by echo" if dead_by_echo(c.view) else "not proven dead"
+        yield "the peer is suspect", f"for {span(kernel.suspected_for)}, {gone}"
+    if said_goodbye(c.view):
+        yield "its agent's last word", "it ends on purpose, and its server stays"
 
 
 def _remembered(c: Case) -> Iterator[tuple[str, str]]:

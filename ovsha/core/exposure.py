@@ -7,6 +7,9 @@ from typing import Any
 
 from ovsha.core.words import span
 
+_BURST = 0.05
+"""Seconds that five echoes take, one after the other (ovsha.core.echo)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timers:
@@ -37,6 +40,10 @@ def cases(t: Timers) -> tuple[Case, ...]:
     return (
         Case("its ovsdb-server dies", None, "its session closes at once"),
         Case("its switch dies or falls silent", t.dead_interval, "heartbeat.dead_interval"),
+        Case("its agent or all its programs stop, later its switch falls silent", 1.5 * t.dead_interval + _BURST,
+             "1.5 x dead_interval + five echoes, once its kernel has answered 60"),
+        Case("all its programs are stopped, its kernel answers", t.stall_interval + 3 * t.heartbeat_interval,
+             "stall_interval + 3 x interval"),
         Case("its ovsdb-server is stopped", t.dead_interval + t.heartbeat_interval, "dead_interval + interval"),
         Case("its ovsdb-server hangs", t.dead_interval + t.hang_interval, "dead_interval + server.hang_interval"),
         Case("its ovsdb-server is busy without end", t.stall_limit, "server.stall_limit"),

@@ -208,6 +208,41 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class EchoPath:
+    """What the peer's kernel answers on one path when it is asked by ICMP echo.
+
+    `carrier`: that of the interface here by which the peer is asked, None as long as it answered nothing.
+    `answered_age`: seconds since the last answer, None for none yet; `before`: the same when the suspicion began.
+    `asked`: how many echoes have really left since then, one close after the other, `asked_age`: seconds since the
+    last one.
+    """
+
+    path: str
+    carrier: bool | None = None
+    answered_age: float | None = None
+    before: float | None = None
+    asked: int = 0
+    asked_age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """What tells whether the peer's kernel is there, whatever its programs do.
+
+    `answered`: how many echoes it has answered since our agent started.  `suspected_for`: seconds since it was asked
+    because something made it suspect, and has given no sign of life since; None when nothing does.  `packet_age`:
+    seconds since it acknowledged, sent or refused anything on our session to its server, None for never.  `ended`: it
+    ended or refused that session, which is not there now.
+    """
+
+    answered: int = 0
+    suspected_for: float | None = None
+    paths: tuple[EchoPath, ...] = ()
+    packet_age: float | None = None
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Copy:
     """How far our copy is behind the database it is made from.
 
@@ -286,6 +321,7 @@ class Record:
     `words`: which words of a record its release reads (core.record.WORDS), which only its heartbeats tell.
     `overwritten`: its rows say something else than `stamp` and `token`, because a client wrote over them; it is not
     told while there is a grant.
+    `goodbye`: its agent ends on purpose with this word, and its server stays.
     """
 
     node: str
@@ -335,3 +371,4 @@ class Record:
     words: int = 0
     overwritten: bool = False
     behind: float | None = None
+    goodbye: bool = False

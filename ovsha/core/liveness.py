@@ -6,6 +6,7 @@ or at least its host answers may well be an active side whose agent is being res
 
 from __future__ import annotations
 
+from ovsha.core import echo
 from ovsha.core.facts import Presence
 from ovsha.core.memory import Memory
 from ovsha.core.view import View
@@ -18,7 +19,9 @@ def presence(view: View, memory: Memory) -> Presence:
         return Presence.ALIVE
     if view.estranged is not None and view.estranged.serving:
         return Presence.SILENT  # a stranger's word is not believed, but a second active side is worse than none
-    if _server_or_host_answers(view) or _link_lost_after_the_agent(view, memory):
+    if _server_or_host_answers(view):
+        return Presence.SILENT
+    if left_to_clagd(view, memory) and not echo.dead_by_echo(view):
         return Presence.SILENT
     return Presence.DEAD if memory.met else Presence.NEVER
 
@@ -35,17 +38,46 @@ def _server_or_host_answers(view: View) -> bool:
 
 
 def only_the_agent_is_silent(view: View) -> bool:
-    """Tell whether the peer's server has lived on for so long after its agent that this is no coincidence."""
+    """Tell whether the peer's server has lived on for so long after its agent that this is no coincidence.
+
+    Of one that said goodbye it is none, as long as its server does not end too.
+    """
+    if said_goodbye(view) and not view.kernel.ended:
+        return True
     late = view.heard_age is None or view.heard_age >= 2 * view.settings.dead_interval
     return late and _server_or_host_answers(view)
 
 
-def _link_lost_after_the_agent(view: View, memory: Memory) -> bool:
-    """Tell whether the server fell silent with the peer link, when only the agent had been silent before.
+def said_goodbye(view: View) -> bool:
+    """Tell whether the last word of the peer's agent was that it ends and its server stays.
 
-    The peer's agent was the only voice on the backup path, so nobody but clagd can tell
-    now whether the switch still lives.
+    The first heartbeat of its successor is a later word.
     """
-    if memory.silent_since is None or view.vip.link_up is not False:
+    return view.record is not None and view.record.goodbye
+
+
+def left_to_clagd(view: View, memory: Memory) -> bool:
+    """Tell whether only clagd can say if the peer lives, and does not say that it is gone on both its paths.
+
+    So it is when its server fell silent with the peer link while its agent, the only voice on the backup path, had been
+    silent before, until it is heard again, which takes a while after the link is back; and when an agent that said
+    goodbye left a server that we do not hear, behind a kernel that answers.
+    """
+    clag = view.clag
+    if clag.peer_alive is False and clag.backup_active is False:
         return False
-    return not (view.clag.peer_alive is False and view.clag.backup_active is False)
+    return link_lost(view, memory) or _stays_as_it_said(view)
+
+
+def link_lost(view: View, memory: Memory) -> bool:
+    """Tell whether the peer link was lost while only the peer's agent was silent, and its server not heard since."""
+    if memory.silent_since is None or _server_or_host_answers(view):
+        return False
+    return view.vip.link_up is False or (memory.link_lost and not view.kernel.ended)
+
+
+def _stays_as_it_said(view: View) -> bool:
+    """Tell whether an agent has said that its server stays, and its kernel, which answers, does not say otherwise."""
+    answer_age = view.source.answer_age
+    stuck = answer_age is not None and answer_age >= view.settings.stall_interval
+    return said_goodbye(view) and echo.answers(view) and not view.kernel.ended and not stuck

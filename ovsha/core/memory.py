@@ -18,6 +18,7 @@ class Memory:
     `peer_stamp`: the newest lineage the peer was ever seen with, `peer_token` its newest token.  `lack`: that our copy
     lacks some of that, None when it does not.  `lapsed`: we slept or were started since we last heard the peer.
     `awake`: when we started or woke.
+    `link_lost`: the peer link was lost while only the peer's agent was silent, and its server was not heard since.
     `link_lost_at`: since when the peer is heard, but not over the peer link.
     `unpreferred_at`: when this side was last not the preferred one, None when never.
     `held`: the newest lineage and token that our own database was known to hold on disk.
@@ -59,6 +60,7 @@ class Memory:
     offer: str | None = None
     reason: str = ""
     silent_since: float | None = None
+    link_lost: bool = False
     link_lost_at: float | None = None
     unpreferred_at: float | None = None
     active_since: float | None = None

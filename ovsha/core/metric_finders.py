@@ -115,6 +115,16 @@ def of_path(key: str) -> Finder:
     return find
 
 
+def of_kernel(key: str) -> Finder:
+    """Return what finds a number of the echoes to the peer's kernel on each path."""
+
+    def find(document: Document) -> Iterator[Sample]:
+        for path in document["kernel"]["paths"]:
+            yield from one({"path": path["path"]}, path[key])
+
+    return find
+
+
 def path_state(document: Document) -> Iterator[Sample]:
     """Yield how each path is doing."""
     for name, path in document["paths"].items():

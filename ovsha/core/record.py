@@ -159,6 +159,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("term", "controllers", "vteps", "cells", "words"), _number),
     **dict.fromkeys(("serving", "vip", "listener", "managers", "link_up", "restore", "overwritten"), _flag),
     **dict.fromkeys(("replicating", "empty", "lapsed", "cut_off", "estranged", "undriven", "by_order"), _flag),
+    "goodbye": _flag,
     **dict.fromkeys(("in_sync_for", "lag", "active_for", "uptime", "mode_left", "upgrade", "upgraded", "behind"), _age),
     "state": State,
     "life": Life,

@@ -13,7 +13,7 @@ from ovsha.core import behind, belief, damping, election, handover, lineage, ord
 from ovsha.core.case import Case
 from ovsha.core.election import Goal, Rule
 from ovsha.core.facts import Kind, Presence, Record, Role, Stamp, State, Token
-from ovsha.core.liveness import only_the_agent_is_silent, presence
+from ovsha.core.liveness import link_lost, only_the_agent_is_silent, presence
 from ovsha.core.memory import Memory, remember
 from ovsha.core.transition import Step
 from ovsha.core.view import View
@@ -109,10 +109,12 @@ def _meet(c: Case) -> Memory:
         link = c.view.link_silent_for
         link_works = link is not None and link < c.view.settings.dead_interval
         lost_at = None if link_works else c.view.now if memory.link_lost_at is None else memory.link_lost_at
-        return remember(memory, met=True, founding=False, lapsed=lapsed, silent_since=None, link_lost_at=lost_at)
+        memory = remember(memory, silent_since=None, link_lost=False)
+        return remember(memory, met=True, founding=False, lapsed=lapsed, link_lost_at=lost_at)
     # A stranger in the peer's place counts as met once its database, which may be newer than ours, has been read.
     met = memory.met or (c.view.estranged is not None and c.view.source.loaded)
     memory = remember(memory, link_lost_at=None, met=met, founding=memory.founding and not met)
+    memory = remember(memory, link_lost=link_lost(c.view, memory))
     if memory.silent_since is None and only_the_agent_is_silent(c.view):
         return remember(memory, silent_since=c.view.now)
     return memory

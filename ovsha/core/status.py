@@ -66,6 +66,7 @@ def status(view: View, decision: Decision, outside: Outside) -> dict[str, Any]:
         "identity": _identity(view, decision, outside),
         "source": _source(view),
         "exposure": _exposure(moment),
+        "kernel": asdict(view.kernel),
         "divergences": [asdict(each) for each in outside.divergences],
         "paths": {name: _path(report) for name, report in outside.paths.items()},
         "clag": {**_plain(asdict(view.clag)), "age": outside.clag_age},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ovsha.core.facts import Clag, Copy, Mode, Record, Server, Source, Vip
+from ovsha.core.facts import Clag, Copy, Kernel, Mode, Record, Server, Source, Vip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class View:
     `estranged`: what an agent claims that has the peer's name and key but is another switch than
     the one we learned as our peer, None when no such one is heard.  It is not believed; all that it may do is hold
     us back.  `mode_left`: seconds until a pause ends by itself, None when there is none.  `cut_off`, `upgrade`,
-    `upgraded`: as in our Record.
+    `upgraded`: as in our Record.  `kernel`: what shows that the peer's kernel is there.
     """
 
     now: float
@@ -69,3 +69,4 @@ class View:
     mode_left: float | None = None
     upgrade: float | None = None
     upgraded: float | None = None
+    kernel: Kernel = field(default_factory=Kernel)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from ovsha.core import side
-from ovsha.core.facts import Life, MlagRole, Presence, Record, Role
+from ovsha.core.echo import BURST, PROVEN
+from ovsha.core.facts import EchoPath, Kernel, Life, MlagRole, Presence, Record, Role, Source
 from ovsha.core.liveness import presence
 from ovsha.core.memory import Memory
 from ovsha.core.side import Decision
@@ -96,7 +97,19 @@ def _dead(view: View, memory: Memory) -> Moment:
     """Let nothing be heard of the peer any more, neither its agent nor its server nor its host."""
     silent = replace(view.source, life_age=None, answer_age=None, closed=True)
     age = 2 * view.settings.dead_interval
-    return replace(view, source=silent, heard_age=age, link_silent_for=age), replace(memory, silent_since=None)
+    unheard = replace(view, source=silent, heard_age=age, link_silent_for=age, kernel=Kernel())
+    return unheard, replace(memory, silent_since=None, link_lost=False)
+
+
+def _kernel_silent(view: View, memory: Memory) -> Moment:
+    """Let its kernel, which answered until just now, answer to nothing on either path."""
+    waited = view.settings.dead_interval
+    silent = Source(loaded=view.source.loaded, stamp=view.source.stamp, token=view.source.token)
+    paths = tuple(
+        EchoPath(name, True, 2 * waited, waited, BURST, waited) for name in ("peer-link", "backup-path")
+    )  # fmt: skip
+    kernel = Kernel(PROVEN, waited, paths, 2 * waited)
+    return replace(view, source=silent, kernel=kernel), memory
 
 
 def _agent_silent(view: View, memory: Memory) -> Moment:
@@ -154,6 +167,11 @@ FLIPS = (
     Flip("our database had been read", lambda v, m: not v.server.loaded, _server(loaded=True)),
     Flip("the peer were silent on every path", _alive, _dead),
     Flip("the peer's agent were silent, but its ovsdb-server answered", _alive, _agent_silent),
+    Flip(
+        "the peer's kernel, which answered until just now, answered nothing on either path",
+        lambda v, m: presence(v, m) is Presence.SILENT,
+        _kernel_silent,
+    ),
     Flip("the peer's agent were heard", lambda v, m: not _alive(v, m), _heard),
     Flip("the peer served", lambda v, m: _alive(v, m) and not (v.record and v.record.serving), _serves),
     Flip("the peer did not serve", lambda v, m: _alive(v, m) and bool(v.record and v.record.serving), _stopped),

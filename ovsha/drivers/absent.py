@@ -70,6 +70,10 @@ class NoSource(Idle):
     """A session to no server."""
 
     schema = None
+    closed = ended = False
+
+    def packet_age(self, now: float) -> None:
+        """Return None: nobody has sent anything."""
 
     def facts(self, now: float) -> Source:
         """Return that nothing is known."""

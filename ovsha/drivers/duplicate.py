@@ -8,12 +8,13 @@ interface does: the reason stands in `trouble`, and the socket is opened again e
 
 from __future__ import annotations
 
-import ctypes
 import socket
 import struct
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from ovs.poller import POLLIN, Poller
+
+from ovsha.drivers import bpf
 
 _ETH_P_ARP, _ETH_P_IPV6 = 0x0806, 0x86DD
 _ICMPV6, _NEIGHBOUR_ADVERTISEMENT = 58, 136
@@ -21,8 +22,6 @@ _TARGET_LINK_LAYER_ADDRESS = 2
 _ARP = struct.Struct("!HHBBH6s4s6s4s")  # RFC 826, for Ethernet and IPv4
 _ARP_AT, _TARGET_AT, _OPTION_AT, _LONGEST = 14, 62, 78, 86
 
-_SO_ATTACH_FILTER = 26
-_LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _EQUAL, _RETURN = 0x20, 0x28, 0x30, 0x15, 0x06  # linux/bpf_common.h
 _Check = tuple[int, int, int]
 
 _READS = 64  # frames in one turn
@@ -89,7 +88,7 @@ class DuplicateEar:
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
             try:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-                _attach(sock, program(self._address))
+                bpf.attach(sock, program(self._address))
                 sock.bind((self._interface, protocol))
             except OSError:
                 sock.close()
@@ -140,23 +139,14 @@ def claimant(frame: bytes, address: IPv4Address | IPv6Address) -> bytes | None:
 def program(address: IPv4Address | IPv6Address) -> bytes:
     """Return the filter that passes only what can be a claim to `address`: each check in turn, or nothing."""
     if isinstance(address, IPv4Address):
-        checks: list[_Check] = [(_LOAD_HALF, 12, _ETH_P_ARP), (_LOAD_WORD, 28, int(address))]
+        checks: list[_Check] = [(bpf.LOAD_HALF, 12, _ETH_P_ARP), (bpf.LOAD_WORD, 28, int(address))]
     else:
         words = struct.unpack("!4I", address.packed)
-        checks = [(_LOAD_HALF, 12, _ETH_P_IPV6), (_LOAD_BYTE, 20, _ICMPV6), (_LOAD_BYTE, 54, _NEIGHBOUR_ADVERTISEMENT)]
-        checks += [(_LOAD_WORD, _TARGET_AT + 4 * number, word) for number, word in enumerate(words)]
+        checks = [(bpf.LOAD_HALF, 12, _ETH_P_IPV6), (bpf.LOAD_BYTE, 20, _ICMPV6)]
+        checks += [(bpf.LOAD_BYTE, 54, _NEIGHBOUR_ADVERTISEMENT)]
+        checks += [(bpf.LOAD_WORD, _TARGET_AT + 4 * number, word) for number, word in enumerate(words)]
     code = b""
     for number, (load, offset, value) in enumerate(checks):
         left = 2 * (len(checks) - number) - 1  # instructions from the next one to the one that drops
-        code += _instruction(load, 0, 0, offset) + _instruction(_EQUAL, 0, left, value)
-    return code + _instruction(_RETURN, 0, 0, _LONGEST) + _instruction(_RETURN, 0, 0, 0)
-
-
-def _instruction(code: int, if_true: int, if_false: int, operand: int) -> bytes:
-    return struct.pack("=HBBI", code, if_true, if_false, operand)
-
-
-def _attach(sock: socket.socket, code: bytes) -> None:
-    """Give the socket its filter: a struct sock_fprog, which points to the program."""
-    buffer = ctypes.create_string_buffer(code, len(code))
-    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(code) // 8, ctypes.addressof(buffer)))
+        code += bpf.instruction(load, 0, 0, offset) + bpf.instruction(bpf.EQUAL, 0, left, value)
+    return code + bpf.instruction(bpf.RETURN, 0, 0, _LONGEST) + bpf.instruction(bpf.RETURN, 0, 0, 0)

@@ -80,6 +80,16 @@ def order(sock: socket.socket, kind: int, body: bytes) -> None:
             _raise_error(rest)
 
 
+def ask(sock: socket.socket, kind: int, body: bytes) -> bytes:
+    """Ask for one thing, and return the body of the answer."""
+    _send(sock, kind, NLM_F_REQUEST, body)
+    for answer, rest in messages(sock.recv(_BUFFER)):
+        if answer == NLMSG_ERROR:
+            _raise_error(rest)
+        return rest
+    return b""
+
+
 def interface_name(index: int) -> str:
     """Return what the interface of that index is called, for people; one that is gone by now keeps its number."""
     try:

@@ -48,8 +48,8 @@ class Endpoint:
     interface: str | None = None
 
 
-class _Channel:
-    """The socket of one path, opened when its address is there."""
+class Channel:
+    """The socket of one path, opened when its address is there; `trouble` says why it is not, or cannot send."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -77,10 +77,10 @@ class _Channel:
             where = f" at {self.endpoint.local} in {self.endpoint.interface}" if self.endpoint.interface else ""
             self._note(f"cannot open{where}: {err.strerror or err}")
 
-    def send(self, packet: bytes, now: float) -> None:
-        """Send `packet`, or note why that cannot be done."""
+    def send(self, packet: bytes, now: float) -> bool:
+        """Send `packet`, or note why that cannot be done; tell whether the kernel took it."""
         if self._sock is None:
-            return
+            return False
         try:
             self._sock.sendto(packet, self._address(self._peer, self._scope))
         except OSError as err:
@@ -88,8 +88,9 @@ class _Channel:
             if err.errno in _LOST:
                 self.close()
                 self.check_at = now + _RETRY
-        else:
-            self._note("")
+            return False
+        self._note("")
+        return True
 
     def receive(self) -> tuple[bytes, str, bool] | None:
         """Return the next packet, where it came from and whether that is the peer; None if there is none."""
@@ -105,9 +106,11 @@ class _Channel:
         return packet, *self._origin(source)
 
     def fileno(self) -> int | None:
+        """Return what the loop waits for, None while the socket is not open."""
         return None if self._sock is None else self._sock.fileno()
 
     def close(self) -> None:
+        """Close the socket; `tend` opens it again."""
         if self._sock is not None:
             self._sock.close()
             self._sock = None
@@ -117,7 +120,7 @@ class _Channel:
         return 0 if name is None else socket.if_nametoindex(name)
 
     def _open(self, scope: int) -> socket.socket:
-        sock = socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        sock = self._make()
         try:
             self._prepare(sock)
             sock.bind(self._address(self._local, scope))
@@ -126,10 +129,15 @@ class _Channel:
             raise
         return sock
 
+    def _make(self) -> socket.socket:
+        return socket.socket(self._family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+
     def _prepare(self, sock: socket.socket) -> None:
+        """Set what the socket needs before it is bound."""
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         if self._family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if sock.type == socket.SOCK_DGRAM:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _CS6)
         else:
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _CS6)
@@ -172,7 +180,7 @@ class PeerLink:
 
     def __init__(self, conversation: Conversation, endpoints: Sequence[Endpoint]) -> None:
         self._conversation = conversation
-        self._channels = {endpoint.path: _Channel(endpoint) for endpoint in endpoints}
+        self._channels = {endpoint.path: Channel(endpoint) for endpoint in endpoints}
         self._state: Mapping[str, Any] | None = None
         self._state_at = 0.0
 

@@ -40,7 +40,8 @@ class Channel:
     """One connection to `target`, made anew `retry` seconds after it failed or was closed.
 
     `greet` is called after each connect, `notice` with the method and the parameters of
-    each notification.  `admit` is asked before the first word.
+    each notification.  `admit` is asked before the first word.  `ended_at`: when the other host ended or refused it
+    since it was last connected.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Channel:
         self.target = target
         self.trouble = "not connected yet"
         self.closed_at: float | None = None
+        self.ended_at: float | None = None
         self._retry = retry
         self._greet = greet
         self._notice = notice
@@ -75,6 +77,11 @@ class Channel:
     def socket(self) -> socket.socket | None:
         """The connected socket, for what the kernel knows of it; None without a connection."""
         return self._connection.stream.socket if self._connection is not None else None
+
+    @property
+    def backlog(self) -> int:
+        """How many bytes the kernel has not taken yet."""
+        return self._connection.get_backlog() if self._connection is not None else 0
 
     @property
     def waiting(self) -> bool:
@@ -114,7 +121,8 @@ class Channel:
         status = connection.get_status()
         if status:
             self._mute = not self._heard and str(self.target).startswith("tcp:")
-            self.close(now, _ended(connection.stream) or (_MUTE if self._mute else _word(status)))
+            why = _ended(connection.stream) or (_MUTE if self._mute else _word(status))
+            self.close(now, why, _by_peer(status))
 
     def wait(self, poller: Poller, now: float) -> None:
         """Wake the loop when there is something to do here."""
@@ -128,8 +136,9 @@ class Channel:
         elif self.target is not None:
             poller.timer_wait(max(0, int((self._next_try - now) * 1000) + 1))
 
-    def close(self, now: float, why: str) -> None:
-        """End the connection; requests under way fail with `why`."""
+    def close(self, now: float, why: str, by_peer: bool = False) -> None:
+        """End the connection; requests under way fail with `why`.  `by_peer`: it was the other host that ended it."""
+        self.ended_at = now if by_peer else self.ended_at
         if self._connection is not None:
             self._connection.close()
         if self._stream is not None:
@@ -147,7 +156,7 @@ class Channel:
                 return
             error, stream = Stream.open(self.target)
             if error:
-                self.close(now, _word(error))
+                self.close(now, _word(error), _by_peer(error))
                 return
             self._tried_at, self._stream = now, stream
         stream = self._stream
@@ -156,7 +165,7 @@ class Channel:
         if error == errno.EAGAIN and now - self._tried_at < _CONNECT_LIMIT:
             return
         if error:
-            self.close(now, _word(errno.ETIMEDOUT if error == errno.EAGAIN else error))
+            self.close(now, _word(errno.ETIMEDOUT if error == errno.EAGAIN else error), _by_peer(error))
             return
         objection = self._admit(stream.socket)
         if objection:
@@ -166,7 +175,7 @@ class Channel:
         self._connection, self._stream = Connection(stream), None
         # Where the last one ended before it said anything, or a handshake is to come, what hindered it is not over yet.
         self.trouble = self.trouble if self._mute or isinstance(stream, tls.TlsStream) else ""
-        self.closed_at, self._heard = None, False
+        self.closed_at, self.ended_at, self._heard = None, None, False
         self._greet()
 
     def _deliver(self, connection: Connection, message: Message) -> None:
@@ -198,6 +207,11 @@ def _keep_alive(connection: socket.socket) -> None:
 def _ended(stream: Stream | None) -> str:
     """Return what TLS has found wrong with a connection, "" for nothing."""
     return stream.trouble if isinstance(stream, tls.TlsStream) else ""
+
+
+def _by_peer(code: int) -> bool:
+    """Tell whether a status means that the other host has ended or refused the connection."""
+    return code < 0 or code in (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE)
 
 
 def _word(code: int) -> str:

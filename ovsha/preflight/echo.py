@@ -1,7 +1,8 @@
 """Measure round trip and loss of a path by ICMP echo, from one of our addresses (RFC 792, RFC 4443).
 
 The kernel of the other switch answers, so nothing has to run there.  Arrivals are stamped by our kernel (SO_TIMESTAMPNS
-of socket(7)), so that a busy processor here is not taken for a slow path.  Needs CAP_NET_RAW.
+of socket(7)), so that a busy processor here is not taken for a slow path.  Needs CAP_NET_RAW.  The packets are those of
+ovsha.drivers.icmp_packet, by which the agent asks too.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
+from ovsha.drivers import icmp_packet
 from ovsha.errors import DriverError
 
 _SO_TIMESTAMPNS = 35
 _STAMP = struct.Struct("@qq")
-_HEAD = struct.Struct("!BBHHH")  # type, code, checksum, identifier, number
 _LAST_WAIT = 1.0
 
 
@@ -62,10 +63,8 @@ def measure(
 
     Raises DriverError.
     """
-    old = isinstance(target, IPv4Address)
-    family, protocol = (socket.AF_INET, socket.IPPROTO_ICMP) if old else (socket.AF_INET6, socket.IPPROTO_ICMPV6)
     try:
-        with socket.socket(family, socket.SOCK_RAW, protocol) as sock:
+        with icmp_packet.raw_socket(_family(target)) as sock:
             sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
             if vrf:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, vrf.encode())
@@ -85,7 +84,7 @@ def _run(sock: socket.socket, target: IPv4Address | IPv6Address, count: int, int
             due += interval
             sent.append(time.time())
             try:
-                sock.sendto(request(target, identifier, len(sent) - 1), _place(target))
+                sock.sendto(icmp_packet.request(sock.family, identifier, len(sent) - 1), _place(target))
             except OSError:
                 continue  # a link that is down loses it, as does one that is cut
         until = due if len(sent) < count else due + _LAST_WAIT
@@ -101,27 +100,22 @@ def _place(address: IPv4Address | IPv6Address) -> tuple[Any, ...]:
     return socket.getaddrinfo(str(address), 0, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[0][4]
 
 
-def request(target: IPv4Address | IPv6Address, identifier: int, number: int) -> bytes:
-    """Return an echo request; the kernel fills in the checksum of ICMPv6."""
-    if isinstance(target, IPv6Address):
-        return _HEAD.pack(128, 0, 0, identifier, number)
-    total = (8 << 8) + identifier + number
-    total = (total & 0xFFFF) + (total >> 16)
-    total = (total & 0xFFFF) + (total >> 16)
-    return _HEAD.pack(8, 0, ~total & 0xFFFF, identifier, number)
+def _family(address: IPv4Address | IPv6Address) -> socket.AddressFamily:
+    return socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
 
 
 def _answer(sock: socket.socket, target: IPv4Address | IPv6Address, identifier: int) -> tuple[int | None, float]:
     """Return the number of an answer to us and when it arrived, None for what is none."""
-    data, ancillary, _, (host, *_) = sock.recvmsg(2048, 256)
-    old = isinstance(target, IPv4Address)
-    body = data[(data[0] & 15) * 4 :] if old else data
-    if str(host).partition("%")[0] != str(target).partition("%")[0] or len(body) < _HEAD.size:
+    try:
+        data, ancillary, _, (host, *_) = sock.recvmsg(2048, 256)
+    except BlockingIOError:
         return None, 0.0
-    kind, _, _, to, number = _HEAD.unpack_from(body)
+    answer = icmp_packet.reply(sock.family, data, identifier)
+    if answer is None or str(host).partition("%")[0] != str(target).partition("%")[0]:
+        return None, 0.0
     stamps = [value for level, name, value in ancillary if (level, name) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS)]
     at = time.time()
     if stamps:
         seconds, nanoseconds = _STAMP.unpack_from(stamps[0])
         at = seconds + nanoseconds / 1e9
-    return (number if kind == (0 if old else 129) and to == identifier else None), at
+    return answer[0], at

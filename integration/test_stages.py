@@ -1,0 +1,149 @@
+"""A switch dies in stages, its kernel last: it is believed whatever clagd says, and what only looks like it is not."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+import stages
+from lab import Lab
+from stages import CLAGD, DELAYS, FIRST, THEN, Clagd, First, Then, await_proof, die, silence_clagd
+from story import (
+    LIMIT,
+    SERVICE,
+    MakeLab,
+    await_pair,
+    await_rows,
+    await_service,
+    await_word,
+    begin,
+    in_sync,
+    log,
+    open_here,
+    problems,
+    status,
+    undisturbed,
+)
+from switch import Switch
+from topology import IPV6, LINK_LOCAL, MIXED, Plan
+
+MANUAL = {"restore": {"mode": "manual"}}
+
+
+def kernel(switch: Switch, path: str) -> dict[str, object]:
+    """Return what the agent says of the peer's kernel on that path."""
+    return next(each for each in status(switch)["kernel"]["paths"] if each["path"] == path)
+
+
+def asked_at_once(switch: Switch) -> bool:
+    """Say whether it has sent a whole burst over the backup path, and nothing is suspected any more."""
+    known = status(switch)["kernel"]
+    return known["suspected_for"] is None and kernel(switch, "backup-path")["asked"] == 5
+
+
+def without_its_agent(lab: MakeLab) -> Lab:
+    """Return a pair whose active side has lost its agent, which is known, while its kernel answers both ways."""
+    pair = begin(lab, overrides=MANUAL)
+    pair.sw1.agent.kill()
+    await_word(pair, pair.sw2, "the peer is silent")
+    await_proof(pair, pair.sw2)
+    return pair
+
+
+def test_a_switch_whose_kernel_dies_after_its_agent_is_replaced_although_clagd_says_that_it_lives(
+    lab: MakeLab,
+) -> None:
+    pair = without_its_agent(lab)
+    silence_clagd(pair.sw2, "says *alive*")
+    assert not open_here(pair.sw2), "an agent that is dead alone moves nothing"
+    pair.sw1.power_off("cut")
+    await_service(pair, pair.sw2)
+    await_rows(pair, 25)
+    assert pair.sw2.clag()["peerIf"], "clagd goes on saying what it said"
+
+
+def test_a_peer_link_that_is_lost_after_the_agent_moves_nothing_while_the_kernel_answers_on_the_backup_path(
+    lab: MakeLab,
+) -> None:
+    pair = without_its_agent(lab)
+    silence_clagd(pair.sw2, "says *alive*")
+    with undisturbed(pair):
+        pair.network.link_down("peer link", pair.sw1.node)
+        pair.wait_until(lambda: asked_at_once(pair.sw2), LIMIT, "the kernel was asked and has answered")
+        pair.wait_until(lambda: status(pair.sw2)["source"]["closed"], LIMIT, "its server is given up")
+    pair.network.link_up("peer link", pair.sw1.node)
+    pair.sw1.agent.start()
+    await_pair(pair, pair.sw1)
+
+
+def test_an_agent_that_is_stopped_says_so_and_a_link_that_vanishes_then_moves_nothing(lab: MakeLab) -> None:
+    pair = begin(lab, overrides=MANUAL)
+    await_proof_of_paths(pair)
+    pair.sw1.agent.stop()
+    await_word(pair, pair.sw2, "the peer is silent")
+    with undisturbed(pair):
+        pair.network.cut("peer link")
+        pair.wait_until(lambda: status(pair.sw2)["source"]["closed"], LIMIT, "its server is given up")
+    pair.network.mend("peer link")
+    pair.wait_until(lambda: not status(pair.sw2)["source"]["closed"], LIMIT, "its server is heard again")
+    pair.sw1.server.kill()
+    pair.wait_until(lambda: open_here(pair.sw2) == SERVICE, LIMIT, "sw2 serves, as nobody else does")
+
+
+def await_proof_of_paths(pair: Lab) -> None:
+    """Wait until the kernel has answered on both paths."""
+
+    def both() -> bool:
+        return all(kernel(pair.sw2, path)["answered_age"] is not None for path in ("peer-link", "backup-path"))
+
+    pair.wait_until(both, LIMIT, "the peer's kernel answers on both paths")
+
+
+@pytest.mark.long
+def test_an_agent_without_the_privilege_says_so_in_one_line_and_clagd_decides_as_ever(lab: MakeLab) -> None:
+    pair = lab(overrides=MANUAL)
+    for switch in pair.switches:
+        switch.agent_under = ("setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw")
+    pair.start_controller()
+    pair.start(vtepds=True)
+    await_pair(pair, pair.sw1)
+    said = [line for line in log(pair.sw2).splitlines() if "the peer's kernel cannot be asked" in line]
+    assert len(said) == 1
+    pair.sw1.agent.kill()
+    await_word(pair, pair.sw2, "the peer is silent")
+    pair.sw1.power_off("cut")
+    await_service(pair, pair.sw2)
+    assert pair.sw2.clag().get("backupActive") is not True
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("plan", [IPV6, LINK_LOCAL, MIXED], ids=["IPv6", "link-local", "mixed"])
+def test_it_is_the_same_over_ipv6_and_after_the_peer_link_was_made_anew(lab: MakeLab, plan: Plan) -> None:
+    pair = begin(lab, overrides=MANUAL, plan=plan)
+    pair.network.remake_peer_link()
+    await_pair(pair, pair.sw1)
+    pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
+    pair.sw1.agent.kill()
+    await_word(pair, pair.sw2, "the peer is silent")
+    await_proof(pair, pair.sw2)
+    await_proof_of_paths(pair)
+    silence_clagd(pair.sw2, "down")
+    pair.sw1.power_off("cut")
+    await_service(pair, pair.sw2)
+
+
+CELLS = list(product(FIRST, DELAYS, THEN, CLAGD))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("first", "delay", "then", "clagd"), CELLS)
+def test_every_death_in_stages_is_believed_before_clagd_says_so(
+    lab: MakeLab, first: First, delay: float, then: Then, clagd: Clagd
+) -> None:
+    pair = lab(**stages.WISHES)
+    stages.begin(pair, clagd)
+    die(pair.sw1, first, delay, then)
+    pair.wait_until(lambda: open_here(pair.sw2) == SERVICE, LIMIT, "sw2 serves")
+    assert clagd == "down" or pair.sw2.clag()["backupActive"], "clagd has not noticed yet"
+    assert "the peer's kernel cannot be asked" not in problems(pair.sw2)
