@@ -42,8 +42,8 @@ def test_it_has_nobody_to_follow_to_drain_for_or_to_ask(view: View, memory: Memo
 @given(views, fresh)
 def test_it_serves_unless_its_server_cannot_or_its_data_is_in_doubt(view: View, memory: Memory) -> None:
     decision = side.turn(view, memory)
-    doubts = {"server-down", "server-hung", "server-unknown", "server-unread", "rolled-back", "found-unstamped",
-              "copy-too-old", "standalone-copies"}  # fmt: skip
+    doubts = {"server-down", "server-hung", "server-undriven", "server-unknown", "server-unread", "rolled-back",
+              "found-unstamped", "copy-too-old", "standalone-copies"}  # fmt: skip
     assert decision.rule.goal is Goal.SERVE or decision.rule.name in doubts
 
 
