@@ -51,6 +51,11 @@ def _agent_then_switch(lab: Lab) -> None:
     lab.sw1.power_off("cut")
 
 
+def _freeze_all(lab: Lab) -> None:
+    for service in lab.sw1.services:
+        service.freeze()
+
+
 def _agents(lab: Lab) -> None:
     for switch in lab.switches:
         switch.agent.kill()
@@ -64,6 +69,7 @@ FAILURES: Mapping[str, Failure] = {
     "freeze": Failure("active ovsdb-server hangs", lambda lab: lab.sw1.server.freeze(), SW2),
     "power": Failure("active switch falls silent", lambda lab: lab.sw1.power_off("cut"), SW2),
     "agent+switch": Failure("active switch falls silent, its agent died before", _agent_then_switch, SW2),
+    "hang": Failure("active switch hangs with its links up", _freeze_all, SW2),
     "both servers": Failure("both ovsdb-servers crash, and are started again", _both_servers),
     "backup server": Failure("backup's ovsdb-server crashes", lambda lab: lab.sw2.server.kill()),
     "backup switch": Failure("backup switch falls silent", lambda lab: lab.sw2.power_off("cut")),

@@ -119,11 +119,22 @@ def test_an_agent_without_the_privilege_says_so_in_one_line_and_clagd_decides_as
 
 @pytest.mark.long
 @pytest.mark.parametrize("plan", [IPV6, LINK_LOCAL, MIXED], ids=["IPv6", "link-local", "mixed"])
-def test_it_is_the_same_over_ipv6_and_after_the_peer_link_was_made_anew(lab: MakeLab, plan: Plan) -> None:
+def test_it_is_the_same_over_ipv6(lab: MakeLab, plan: Plan) -> None:
     pair = begin(lab, overrides=MANUAL, plan=plan)
+    pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
+    dies_in_stages(pair)
+
+
+@pytest.mark.long
+def test_it_is_the_same_after_the_peer_link_was_made_anew(lab: MakeLab) -> None:
+    pair = begin(lab, overrides=MANUAL)
     pair.network.remake_peer_link()
     await_pair(pair, pair.sw1)
-    pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
+    dies_in_stages(pair)
+
+
+def dies_in_stages(pair: Lab) -> None:
+    """Let sw1 lose its agent, then, when its kernel is known to answer on both paths, its links; sw2 has no clagd."""
     pair.sw1.agent.kill()
     await_word(pair, pair.sw2, "the peer is silent")
     await_proof(pair, pair.sw2)
@@ -131,6 +142,21 @@ def test_it_is_the_same_over_ipv6_and_after_the_peer_link_was_made_anew(lab: Mak
     silence_clagd(pair.sw2, "down")
     pair.sw1.power_off("cut")
     await_service(pair, pair.sw2)
+
+
+@pytest.mark.long
+def test_a_switch_that_hangs_with_its_links_up_is_replaced_once_its_server_has_been_silent_for_the_stall_interval(
+    lab: MakeLab,
+) -> None:
+    pair = begin(lab, overrides=MANUAL)
+    said = len(log(pair.sw2))
+    for service in pair.sw1.services:
+        service.freeze()
+    await_word(pair, pair.sw2, "the peer is silent", since=said)
+    assert not open_here(pair.sw2), "a kernel that acknowledges may have a server that is busy"
+    pair.wait_until(lambda: open_here(pair.sw2) == SERVICE, LIMIT, "sw2 serves")
+    answer_age = status(pair.sw2)["source"]["unanswered_for"]
+    assert answer_age is None or answer_age >= status(pair.sw2)["settings"]["stall_interval"]
 
 
 CELLS = list(product(FIRST, DELAYS, THEN, CLAGD))
