@@ -126,7 +126,7 @@ MUTATIONS = (
     Mutation(
         "2: a copy is as old as the first token that it lacks, and not as the last one", "behind",
         "return lack if own == lack.after else replace(lack, after=own)", "return Lack(view.now, own)",
-        "test_filtered.py::test_it_is_remembered_by_an_agent_that_is_started_when_the_other_side_is_gone",
+        "test_filtered.py::test_it_is_remembered_by_an_agent_that_is_started_when_the_other_side_is_gone", "law",
     ),
     Mutation(
         "progress: a copy that is always a little late may serve", "behind",
