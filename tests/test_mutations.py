@@ -88,7 +88,7 @@ MUTATIONS = (
     ),
     Mutation(
         "2: a side that has not read its database does not give way", "handover",
-        "if not c.view.server.loaded:", "if False:",
+        "if not c.view.server.loaded and not c.undriven:", "if False:",
         "test_stories.py::test_side_that_was_active_comes_up_first_after_a_loss_of_power_and_no_write_is_lost", "law",
     ),
     Mutation(
@@ -116,7 +116,7 @@ MUTATIONS = (
     Mutation(
         "2: a file that was cut off is not served", "case",
         "return lineage.rolled_back(self.view.server, self.memory.held)", 'return ""',
-        "test_traps.py::test_file_that_a_bad_record_has_cut_off_is_not_served_while_a_side_knows_better",
+        "test_election.py::test_every_rule_is_the_one_that_decides_in_some_moment[rolled-back]",
     ),
     Mutation(
         "2: a copy that lacks too much of what is known is not served unasked", "election",
@@ -190,7 +190,7 @@ MUTATIONS = (
         "5: a silent agent is no dead side", "liveness",
         "if _server_or_host_answers(view):\n        return Presence.SILENT\n    if left_to_clagd(view, memory) and",
         "if False and",
-        "test_stories.py::test_silent_agent_of_a_serving_server_is_waited_for", "law 5",
+        "test_liveness.py::test_a_busy_server_is_not_dead_before_the_stall_interval_is_over",
     ),
     Mutation(
         "5: what the kernel's silence proves waits for nobody's word", "liveness",
