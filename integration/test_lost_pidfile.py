@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -119,6 +121,59 @@ def test_server_whose_run_directory_was_emptied_serves_on_and_its_death_is_seen(
     await_service(pair, pair.sw2)
     pair.sw1.server.start()
     await_pair(pair, pair.sw1)
+    assert seconds_with_two(pair) == 0
+
+
+def lose_the_lock(switch: Switch) -> None:
+    """Take away the run directory's files and the lock."""
+    empty_run_directory(switch)
+    lock(switch).unlink()
+
+
+def move_the_database(switch: Switch, copy: bool) -> None:
+    """Move the database to another directory, or disk, and put a link in its place; the lock stays where it was."""
+    empty_run_directory(switch)
+    place = switch.directory / "disk2"
+    place.mkdir()
+    (shutil.copy if copy else os.rename)(switch.database, place / "conf.db")
+    switch.database.unlink(missing_ok=True)
+    switch.database.symlink_to(place / "conf.db")
+
+
+def put_pipes(switch: Switch) -> None:
+    """Put pipes that nobody writes to in the place of pidfile, database socket and lock."""
+    for path in (pidfile(switch), switch.run_directory / "db.sock", lock(switch)):
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+
+
+def lock(switch: Switch) -> Path:
+    return switch.database.with_name(f".{switch.database.name}.~lock~")
+
+
+LOST: dict[str, Callable[[Switch], object]] = {
+    "the lock was deleted": lose_the_lock,
+    "the database was moved": lambda switch: move_the_database(switch, copy=False),
+    "the database was moved to another disk": lambda switch: move_the_database(switch, copy=True),
+    "pipes are in their places": put_pipes,
+}
+
+
+@pytest.mark.parametrize(
+    "lose",
+    [pytest.param(lose, id=name, marks=[pytest.mark.long] * bool(at)) for at, (name, lose) in enumerate(LOST.items())],
+)
+def test_server_that_only_its_open_files_show_serves_on_and_its_death_is_seen(
+    lab: MakeLab, lose: Callable[[Switch], object]
+) -> None:
+    pair = begin(lab)
+    with the_others_notice_nothing(pair, pair.sw1):
+        lose(pair.sw1)
+        restart_agent(pair.sw1)
+        await_agent(pair, pair.sw1)
+        assert status(pair.sw1)["sides"]["sw1"]["life"] in ("up", "unknown")
+    pair.sw1.server.kill()
+    await_service(pair, pair.sw2)
     assert seconds_with_two(pair) == 0
 
 

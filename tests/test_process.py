@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from ovs.poller import Poller
 
 from child import child, end, locking, stop, work
-from ovsha.drivers import lockfile
+from ovsha.drivers import lockfile, search
 from ovsha.drivers.process import Places, Process
 
 LIMIT_MS = 10_000
@@ -263,3 +264,65 @@ def test_to_look_at_a_lock_does_not_take_it(tmp_path: Path) -> None:
     assert lockfile.holder(file) is None
     with locking(file) as running:
         assert [lockfile.holder(file) for _ in range(3)] == [running.pid] * 3
+
+
+def lose_the_name(file: Path) -> None:
+    """Rename a file; another one takes its name."""
+    file.rename(file.with_name("old.db"))
+    file.write_text("")
+
+
+def link_from_another_disk(file: Path) -> None:
+    """Copy a file to another place, and put a link to it in its place: what a server has open is deleted."""
+    (file.parent / "disk2").mkdir()
+    (file.parent / "disk2" / "conf.db").write_bytes(file.read_bytes())
+    file.unlink()
+    file.symlink_to(file.parent / "disk2" / "conf.db")
+
+
+def pipes(file: Path) -> None:
+    """Put pipes that nobody writes to in the place of lock, pidfile and socket."""
+    for path in (lockfile.lock_of(file), file.with_name("ovsdb-server.pid"), file.with_name("db.sock")):
+        os.mkfifo(path)
+
+
+LOST: dict[str, Callable[[Path], object]] = {
+    "nothing more": lambda file: None,
+    "the file was deleted": lambda file: file.unlink(),
+    "the file was moved, and a new one is there": lose_the_name,
+    "the file was moved to another disk": link_from_another_disk,
+    "pipes are in their places": pipes,
+}
+
+
+@pytest.mark.parametrize("lose", LOST.values(), ids=LOST)
+def test_server_lives_whatever_became_of_lock_and_pidfile_and_socket(
+    tmp_path: Path, pidfile: Path, process: Process, lose: Callable[[Path], object]
+) -> None:
+    with child(tmp_path) as server:
+        lose(tmp_path / "conf.db")
+        process.run(0.0)
+        assert (process.pid, process.sight.unsure) == (server.pid, "")
+        end(server)
+        process.run(0.05)
+        assert process.pid is None
+
+
+def test_server_of_another_database_is_not_found_by_the_search(tmp_path: Path, process: Process) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    with child(tmp_path / "elsewhere"):
+        process.run(0.0)
+        assert (process.pid, process.sight.unsure) == (None, "")
+
+
+def test_same_path_in_another_network_namespace_is_another_server(tmp_path: Path) -> None:
+    file = tmp_path / "conf.db"
+    with child(tmp_path) as server:
+        file.unlink()
+        assert search.server_of(file, "ovsdb-server") == (server.pid, "")
+        alone = (sys.executable, "-c", "import sys; from pathlib import Path; from ovsha.drivers import search\n"
+                 "print(search.server_of(Path(sys.argv[1]), 'ovsdb-server'))", str(file))  # fmt: skip
+        seen = subprocess.run(("unshare", "--net", *alone), capture_output=True, text=True, check=False)
+        if seen.returncode:
+            pytest.skip(f"no network namespace can be made here: {seen.stderr}")
+        assert seen.stdout == "(None, '')\n"

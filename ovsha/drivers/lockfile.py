@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import stat
 import struct
 from contextlib import closing, suppress
 from pathlib import Path
@@ -36,6 +37,8 @@ def holder(file: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
+        if not stat.S_ISREG(os.fstat(lock).st_mode):
+            return None  # it was put in the place of the lock
         question = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
         kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(lock, fcntl.F_GETLK, question))
     finally:
@@ -48,12 +51,26 @@ def has_open(pid: int, file: Path) -> bool:
 
     Raises OSError when that cannot be found out.
     """
-    real = os.path.realpath(file)
-    with suppress(OSError):
-        there = Path(real).stat()
-        if any(_same(each, there) for each in _descriptors(pid)):
-            return True
-    return any(each in (real, f"{real} (deleted)") for each in opened(pid))
+    return is_open(pid, file) or was_open(pid, file)
+
+
+def is_open(pid: int, file: Path) -> bool:
+    """Tell whether a process has the very file open that is there now.  Raises OSError when that is hidden."""
+    try:
+        there = file.stat()
+    except OSError:
+        return False
+    return any(_same(each, there) for each in _descriptors(pid))
+
+
+def was_open(pid: int, file: Path) -> bool:
+    """Tell whether a process has a file open that is, or was, at that path.  Raises OSError when that is hidden."""
+    return any(each.removesuffix(" (deleted)") in spellings(file) for each in opened(pid))
+
+
+def spellings(file: Path) -> set[str]:
+    """Return the path of a file as it is written and as it is: a link may have been put in its place later."""
+    return {str(file.absolute()), os.path.realpath(file)}
 
 
 def opened(pid: int) -> list[str]:
@@ -66,10 +83,10 @@ def opened(pid: int) -> list[str]:
 
 
 def name_of(pid: int) -> str:
-    """Return the name of a process, "" when it is gone or dead and nobody took its status (proc(5), comm and stat)."""
+    """Return the name of a process, "" when it is gone or dead and nobody took its status (proc(5), stat)."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-        return "" if state in ("Z", "X") else Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
+        head, _, rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")
+        return "" if rest.split()[0] in ("Z", "X") else head.partition("(")[2].strip()
     except (OSError, IndexError):
         return ""
 

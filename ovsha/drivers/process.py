@@ -1,27 +1,30 @@
 """Watch the local ovsdb-server as a process: found by the lock of its database, watched by a pidfd.
 
-What has the lock is the server of this database, whatever a pidfile says or no longer says; and when nobody has it the
-server is dead.  The pidfile and the database socket are asked where the lock says nothing: they may name another one.
-See pidfd_open(2) and proc(5).
+What has the lock is the server of this database, whatever a pidfile says or no longer says.  The pidfile and the
+database socket are asked where the lock says nothing: they may name another one.  All of these are names that may be
+lost, so the server is dead only when no process at all is found that has the database.  See pidfd_open(2) and proc(5).
 """
 
 from __future__ import annotations
 
 import os
 import select
+import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ovs.poller import POLLIN, Poller
 
-from ovsha.drivers import lockfile
+from ovsha.drivers import lockfile, search
 
 SERVER = "ovsdb-server"
 _TOOL = "ovsdb-tool"
 _STAT_STATE, _STAT_UTIME, _STAT_STIME, _STAT_STARTTIME = 0, 11, 12, 19
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _LOOK_EVERY = 0.1
+_SEARCH_EVERY = 1.0
+"""Seconds: all processes of a switch are read in some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,19 @@ class Sight:
 
 
 def find(places: Places, name: str = SERVER) -> Sight:
-    """Return the process that serves the database; never raises."""
+    """Return the process that serves the database, wherever it is; never raises."""
+    near = _find_near(places, name)
+    return near if near.pid is not None or near.unsure else _find_far(places, name, near)
+
+
+def _find_far(places: Places, name: str, near: Sight) -> Sight:
+    """Search all processes, and add what is found to what lock, pidfile and socket told."""
+    pid, unsure = search.server_of(places.file, name)
+    return Sight(pid) if pid is not None else replace(near, unsure=unsure)
+
+
+def _find_near(places: Places, name: str) -> Sight:
+    """Return what the lock, the pidfile and the database socket lead to."""
     held, unsure = _by_lock(places, name)
     if held is not None or unsure:
         return Sight(held, unsure)
@@ -58,7 +73,7 @@ def find(places: Places, name: str = SERVER) -> Sight:
         if lockfile.name_of(pid) != name[:15]:
             continue
         try:
-            if lockfile.has_open(pid, places.file):
+            if search.serves(pid, places.file):
                 return Sight(pid)  # its lock was deleted
             files = [path for path in lockfile.opened(pid) if path.startswith("/") and path.endswith(".db")]
         except FileNotFoundError:
@@ -75,7 +90,7 @@ def _by_lock(places: Places, name: str) -> tuple[int | None, str]:
     try:
         pid = lockfile.holder(places.file)
     except OSError as error:
-        named = _named(places.pidfile)
+        named = named_by(places.pidfile)
         if named is not None and lockfile.name_of(named) == name[:15] and _may_serve(named, places.file):
             return named, ""
         return None, f"{lockfile.lock_of(places.file)} cannot be read: {error.strerror}"
@@ -89,14 +104,14 @@ def _by_lock(places: Places, name: str) -> tuple[int | None, str]:
 
 def _may_serve(pid: int, file: Path) -> bool:
     try:
-        return lockfile.has_open(pid, file)
+        return search.serves(pid, file)
     except OSError:
         return True
 
 
 def _elsewhere(places: Places) -> Iterator[tuple[str, int]]:
     """Yield who is named by the pidfile, and who accepts on the socket."""
-    named = _named(places.pidfile)
+    named = named_by(places.pidfile)
     if named is not None:
         yield str(places.pidfile), named
     accepts = lockfile.listener(places.socket)
@@ -104,12 +119,13 @@ def _elsewhere(places: Places) -> Iterator[tuple[str, int]]:
         yield str(places.socket), accepts
 
 
-def _named(pidfile: Path) -> int | None:
+def named_by(pidfile: Path) -> int | None:
+    """Return the pid in a pidfile, None where there is none; never raises, nor waits."""
     try:
         # What is there instead may be without an end, or a pipe that nobody writes to.
         descriptor = os.open(pidfile, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            pid = int(os.read(descriptor, 64))
+            pid = int(os.read(descriptor, 64)) if stat.S_ISREG(os.fstat(descriptor).st_mode) else 0
         finally:
             os.close(descriptor)
     except (OSError, ValueError):
@@ -124,7 +140,8 @@ class Process:
         self._places = places
         self._name = name
         self._fd: int | None = None
-        self._next_look = 0.0
+        self._next_look = self._next_search = 0.0
+        self._hidden = ""
         self.pid: int | None = None
         self.sight = Sight()
 
@@ -132,10 +149,11 @@ class Process:
         """Notice that the process ended, or look for a new one."""
         if self._fd is not None and _readable(self._fd):
             self.close()
-            self._next_look = now
+            # It was found, and its end was seen: what is known of it needs no search.
+            self._next_look, self._next_search, self._hidden = now, now + _SEARCH_EVERY, ""
         if self._fd is None and now >= self._next_look:
             self._next_look = now + _LOOK_EVERY
-            self._open()
+            self._open(now)
 
     def wait(self, poller: Poller, now: float) -> None:
         """Wake the loop when the process ends, or when it is time to look for one."""
@@ -171,8 +189,19 @@ class Process:
         """Tell whether `pid` is a server like ours, but another one."""
         return pid not in (self.pid, lockfile.UNSEEN) and lockfile.name_of(pid) == self._name[:15]
 
-    def _open(self) -> None:
-        self.sight = find(self._places, self._name)
+    def _look(self, now: float) -> Sight:
+        near = _find_near(self._places, self._name)
+        if near.pid is not None or near.unsure:
+            return near
+        if now < self._next_search:
+            return replace(near, unsure=self._hidden)
+        self._next_search = now + _SEARCH_EVERY
+        far = _find_far(self._places, self._name, near)
+        self._hidden = far.unsure
+        return far
+
+    def _open(self, now: float) -> None:
+        self.sight = self._look(now)
         if self.sight.pid is None:
             return
         try:
