@@ -153,6 +153,25 @@ def test_a_refusal_is_told_to_the_asker(
     assert why in memory.refusal
 
 
+@pytest.mark.parametrize(
+    ("asks", "knows", "granted"),
+    [
+        ({"token": (3, 9)}, {"held": (3, 9), "peer_token": (3, 9)}, True),
+        ({"token": (3, 8)}, {"held": (3, 9), "peer_token": (3, 9)}, False),
+        ({"token": (3, 9)}, {"held": (3, 8), "peer_token": (3, 10)}, False),
+        ({"token": (3, 9)}, {"held": (3, 9), "term": 4}, False),
+        ({"token": (3, 9), "stamp": None}, {"held": (3, 9)}, False),
+        ({"token": (3, 9)}, {"held": None}, False),
+    ],
+)
+def test_a_side_whose_database_is_not_read_gives_way_to_one_that_lacks_nothing_known(
+    asks: dict[str, object], knows: dict[str, object], granted: bool
+) -> None:
+    unread = a_copy(loaded=False, stamp=None, token=None)
+    memory = handover.advance(backup_case({**asker(Kind.START, **asks), "server": unread}, knows))
+    assert (memory.grant is not None) is granted, memory.refusal
+
+
 @pytest.mark.parametrize("kind", handover.PLANNED)
 def test_nothing_is_drained_while_the_barrier_could_not_arrive(kind: Kind) -> None:
     away = {**asker(kind), "settings": replace(SETTINGS, preferred=PEER)}

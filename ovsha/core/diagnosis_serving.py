@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ovsha.core import damping, diagnosis_lost, diagnosis_standing
 from ovsha.core.behind import written
 from ovsha.core.case import USABLE
-from ovsha.core.facts import Presence, Record, State
+from ovsha.core.facts import UNREAD, Presence, Record, State
 from ovsha.core.liveness import left_to_clagd
 from ovsha.core.moment import Moment, behind, exposure, following, moving_kind
 from ovsha.core.words import span
@@ -131,6 +131,11 @@ def copy_behind(m: Moment) -> Iterator[Finding]:
         do = "wait; if this lasts, see the log of ovsha there"
         if m.decision.rule.name == "source-refused":
             do = f"nothing is erased; to serve with the data on {other.node}, stop ovsdb-server on {active.node}"
+    elif other.why == UNREAD:
+        do = (
+            f"wait; if this lasts, see that server.socket on {other.node} is its ovsdb-server's, and restart that one"
+            f" while {active.node} serves"
+        )
     elif not other.replicating:
         do = f"wait; if this lasts, see that the replication address of {active.node} is reached from {other.node}"
     else:

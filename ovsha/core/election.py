@@ -14,7 +14,7 @@ from enum import Enum
 
 from ovsha.core import founding, guard, lineage, upgrade
 from ovsha.core.case import Case
-from ovsha.core.facts import Life, Presence, Role
+from ovsha.core.facts import UNREAD, Life, Presence, Role
 from ovsha.core.lineage import term_of
 
 _SETTLING = 0.5
@@ -214,7 +214,7 @@ RULES = (
     Rule("server-undriven", lambda c: c.undriven and c.view.server.life is Life.UNKNOWN, Goal.KEEP,
          "our ovsdb-server takes no orders, so it stays as it is", lambda c: c.view.server.undriven),
     Rule("server-unknown", _life(Life.UNKNOWN), Goal.KEEP, "our ovsdb-server has not answered yet"),
-    Rule("server-unread", _unread, Goal.KEEP, "our database has not been read yet"),
+    Rule("server-unread", _unread, Goal.KEEP, UNREAD),
     Rule("listening", _listening, Goal.KEEP, "we have just started or woken and listen first"),
     Rule("draining", lambda c: c.memory.grant is not None, Goal.DRAIN, "we hand over to the peer",
          lambda c: c.memory.grant.kind.value if c.memory.grant else ""),
@@ -281,5 +281,3 @@ RULES = (
 def decide(c: Case) -> Rule:
     """Return the first rule that holds."""
     return next(rule for rule in RULES if rule.holds(c))
-
-

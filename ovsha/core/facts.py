@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+UNREAD = "our database has not been read yet"
+"""The reason that a record tells while the ovsdb-server of its side answers, but its database could not be read."""
+
 
 class MlagRole(Enum):
     """The role that clagd gives a switch; it does not say who is alive."""

@@ -108,7 +108,7 @@ def refusal(c: Case, kind: Kind) -> str:
     if c.undriven and (kind is not Kind.START or c.view.server.role is Role.ACTIVE):
         return "ovsdb-server on this side takes no orders, so it cannot give way: restart it first"
     if kind is Kind.START:
-        if not c.view.server.loaded and not c.undriven:
+        if not c.view.server.loaded and not c.undriven and not _has_all_we_know(c):
             return "the database on this side has not been read yet"
         if c.serving or c.memory.ordered is Role.ACTIVE:
             return "this side serves or is about to"
@@ -127,6 +127,15 @@ def refusal(c: Case, kind: Kind) -> str:
     if kind is Kind.RESTORE and c.preferred == c.view.settings.node and not c.restore_ordered:
         return "this side is the preferred one"
     return ""
+
+
+def _has_all_we_know(c: Case) -> bool:
+    """Tell whether the peer's data is at least as new as all that ours was ever seen with, though ours is not read."""
+    memory, theirs = c.memory, c.peer.token
+    if c.view.server.role is not Role.BACKUP or memory.held is None or theirs is None or c.peer.stamp is None:
+        return False
+    known = max(memory.held, memory.peer_token or memory.held)
+    return theirs >= known and lineage.term_of(c.peer.stamp) >= max(memory.term, lineage.term_of(c.known_stamp))
 
 
 def advance(c: Case) -> Memory:

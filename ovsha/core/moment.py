@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ovsha.core import behind as copies
 from ovsha.core.behind import Behind
 from ovsha.core.case import USABLE, Case
-from ovsha.core.facts import Kind, Record, Role, State
+from ovsha.core.facts import UNREAD, Kind, Record, Role, State
 from ovsha.core.lineage import PARKED, copied
 from ovsha.core.outside import Outside
 from ovsha.core.side import Decision
@@ -113,6 +113,8 @@ def behind(side: Record, active: Record) -> str:
     """Return why `side` is no complete copy of `active`, "" when it is."""
     if not following(side):
         return f"it does not follow {active.node}" + (f", because {side.why}" if side.why else "")
+    if side.why == UNREAD:
+        return "its database cannot be read"
     if copied(side.source)[1]:
         return f"it leaves out {copied(side.source)[1]}"
     if not side.replicating:

@@ -274,6 +274,7 @@ class LocalServer:
     def _replaced(self, now: float) -> None:
         """Begin anew with another process, or with none."""
         self._pid, self._driven_at = self._process.pid, now
+        self._around_at = now + 1.0
         self._identity = identity(self._pid) if self._pid is not None else ""
         self._control.close(now, "ovsdb-server is not running")
         self._database.channel.close(now, "ovsdb-server is not running")
@@ -309,9 +310,10 @@ class LocalServer:
         return f"ovsdb-server {pid} answers there, which does not serve {self._file}"
 
     def _look_around(self, now: float) -> None:
-        """Read the database at the address for the peer when the server takes no orders and its own socket is gone."""
+        """Read the database at the address for the peer when its own socket is gone, or is another server's now."""
         channel = self._database.channel
-        if self._undriven(now) and not channel.connected and self._elsewhere and now >= self._around_at:
+        ours = self._undriven(now) or (self._pid is not None and self._copied_at[0] in self._remotes)
+        if ours and not channel.connected and self._elsewhere and now >= self._around_at:
             self._around_at = now + 1.0
             channel.target = self._elsewhere if channel.target == self._at_home else self._at_home
 
