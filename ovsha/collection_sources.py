@@ -16,6 +16,7 @@ import yaml
 from ovsha import __version__, client, exchange, mlag, programs
 from ovsha import config as configuration
 from ovsha.config import Config
+from ovsha.drivers import process
 from ovsha.errors import DriverError
 from ovsha.ledger import content
 
@@ -121,7 +122,10 @@ def _appctl(config: Config, command: str) -> Source:
     name = f"ovsdb-server/{command.replace('/', '-').removeprefix('ovsdb-server-')}.txt"
 
     def read() -> Files:
-        pid = config.server.pidfile.read_text().strip()
+        places = process.Places(config.server.file, config.server.pidfile, config.server.socket)
+        pid = process.find(places).pid
+        if pid is None:
+            raise DriverError("ovsdb-server is not found")
         socket = config.server.pidfile.parent / f"ovsdb-server.{pid}.ctl"
         output, status, said = programs.run(("ovs-appctl", "-T", f"{LIMIT:.0f}", "-t", str(socket), command), LIMIT + 2)
         if status:

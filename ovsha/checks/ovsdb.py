@@ -16,7 +16,7 @@ from typing import Any
 from ovsha.config import Config
 from ovsha.config_switch import Server
 from ovsha.core.facts import Role
-from ovsha.drivers import process, unixctl_parse
+from ovsha.drivers import lockfile, process, unixctl_parse
 from ovsha.errors import DriverError
 from ovsha.ledger.session import Session
 
@@ -83,24 +83,32 @@ def look_at(places: Server) -> OwnServer:
     pidfile, sight = places.pidfile, process.find(process.Places(places.file, places.pidfile, places.socket))
     if sight.unsure:
         return OwnServer(trouble=sight.unsure)
+    pid = process.named_by(pidfile) if sight.pid is None else sight.pid
+    missing = _missing(pidfile, pid) if sight.pid is None else ""
+    if missing or pid is None:
+        return OwnServer(trouble=sight.stranger or missing)
     try:
-        pid = int(pidfile.read_text()) if sight.pid is None else sight.pid
         words = tuple(Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0"))[:-1]
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-    except FileNotFoundError as error:
-        gone = str(error.filename).startswith("/proc/")
-        return OwnServer(trouble=f"{pidfile} names a process that is gone" if gone else f"{pidfile} does not exist")
-    except (OSError, ValueError):
-        return OwnServer(trouble=f"{pidfile} cannot be read, or holds no pid")
-    if name != "ovsdb-server" and sight.pid is None:
-        return OwnServer(trouble=f"{pidfile} names process {pid}, which is {name}")
+    except (OSError, IndexError):
+        return OwnServer(trouble=f"process {pid} has just ended")
     if state in ("T", "t"):
         return OwnServer(pid, words, stopped=True, trouble="a signal has stopped it")
     try:
         return replace(_asked(pid, words, places), stranger=sight.stranger)
     except DriverError as error:
         return OwnServer(pid, words, trouble=str(error), stranger=sight.stranger)
+
+
+def _missing(pidfile: Path, pid: int | None) -> str:
+    """Say why a pidfile leads to no server, "" when it leads to one."""
+    if pid is None:
+        there = pidfile.exists()
+        return f"{pidfile} cannot be read, or holds no pid" if there else f"{pidfile} does not exist"
+    name = lockfile.name_of(pid)
+    if not name:
+        return f"{pidfile} names a process that is gone"
+    return "" if name == process.SERVER else f"{pidfile} names process {pid}, which is {name}"
 
 
 def _asked(pid: int, words: tuple[str, ...], places: Server) -> OwnServer:

@@ -43,11 +43,13 @@ def _silent(look: Look, pid: int) -> Outcome:
             f"wait; beyond {limit} (server.stall_limit) the other side takes over",
             pid=pid,
         )
-    return critical(
-        f"ovsdb-server (pid {pid}) runs but does not answer: {look.server.trouble}",
-        "look at its log and at top; if it hangs: systemctl restart ovsha-ovsdb-server",
-        pid=pid,
-    )
+    do = "look at its log and at top; if it hangs: systemctl restart ovsha-ovsdb-server"
+    if look.serves is not False and life != "hung":
+        do = (
+            "it may serve all the same: see ovsha status, and restart it only while the other side is in sync, which"
+            " then takes over at once (systemctl restart ovsha-ovsdb-server)"
+        )
+    return critical(f"ovsdb-server (pid {pid}) runs but does not answer: {look.server.trouble}", do, pid=pid)
 
 
 def _ordered(look: Look) -> str:
