@@ -148,7 +148,7 @@ def test_with_both_servers_gone_the_newer_data_serves_when_it_returns_first(lab:
 
 
 def test_with_both_servers_gone_a_copy_that_missed_much_waits_for_the_newer_data(lab: MakeLab) -> None:
-    pair = begin(lab, overrides={"restore": {"mode": "manual"}})
+    pair = begin(lab, overrides={"restore": {"mode": "manual"}, "failover": {"max_behind": 1}})
     lose_both_servers(pair)
     said = len(log(pair.sw2))
     pair.sw2.server.start(wait=False)

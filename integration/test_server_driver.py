@@ -36,8 +36,10 @@ def test_safe_start_is_seen_as_backup_of_the_address_that_cannot_answer(server: 
     assert known.schema is not None
     assert known.schema.name == "hardware_vtep"
     assert known == Facts(
-        life=Life.UP, role=Role.BACKUP, source=PARKED, loaded=True, cells=known.cells, schema=known.schema
-    )
+        life=Life.UP, role=Role.BACKUP, source=PARKED, loaded=True, cells=known.cells, schema=known.schema,
+        process=known.process,
+    )  # fmt: skip
+    assert f":{server.driver.pid}:" in known.process
     assert server.driver.incidents == []
 
 
