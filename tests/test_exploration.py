@@ -76,7 +76,8 @@ BROKEN = {
         "election", "lambda c: c.alive, Goal.PARK", "lambda c: c.alive, Goal.SERVE", "law 1", late=1,
     ),
     "a silent agent is taken for a dead side": Broken(
-        "liveness", "    if _server_or_host_answers(view):\n        return Presence.SILENT\n    if left", "    if False and left",
+        "liveness", "    if _server_or_host_answers(view):\n        return Presence.SILENT\n    if left",
+        "    if False and left",
         "law 1", also=("election", "lambda c: c.peer_seen_active and _unasked(c)", "lambda c: False"),
     ),
     "both sides of a split go on": Broken(
