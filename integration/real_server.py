@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,5 +134,11 @@ class Server:
 
 
 def _listening(path: Path) -> bool:
-    with closing(socket.socket(socket.AF_UNIX)) as probe:
-        return probe.connect_ex(str(path)) == 0
+    with closing(socket.socket(socket.AF_UNIX)) as probe, suppress(OSError):
+        directory = os.open(path.parent, os.O_PATH)
+        try:
+            # A path of any length is short by way of its directory (unix(7) allows 107 bytes).
+            return probe.connect_ex(f"/proc/self/fd/{directory}/{path.name}") == 0
+        finally:
+            os.close(directory)
+    return False
