@@ -252,6 +252,8 @@ class Laws:
         own, new, host = server.data, source.data, self.pair.hosts[server.node]
         if host.by_hand or (by_itself and not hears(host)):
             return  # nobody asked the agent, or none was there to park the server
+        if by_itself and host.agent is not None and host.agent.orders.under_way is Step.PARK_SERVER:
+            return  # it was there again, and its order to park was on its way
         if not by_itself and source.started_at > host.connect_decided_at:
             return  # it was replaced while the order was on its way
         if not by_itself and not host.has_snapshot(own) and not server.half:
