@@ -311,7 +311,10 @@ class Switch:
         """Return the server's control socket, found by its pid, or by the pidfile as ovs-appctl does."""
         if self.server.pid is not None:
             return self.run_directory / f"ovsdb-server.{self.server.pid}.ctl"
-        pid = (self.run_directory / "ovsdb-server.pid").read_text(encoding="ascii").strip()
+        pidfile = self.run_directory / "ovsdb-server.pid"
+        if not pidfile.is_file():  # to read a pipe that a test has put there would never end
+            raise FileNotFoundError(pidfile)
+        pid = pidfile.read_text(encoding="ascii").strip()
         return self.run_directory / f"ovsdb-server.{pid}.ctl"
 
 
