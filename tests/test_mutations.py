@@ -88,7 +88,7 @@ MUTATIONS = (
     ),
     Mutation(
         "2: a side that has not read its database does not give way", "handover",
-        "if not c.view.server.loaded and not c.undriven:", "if False:",
+        "if not c.view.server.loaded and not c.undriven and not _has_all_we_know(c):", "if False:",
         "test_stories.py::test_side_that_was_active_comes_up_first_after_a_loss_of_power_and_no_write_is_lost", "law",
     ),
     Mutation(
