@@ -190,6 +190,8 @@ class Laws:
         lacking, agent = self._lacking.get(host.node), host.agent
         if lacking is None or agent is None or agent.settings.max_behind is None or self.pair.kept == host.node:
             return
+        if self.pair.network.misled:
+            return  # it takes itself for the peer, and sees that one read-only
         until = min(self._wrote.get(self.pair.other(host.node).node, 0.0), self._watched.get(host.node, 0.0))
         if until - lacking.since > agent.settings.max_behind + agent.settings.token_interval:
             age = f"{until - lacking.since:.1f} s"

@@ -36,7 +36,7 @@ class Behind:
     def text(self) -> str:
         """What is lacking and for how long, in words."""
         least = "at least " if self.least else ""
-        return f"it lacks tokens {written(self.ours)} to {written(self.theirs)}, and that for {least}{span(self.age)}"
+        return f"it lacks tokens {written(self.ours)} to {written(self.theirs)}, {least}{span(self.age)} of writes"
 
 
 def written(token: Token) -> str:
