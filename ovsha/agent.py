@@ -149,9 +149,7 @@ class Agent:
     def refuse_switchover(self, target: str) -> str:
         """Return why the service cannot begin to move to node `target` now, "" when it can."""
         case = acting.case(self)
-        if case is None or self.decision is None:
-            return acting.EARLY
-        return switchover.refusal(case, self.decision, target)
+        return acting.EARLY if case is None else switchover.refusal(case, target)
 
     def order_switchover(self, target: str, ident: str, reason: str = "", who: str = "", restore: bool = False) -> str:
         """Ask for the service to move to node `target`; return why that cannot begin, "" when it does.

@@ -139,8 +139,8 @@ MUTATIONS = (
         "test_stories.py::test_old_copy_does_not_serve_while_the_other_side_is_heard_but_has_no_server_yet", "law 2",
     ),
     Mutation(
-        "2: a side in an upgrade takes nothing over", "upgrade",
-        "return c.upgrading and not c.peer_serving", "return False",
+        "2: a side in an upgrade takes nothing over", "election",
+        "lambda c: c.upgrading and not c.peer_serving,", "lambda c: False,",
         "test_upgrade.py::test_side_in_an_upgrade_does_not_take_over_from_a_dead_server", "law 2",
     ),
     Mutation(

@@ -9,6 +9,7 @@ from ovsha.core.behind import Behind
 from ovsha.core.facts import Kind, Life, MlagRole, Mode, Presence, Record, Role, Stamp, Token
 from ovsha.core.memory import Memory
 from ovsha.core.view import View
+from ovsha.core.words import ago
 
 USABLE = (Life.UP, Life.BUSY)
 
@@ -95,6 +96,54 @@ class Case:
     def peer_upgrading(self) -> bool:
         """The peer is heard and says that it is in such an upgrade."""
         return self.alive and self.peer.upgrade is not None
+
+    @property
+    def both_upgrading(self) -> bool:
+        """Each side is in such an upgrade, and waits for the other one."""
+        return self.upgrading and self.peer_upgrading and not self.peer_serving
+
+    @property
+    def unfollowed(self) -> str:
+        """Why the peer cannot be followed now, for one that follows before it serves."""
+        peer, age = self.view.settings.peer, self.view.heard_age
+        if self.alive:
+            return f"{peer} does not serve"
+        if self.presence is Presence.NEVER or age is None:
+            return f"{peer} was not heard yet"
+        return f"{peer} was last heard {ago(age)}"
+
+    @property
+    def idle_side(self) -> str:
+        """Which side carries out nothing, so that an order to move the service would wait for it; "" when both do."""
+        settings = self.view.settings
+        if self.view.mode is Mode.PAUSED:
+            return f"{settings.node} is paused: run `ovsha resume` on {settings.node} first"
+        if self.view.mode is Mode.ADVISE:
+            return f"{settings.node} carries out nothing: its configuration has mode: advise"
+        if self.peer_idle and self.peer.mode is Mode.PAUSED:
+            return f"{settings.peer} is paused: run `ovsha resume` on {settings.peer} first"
+        if self.peer_idle:
+            return f"{settings.peer} carries out nothing: its configuration has mode: advise"
+        return ""
+
+    @property
+    def founding(self) -> bool:
+        """This side may serve because there is no other side of the pair yet."""
+        return self.memory.founding and not self.memory.met and not self.unlike_a_new_unit
+
+    @property
+    def unlike_a_new_unit(self) -> str:
+        """What is at the peer's replication address and may serve, "" when there is nothing, or a blank backup."""
+        source, settings = self.view.source, self.view.settings
+        if self.presence is Presence.NEVER:
+            return ""
+        if source.loaded and source.role is Role.BACKUP and source.stamp is None:
+            return ""
+        role = source.role.value if source.role is not None else "of a role that is not known"
+        return (
+            f"an ovsdb-server at {settings.source} is {role}, and {settings.peer} has not joined yet:"
+            f" stop it, for it may serve what {settings.node} does not have"
+        )
 
     @property
     def restore_ordered(self) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from ovsha.core import founding, guard, lineage, upgrade
+from ovsha.core import guard, lineage
 from ovsha.core.case import Case
 from ovsha.core.facts import UNREAD, Life, Presence, Role
 from ovsha.core.lineage import term_of
@@ -222,12 +222,12 @@ RULES = (
          lambda c: c.memory.ask.kind.value if c.memory.ask else ""),
     Rule("forced", _forced, Goal.SERVE, "an operator has forced this side to serve, and accepts to lose data"),
     Rule("resolved", _resolved, Goal.SERVE, "an operator has decided to keep this side's data"),
-    Rule("upgrade-both", upgrade.both, Goal.PARK, "both sides are in an upgrade, so neither may begin to serve",
-         asks=1.0),
-    Rule("upgrade-silent", upgrade.silent, Goal.PARK, "this side is in an upgrade and follows the peer first",
-         upgrade.waits_for),
-    Rule("upgrade-alone", upgrade.alone, Goal.PARK, "this side is in an upgrade and follows the peer first",
-         upgrade.waits_for, asks=10.0),
+    Rule("upgrade-both", lambda c: c.both_upgrading, Goal.PARK,
+         "both sides are in an upgrade, so neither may begin to serve", asks=1.0),
+    Rule("upgrade-silent", lambda c: c.upgrading and c.presence is Presence.SILENT, Goal.PARK,
+         "this side is in an upgrade and follows the peer first", lambda c: c.unfollowed),
+    Rule("upgrade-alone", lambda c: c.upgrading and not c.peer_serving, Goal.PARK,
+         "this side is in an upgrade and follows the peer first", lambda c: c.unfollowed, asks=10.0),
     Rule("rolled-back", _rolled_back, Goal.PARK, "our data is not what it was", lambda c: c.rolled_back, asks=1.0),
     Rule("found-unstamped", _found_unstamped, Goal.PARK, "our database is of unknown lineage and was opened by others",
          asks=1.0),
@@ -264,7 +264,8 @@ RULES = (
     Rule("nobody-serves", lambda c: c.alive, Goal.PARK, "nobody serves and the sides are agreeing on who shall"),
     Rule("peer-read-only", _peer_read_only, Goal.SERVE, "the peer's agent is silent and its ovsdb-server is read-only",
          _with(_nothing), unasked=True),
-    Rule("founding", founding.holds, Goal.SERVE, "the other side of this new pair has not joined yet", unasked=True),
+    Rule("founding", lambda c: c.founding, Goal.SERVE, "the other side of this new pair has not joined yet",
+         unasked=True),
     Rule("silent-refused", _refused_in_silence, Goal.PARK,
          "the peer's agent is silent and its ovsdb-server must not be copied", guard.refusal, asks=1.0),
     Rule("peer-silent", lambda c: c.presence is Presence.SILENT, Goal.PARK,

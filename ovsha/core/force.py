@@ -21,7 +21,7 @@ def refusal(c: Case) -> str:
         return f"{node} serves already; nothing is to be forced"
     if c.standalone:
         return f"{node} stands alone and serves by itself, unless it needs a decision: see ovsha status"
-    hindrance = resolve.hindrance(c)
+    hindrance = c.idle_side
     if hindrance:
         return hindrance
     if c.alive:

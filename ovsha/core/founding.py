@@ -9,18 +9,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ovsha.core import resolve
 from ovsha.core.case import Case
-from ovsha.core.facts import Life, Presence, Role
+from ovsha.core.facts import Life, Role
 from ovsha.core.memory import Memory
 from ovsha.core.words import ago
 
 _DIGITS = frozenset("0123456789abcdef")
-
-
-def holds(c: Case) -> bool:
-    """Tell whether this side may serve because there is no other side yet."""
-    return c.memory.founding and not c.memory.met and not _unlike_a_new_unit(c)
 
 
 def refusal(c: Case, known: str) -> str:
@@ -31,7 +25,7 @@ def refusal(c: Case, known: str) -> str:
     server, node, peer = c.view.server, c.view.settings.node, c.view.settings.peer
     if c.standalone:
         return f"{node} stands alone: name the second switch under nodes first"
-    hindrance = resolve.hindrance(c)
+    hindrance = c.idle_side
     if hindrance:
         return hindrance
     if c.alive:
@@ -40,26 +34,12 @@ def refusal(c: Case, known: str) -> str:
         return f"{node} has met {peer} before, so this is no new pair: see ovsha status, and at last ovsha failover"
     if server.life is not Life.UP or not server.loaded:
         return f"ovsdb-server on {node} does not answer, so it cannot serve: see its log, and restart it"
-    return _unlike_a_new_unit(c) or c.outdated
+    return c.unlike_a_new_unit or c.outdated
 
 
 def ordered(c: Case) -> Memory:
     """Return the memory with the operator's word in it."""
     return replace(c.memory, founding=True)
-
-
-def _unlike_a_new_unit(c: Case) -> str:
-    """Say what is at the peer's replication address and may serve, "" when there is nothing, or a blank backup."""
-    source, settings = c.view.source, c.view.settings
-    if c.presence is Presence.NEVER:
-        return ""
-    if source.loaded and source.role is Role.BACKUP and source.stamp is None:
-        return ""
-    role = source.role.value if source.role is not None else "of a role that is not known"
-    return (
-        f"an ovsdb-server at {settings.source} is {role}, and {settings.peer} has not joined yet:"
-        f" stop it, for it may serve what {settings.node} does not have"
-    )
 
 
 def replacement_refusal(c: Case, node: str, identity: str, known: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ovsha.core import guard
 from ovsha.core.case import Case
-from ovsha.core.facts import Mode, Presence
+from ovsha.core.facts import Presence
 from ovsha.core.memory import Memory
 
 DECISION_HOLDS = 60.0
@@ -21,7 +21,7 @@ DECISION_HOLDS = 60.0
 def refusal(c: Case, asked: bool, keep: str) -> str:
     """Say why node `keep`'s data cannot be kept by a word of the operator; `asked`: this side waits for such a word."""
     settings = c.view.settings
-    idle = hindrance(c)
+    idle = c.idle_side
     if idle:
         return idle
     if c.standalone and keep != settings.node:
@@ -40,20 +40,6 @@ def refusal(c: Case, asked: bool, keep: str) -> str:
         row = guard.objection(c)
         if row is not None and row.final and c.peer.serving:
             return row.find(c)
-    return ""
-
-
-def hindrance(c: Case) -> str:
-    """Say which side carries out nothing, so that an order to move the service would wait for it; "" when both do."""
-    settings, peer = c.view.settings, c.peer
-    if c.view.mode is Mode.PAUSED:
-        return f"{settings.node} is paused: run `ovsha resume` on {settings.node} first"
-    if c.view.mode is Mode.ADVISE:
-        return f"{settings.node} carries out nothing: its configuration has mode: advise"
-    if c.peer_idle and peer.mode is Mode.PAUSED:
-        return f"{settings.peer} is paused: run `ovsha resume` on {settings.peer} first"
-    if c.peer_idle:
-        return f"{settings.peer} carries out nothing: its configuration has mode: advise"
     return ""
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ovsha.core import resolve, upgrade
+from ovsha.core import upgrade
 from ovsha.core.case import Case
 from ovsha.core.memory import Memory, with_reason
-from ovsha.core.side import Decision
 
 
-def refusal(c: Case, decision: Decision, target: str) -> str:
+def refusal(c: Case, target: str) -> str:
     """Say why the service cannot begin to move to node `target`, "" when it can."""
     settings, ours = c.view.settings, target == c.view.settings.node
     if c.standalone:
@@ -22,15 +21,15 @@ def refusal(c: Case, decision: Decision, target: str) -> str:
     if c.peer.estranged:
         peer = settings.peer
         return f"{peer} knows this switch by another identity; run `ovsha peer forget` on {peer} first"
-    hindrance = resolve.hindrance(c) or upgrade.hindrance(c)
+    hindrance = c.idle_side or upgrade.hindrance(c)
     if hindrance:
         return hindrance
     if c.undriven or c.peer.undriven:
         node = settings.node if c.undriven else settings.peer
         return f"ovsdb-server on {node} takes no orders: restart it first; see ovsha status"
-    if not (c.peer.serving if ours else decision.record.serving):
+    if not (c.peer.serving if ours else c.serving):
         return "the other side does not serve now" if ours else "this side does not serve now"
-    if (decision.record.in_sync_for if ours else c.peer.in_sync_for) is None:
+    if not (c.in_sync if ours else c.peer.in_sync_for is not None):
         return unsynced(target)
     return ""
 

@@ -7,40 +7,8 @@ one, asks for nothing and takes nothing over, until an operator has the upgrade 
 
 from __future__ import annotations
 
-from ovsha.core import resolve
 from ovsha.core.case import Case
-from ovsha.core.facts import Life, Presence, State
-from ovsha.core.words import ago
-
-# What the rules ask.
-
-
-def both(c: Case) -> bool:
-    """Tell whether each side waits for the other one."""
-    return c.upgrading and c.peer_upgrading and not c.peer_serving
-
-
-def silent(c: Case) -> bool:
-    """Tell whether the peer, which we have to follow, may serve although its agent is not heard."""
-    return c.upgrading and c.presence is Presence.SILENT
-
-
-def alone(c: Case) -> bool:
-    """Tell whether there is nobody to follow."""
-    return c.upgrading and not c.peer_serving
-
-
-def waits_for(c: Case) -> str:
-    """Say why that is not possible now."""
-    peer, age = c.view.settings.peer, c.view.heard_age
-    if c.alive:
-        return f"{peer} does not serve"
-    if c.presence is Presence.NEVER or age is None:
-        return f"{peer} was not heard yet"
-    return f"{peer} was last heard {ago(age)}"
-
-
-# What an operator may order.
+from ovsha.core.facts import Life, State
 
 
 def hindrance(c: Case) -> str:
@@ -68,7 +36,7 @@ def prepare_refusal(c: Case) -> str:
         return f"{node} is the active side, and the backup side is upgraded first: run `ovsha switchover --to {peer}`"
     if not c.alive:
         return f"{peer} is not heard, so nobody would serve while {node} is upgraded: bring {peer} up first"
-    why = resolve.hindrance(c) or hindrance(c)
+    why = c.idle_side or hindrance(c)
     if why:
         return why
     if c.peer.estranged:
@@ -89,16 +57,16 @@ def finish_refusal(c: Case) -> str:
     if not c.upgrading:
         return f"{node} is in no upgrade"
     if c.idle:
-        return resolve.hindrance(c)
+        return c.idle_side
     if c.view.server.life is not Life.UP or not c.view.server.loaded:
         return f"ovsdb-server on {node} does not answer: start it, or see its log"
-    if both(c):
+    if c.both_upgrading:
         return (
             f"{peer} is in an upgrade too, and neither side serves: if the data of {node} is good,"
             " `ovsha resolve --keep self --reason TEXT` ends the upgrade here and serves it"
         )
     if not c.peer_serving:
-        return f"{peer} is not there to be followed ({waits_for(c)}): bring it up, or, if it is lost, add --peer-lost"
+        return f"{peer} is not there to be followed ({c.unfollowed}): bring it up, or, if it is lost, add --peer-lost"
     if c.view.schema_gap:
         own = c.view.server.schema
         version = own.version if own is not None else "of this side"
@@ -111,7 +79,7 @@ def finish_refusal(c: Case) -> str:
 
 def passes(c: Case) -> bool:
     """Tell whether what is against the end of the upgrade may pass by itself, as a server that starts does."""
-    return c.upgrading and not c.idle and not both(c) and not c.view.schema_gap
+    return c.upgrading and not c.idle and not c.both_upgrading and not c.view.schema_gap
 
 
 NOT_YET = "the copy is not in sync yet"
