@@ -1,4 +1,4 @@
-"""Somebody gets in the way of the pair: it is told who and where, nobody believes him, and nothing moves."""
+"""Somebody gets in the way of the pair: it is told who and where, it is not believed, and nothing moves."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ def test_a_side_that_lost_its_state_is_a_stranger_until_told_and_the_service_sta
         assert kinds(pair.sw1) == {"identity"}
         shown = pair.sw1.ovsha("peer", "show")
         assert shown.returncode == 1
-        assert f"a stranger who calls himself sw2: {identity(pair.sw2)['own']}" in shown.stdout
+        assert f"a stranger by the name of sw2: {identity(pair.sw2)['own']}" in shown.stdout
         assert pair.sw2.ovsha("peer", "show").returncode == 1
         await_copy(pair, pair.sw2)
         refused = pair.sw2.ovsha("switchover", "--yes", "--to", "sw2")

@@ -1,4 +1,4 @@
-"""Say who is at the other end of a control connection, by what the kernel knows, and whether he may give orders.
+"""Say who is at the other end of a control connection, by what the kernel knows, and whether it may give orders.
 
 Root, the agent's own user and the members of the group that the configuration names may.  The groups are those that
 the process had when it connected: no directory service is asked, which might take long.
@@ -67,7 +67,7 @@ def _others(sock: socket.socket) -> list[int]:
 
 
 def refusal(who: Caller | None, group: str, gid: int | None) -> str:
-    """Say why he may not give orders, "" when he may; `gid` is that of the group, None when there is none."""
+    """Say why `who` may give no orders, "" for who may; `gid` is that of the group, None when there is none."""
     if who is not None and who.uid in (0, os.geteuid()):
         return ""
     if who is not None and gid is not None and gid in who.groups:

@@ -113,7 +113,7 @@ def pause(agent: Ordered, seconds: float | None, reason: str, who: str) -> str:
         before = agent.standing.now.pause
         reason = reason or (before.reason if before is not None else "")
         agent.standing.pause(length, who, reason)
-        text = f"{who or 'an operator'} pauses {agent.config.node} for {span(length)}: {reason or 'he gave no reason'}"
+        text = f"{who or 'an operator'} pauses {agent.config.node} for {span(length)}: {reason or 'no reason given'}"
         facts = {"order": "pause", "who": who, "reason": reason}
         agent.recorder.event("pause", text, **facts, length=length, until=time.time() + length)
     return refused
@@ -166,7 +166,7 @@ def plan(agent: Ordered, target: str, at: float, reason: str, who: str) -> str:
     if not refused:
         agent.standing.now = replace(agent.standing.now, plan=Plan(target, at, who, reason))
         when = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(at))
-        why = reason or "he gave no reason"
+        why = reason or "no reason given"
         text = f"{who or 'an operator'} plans to move the service to {target} at {when}: {why}"
         agent.recorder.event("order", text, order="plan", to=target, at_moment=at, who=who, reason=reason)
     return refused

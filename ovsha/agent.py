@@ -154,14 +154,14 @@ class Agent:
     def order_switchover(self, target: str, ident: str, reason: str = "", who: str = "", restore: bool = False) -> str:
         """Ask for the service to move to node `target`; return why that cannot begin, "" when it does.
 
-        `reason` is the operator's, for those who read what happened on either side, and `who` he is.  `restore`: he
-        gives the service back to the original primary.
+        `reason` is the operator's, for those who read what happened on either side, and `who` gave the order.
+        `restore`: the service is given back to the original primary.
         """
         case, refused = acting.case(self), self.refuse_switchover(target)
         if case is None or refused:
             return refused
         self.memory = switchover.ordered(case, target, ident, reason, restore)
-        text = f"{who or 'an operator'} moves the service to {target}: {reason or 'he gave no reason'}"
+        text = f"{who or 'an operator'} moves the service to {target}: {reason or 'no reason given'}"
         facts = {"order": "restore-primary" if restore else "switchover", "to": target, "reason": reason}
         self.recorder.event("order", text, **facts, ident=ident, who=who)
         self._send_at = case.view.now
@@ -170,7 +170,7 @@ class Agent:
     def order_resolve(self, keep: str, reason: str, who: str = "") -> str:
         """Keep the data of node `keep`; return why that cannot be done, "" when it is begun.
 
-        `reason` is the operator's, for the log, and `who` he is.
+        `reason` is the operator's, for the log, and `who` gave the order.
         """
         case = acting.case(self)
         if case is None or self.decision is None:

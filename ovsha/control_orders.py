@@ -1,7 +1,7 @@
 """Answer the control commands by which operators act: `order JSON`, and `moved`, which tells how a move goes.
 
 An order is an object with `order` (switchover, restore-primary, plan, cancel, failover, pause, resume, found,
-upgrade-prepare, upgrade-finish), `who` gives it, his `reason`, what the order needs (`to`, `at`, `for`, `save`,
+upgrade-prepare, upgrade-finish), `who` gives it, the `reason`, what the order needs (`to`, `at`, `for`, `save`,
 `lost`), and `check`: true where it is only to be said whether it can be taken.  The answer is an object too, at once;
 a move is then followed by `moved`.
 """

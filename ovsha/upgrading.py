@@ -198,7 +198,7 @@ def prepare(agent: Ordered, save: str, reason: str, who: str) -> str:
     refused = prepare_refusal(agent)
     if not refused:
         agent.upgrading.begin(who, reason, save)
-        text = f"{who or 'an operator'} begins the upgrade of {agent.config.node}: {reason or 'he gave no reason'}"
+        text = f"{who or 'an operator'} begins the upgrade of {agent.config.node}: {reason or 'no reason given'}"
         agent.recorder.event("order", text, order="upgrade-prepare", who=who, reason=reason, save=save)
     return refused
 

@@ -218,7 +218,7 @@ class Pair(World):
         return self._upgrade(node, True)
 
     def upgrade_finish(self, node: str) -> str:
-        """Have him say that the upgrade is done; return why not, "" when that is taken."""
+        """Have the operator say that the upgrade is done; return why not, "" when that is taken."""
         return self._upgrade(node, False)
 
     def _upgrade(self, node: str, prepare: bool) -> str:

@@ -305,7 +305,7 @@ def test_a_stranger_in_the_peers_place_is_told_on_both_sides_with_what_to_run_wh
     assert told["identity"] == {
         "own": "aa", "peer": "bb", "stranger": {"identity": "cc", "age": 0.1}, "estranged": False
     }  # fmt: skip
-    assert "a stranger who calls himself sw1: cc, heard 0.10 s ago" in identity_text.peer_text(told)
+    assert "a stranger by the name of sw1: cc, heard 0.10 s ago" in identity_text.peer_text(told)
     here = document(replace(FOLLOWING, record=replace(ACTIVE_PEER, estranged=True)))
     (problem,) = here["problems"]
     assert (problem["name"], problem["level"], here["in_sync"]) == ("estranged", "degraded", True)

@@ -160,3 +160,14 @@ def test_every_port_of_the_configuration_is_in_the_table_of_ports() -> None:
 
 def test_readme_leads_to_the_pages() -> None:
     assert "docs/index.rst" in tables.README.read_text()
+
+
+def test_no_page_and_no_code_knows_whether_somebody_is_a_man_or_a_woman() -> None:
+    folders = ("ovsha", "docs", "etc", "man", "systemd", "debian")
+    below = [path for name in folders for path in (ROOT / name).rglob("*")]
+    files = [path for path in below if path.suffix in {".py", ".rst", ".yaml", ".8", ".5"}]
+    files += [ROOT / name for name in ("README.rst", "CONTRIBUTING.rst", "CHANGELOG.rst", "debian/rules")]
+    people = re.compile(r"(?i)\b(he|him|his|himself|she|hers?|herself)\b")
+    assert len(files) > 100
+    found = {path.name: people.findall(path.read_text()) for path in files}
+    assert {name: words for name, words in found.items() if words} == {}

@@ -12,7 +12,7 @@ LONG = 8.0
 
 
 def lost_behind(seconds: float, **changed: object) -> Pair:
-    """Return a pair whose copy has not moved for so long; the operator gives nothing back by himself."""
+    """Return a pair whose copy has not moved for so long; the operator gives nothing back unasked."""
     pair = started(5, restore_automatic=False, **changed)
     pair.filter_copying("sw2")
     pair.run(seconds)

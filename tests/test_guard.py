@@ -1,4 +1,4 @@
-"""What forbids a copy, in the words that the operator reads, and what he can overrule."""
+"""What forbids a copy, in the words that the operator reads, and what can be overruled."""
 
 from __future__ import annotations
 

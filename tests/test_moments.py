@@ -1,4 +1,4 @@
-"""An operator's times are read as he means them, and anything else is refused before anything is done."""
+"""An operator's times are read as they are meant, and anything else is refused before anything is done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An operator's word settles whose data is kept, on whichever side he says it."""
+"""An operator's word settles whose data is kept, on whichever side it is said."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ def add(command: Any) -> None:
 def ask(options: argparse.Namespace, what: str) -> None:
     """Print `what` will be done and return once the operator agrees; `options` has `yes` of `add` and may have `json`.
 
-    With --json it is printed on the standard error, where the question stands too.  Raises DriverError when he does
-    not agree, and UsageError, for exit status 2, when there is nobody to ask.
+    With --json it is printed on the standard error, where the question stands too.  Raises DriverError when that
+    is refused, and UsageError, for exit status 2, when there is nobody to ask.
     """
     if not options.yes and not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask at; add --yes to have it done")

@@ -1,4 +1,4 @@
-"""Say who sits at this command line and from where, for the record of the orders he gives, and send them."""
+"""Say who sits at this command line and from where, for the record of the orders given there, and send them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def order(agent: client.Find, what: str, **facts: Any) -> dict[str, Any]:
 
 
 def who() -> str:
-    """Return the user who logged in, whom he has become, and from where: "alice (uid 1000) as root from 10.0.0.5"."""
+    """Return the user who logged in, the one this runs as, and from where: "alice (uid 1000) as root from 10.0.0.5"."""
     uid = os.getuid()
     login = _login()
     text = f"{_name(uid)} (uid {uid})"

@@ -122,7 +122,7 @@ def _alone_text(document: dict[str, Any], width: int | None) -> str:
 
 
 def _print(options: argparse.Namespace, document: dict[str, Any], text: Text) -> None:
-    """Print it for a program as it is, for an operator in the width of his screen and, without NO_COLOR, coloured."""
+    """Print it for a program as it is, for an operator in the width of the screen and, without NO_COLOR, coloured."""
     if options.json:
         print(json.dumps(document, indent=2))
         return

@@ -47,9 +47,9 @@ class Acquaintance:
         self.identity = message.identity
 
     def stranger(self, now: float, dead_interval: float) -> Stranger | None:
-        """Return who has the peer's name and key but another identity, if he was heard within the dead interval.
+        """Return who has the peer's name and key but another identity, if heard within the dead interval.
 
-        What he says is not believed; it is there for the caller to be careful by.
+        What it says is not believed; it is there for the caller to be careful by.
         """
         stranger = self._stranger
         return stranger if stranger is not None and now - stranger.heard_at < dead_interval else None

@@ -1,13 +1,13 @@
 """Remember who gets in the way of this pair: a stranger in its name, a second holder of the VIP.
 
-What a stranger sends is never believed; it is only told to the operator.  He can
-send as much as he likes under as many addresses as he likes, so the table is
+What a stranger sends is never believed; it is only told to the operator.  It can
+send as much as it likes under as many addresses as it likes, so the table is
 bounded, and these laws hold, whatever comes:
 
 * at most `keep` collisions are kept, and each is forgotten `forget` seconds after
   it was last seen; how many sightings found no room is counted;
 * what can be sent without the pair's key never pushes out what cannot, and what
-  anybody can repeat from invented addresses never what he cannot;
+  anybody can repeat from invented addresses never what nobody can;
 * each is news once, so that the log grows by a few lines in `forget` seconds;
 * one whose cause has ended is over: it is kept, since somebody may ask, but is nothing that is wrong any more.
 

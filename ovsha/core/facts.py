@@ -310,7 +310,7 @@ class Record:
 
     `keep`: the node whose data an operator said is to be kept.  `decision`: what an operator
     has to decide before this side can go on, "" when nothing.  `reason`: the one that an operator gave on this side for
-    the last move that he ordered here.
+    the last move that was ordered here.
     `uptime`: for how long its agent has run, which only its heartbeats tell.
     `cut_off`: clients on other hosts did not answer it for most of the peer's last silence.
     `estranged`: it hears an agent that has its peer's name and key, but is not the switch that it learned as its

@@ -52,7 +52,7 @@ def ordered(c: Case) -> Memory:
 
 
 def exposure(c: Case) -> tuple[str, ...]:
-    """Return what an operator must know before he forces it: what may be lost, and what may go on over there."""
+    """Return what an operator must know before forcing it: what may be lost, and what may go on over there."""
     return tuple(line for line in (_last_heard(c), _copy(c), _behind(c), _over_there(c), _stays(c)) if line)
 
 

@@ -2,7 +2,7 @@
 
 Connecting an ovsdb-server as a backup erases it.  One table lists what forbids that; the
 first row that finds something decides, and its sentence is what an operator reads.  Most
-can be overruled by him; a copy that ovsdb-server itself would refuse cannot.
+an operator can overrule; a copy that ovsdb-server itself would refuse cannot.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A Conversation seals what we say and judges what we hear.  An incarnation of an
 agent is named by its `boot`, drawn at random when it starts, and numbers its
 packets over all paths; each packet repeats what its sender last accepted from
 the other side.  These laws hold, whatever an attacker records, delays, repeats,
-reflects or invents, as long as he has not the key:
+reflects or invents, as long as the key is not known:
 
 * no state is given that is older than one already given;
 * no packet counts twice, nor on another path than the one it was sent on;
@@ -307,7 +307,7 @@ class Conversation:
     def _note_hello(self, message: Message, now: float) -> None:
         """Let our next packets name this one, so that its sender can prove itself.
 
-        A stranger does not push out one that still waits for its answer: he may
+        A stranger does not push out one that still waits for its answer: it may
         be a recording, and the other one the peer.
         """
         hello = self._hello if now < self._hello_until else None

@@ -21,7 +21,7 @@ def peer_text(document: dict[str, Any]) -> str:
     if stranger:
         heard = f"heard {ago(stranger['age'])}"
         lines += [
-            f"a stranger who calls himself {peer}: {stranger['identity'] or 'without an identity'}, {heard}",
+            f"a stranger by the name of {peer}: {stranger['identity'] or 'without an identity'}, {heard}",
             f"  do: if {peer} was replaced or lost its state directory, run `ovsha peer forget` on {node}",
         ]
     if identity["estranged"]:

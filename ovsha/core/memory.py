@@ -14,7 +14,7 @@ class Memory:
     `term`: the highest term seen or used.  `claim`: the term that we are opening, None
     when we open none.  `met`: the peer was met since this switch booted.
     `grant_term`: the highest term in either database when the grant was given.
-    `reason`: the one an operator gave for the last move that he ordered here, for those who read it afterwards.
+    `reason`: the one an operator gave for the last move that was ordered here, for those who read it afterwards.
     `peer_stamp`: the newest lineage the peer was ever seen with, `peer_token` its newest token.  `lack`: that our copy
     lacks some of that, None when it does not.  `lapsed`: we slept or were started since we last heard the peer.
     `awake`: when we started or woke.
@@ -28,13 +28,13 @@ class Memory:
     it gave that up in a row, by making itself active.  `severed`: our own session to the peer's server was lost since
     ours follows it, so that ours may hold on to one that nobody is at the other end of.
     `stuck_since`: since when this side cannot go on without an operator.  `keep`: the node whose data the operator
-    keeps, until `keep_until`.  `forced`: he keeps ours although the peer cannot be asked, and may serve.
-    `restore`: what he ordered is that the original primary gets the service back.
+    keeps, until `keep_until`.  `forced`: ours is kept although the peer cannot be asked, and may serve.
+    `restore`: what was ordered is that the original primary gets the service back.
     `founding`: an operator said that the other side has not joined the pair yet; over once it was met.
     `holder`: the node that was last seen to serve; `moves`: when it changed without an order.
     `sent`: what an operator ordered, by which the service is on its way from `holder` to the other side; None when it
     is not, or by no order.  `by_order`: whether an operator ordered the service that this side has begun, None when
-    that is not known.  `chosen`: he ordered it to be here, and not only to be where it belongs.
+    that is not known.  `chosen`: it was ordered to be here, and not only to be where it belongs.
     """
 
     boot: str

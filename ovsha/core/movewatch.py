@@ -256,7 +256,7 @@ def _sign(c: Case) -> str:
 
 
 def _who(c: Case, kind: str, here: bool, rule: str) -> dict[str, Any]:
-    """Say whether an operator wanted the move, and the reason he gave `here` or on the other side."""
+    """Say whether an operator wanted the move, and the reason given `here` or on the other side."""
     ordered = kind in (Kind.SWITCHOVER.value, Kind.RESOLVE.value) or rule in _BY_ORDER
     ordered = ordered or (kind == Kind.RESTORE.value and c.restore_ordered)
     said = (c.memory.reason if here else c.peer.reason) or c.memory.reason if ordered else ""

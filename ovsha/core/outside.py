@@ -40,7 +40,7 @@ class Moved:
 class ServiceMove:
     """The last move of the service, `age` seconds ago: what kind, from and to which node, and why.
 
-    `operator_reason`: what an operator gave as his, "" when none did.
+    `operator_reason`: what an operator gave as the reason, "" when none did.
     """
 
     age: float

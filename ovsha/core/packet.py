@@ -28,7 +28,7 @@ _UNREADABLE = (ValueError, RecursionError)
 class Refused(ValueError):
     """A packet that is not believed; `reason` is the counter it is counted under.
 
-    `claim`: what its sender says it is, when he gets in the way of the pair; None when not.
+    `claim`: what its sender says it is, when that gets in the way of the pair; None when not.
     """
 
     def __init__(self, reason: str, claim: str | None = None) -> None:

@@ -1,6 +1,6 @@
 """Settle by an operator's word whose data is kept, where the pair cannot tell by itself.
 
-He says it on either side.  The side whose data is kept asks for the service, which the
+It may be said on either side.  The side whose data is kept asks for the service, which the
 other side then gives whatever the state of the copies is; the other side takes a snapshot of
 its own data and follows.
 """

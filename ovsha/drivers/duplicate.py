@@ -1,4 +1,4 @@
-"""Hear, while this switch holds the VIP, whether somebody else says on the wire that he has it.
+"""Hear, while this switch holds the VIP, whether somebody else claims it on the wire.
 
 A packet(7) socket on the VIP's interface, with a filter in the kernel (socket filter of bpf,
 see packet(7)) that passes nothing but ARP whose sender's address is the VIP, or neighbour

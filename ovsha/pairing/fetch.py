@@ -1,4 +1,4 @@
-"""Get the bundle from a file, or from the other switch by ssh(1), in which the operator's own hand proves who he is."""
+"""Get the bundle from a file, or from the other switch by ssh(1), in which the operator's own hand proves who it is."""
 
 from __future__ import annotations
 
