@@ -292,9 +292,9 @@ class Agent:
         self.switch.server.commit(token, done)
 
     def _trouble(self, decision: Decision) -> str:
-        """Return what hinders the step that is due, for the peer's status to show."""
+        """Return what hinders the step that is due, or would be lost with the server, for the peer's status to show."""
         failing = self.orders.failing.get(decision.step, "") if decision.step is not None else ""
-        return (failing or self.switch.store.trouble)[:160]
+        return (failing or self.switch.store.trouble or self.switch.server.astray)[:160]
 
     def _tell(self, now: float) -> None:
         """Send the heartbeat when it is due, or at once when something changed that the peer waits for."""

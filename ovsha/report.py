@@ -46,6 +46,8 @@ def outside(agent: Agent, now: float) -> Outside:
         undone=orders.undone.listed(now),
         troubles={**switch.troubles, **_written(agent), **agent.aftermath.troubles, **agent.recorder.troubles},
         server_trouble=switch.server.trouble,
+        server_file=switch.server.astray,
+        server_control=switch.server.control_socket,
         source_trouble=switch.source.trouble,
         collisions=switch.collisions.listed(now),
         collisions_missed=switch.collisions.missed(now),

@@ -146,6 +146,9 @@ def test_what_breaks_the_pair_is_the_verdict(view: View, name: str, what: str) -
             "no VTEP daemon is attached to sw1",
         ),
         (FOLLOWING, replace(OUTSIDE, troubles={"announce": "no route"}), "trouble", "announce: no route"),
+        (FOLLOWING, replace(OUTSIDE, server_file="/x/conf.db was moved or deleted", server_control="/x/s.ctl"),
+         "server-file", "/x/conf.db was moved or deleted, and ovsdb-server on sw2 goes on with what it had, which is"
+         " lost when it ends"),
         (FOLLOWING, replace(OUTSIDE, server_trouble="refused"), "trouble", "ovsdb-server on sw2: refused"),
     ],
 )

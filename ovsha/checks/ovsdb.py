@@ -29,6 +29,7 @@ class OwnServer:
 
     `pid` None: it does not run.  `words`: its command line.  `source`: whom it is told to copy from.
     `line`: its own words on the state of the copy.  `databases`: what it serves, but for its own.
+    `astray`: what became of the file that it writes to, "" while that is in its place.  `control`: its control socket.
     `stranger`: why it is another server than the one of the database that is configured, "" when it is that one.
     """
 
@@ -44,6 +45,8 @@ class OwnServer:
     version: tuple[int, int] = (0, 0)
     databases: tuple[str, ...] = ()
     stranger: str = ""
+    astray: str = ""
+    control: Path = Path()
 
 
 class Control(Session):
@@ -112,7 +115,8 @@ def _missing(pidfile: Path, pid: int | None) -> str:
 
 
 def _asked(pid: int, words: tuple[str, ...], places: Server) -> OwnServer:
-    with Control(places.pidfile.parent / f"ovsdb-server.{pid}.ctl") as control:
+    path = places.pidfile.parent / f"ovsdb-server.{pid}.ctl"
+    with Control(path) as control:
         status = unixctl_parse.sync_status(control.command("ovsdb-server/sync-status"), places.database)
         return OwnServer(
             pid,
@@ -124,6 +128,8 @@ def _asked(pid: int, words: tuple[str, ...], places: Server) -> OwnServer:
             remotes=frozenset(control.command("ovsdb-server/list-remotes").split()),
             version=unixctl_parse.version(control.command("version")),
             databases=tuple(sorted({*control.command("ovsdb-server/list-dbs").split()} - {"_Server"})),
+            astray=lockfile.astray(pid, places.file),
+            control=path,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ovsha.checks import ovsdb
 from ovsha.checks.look import Look
 from ovsha.checks.outcome import Outcome, critical, joined, ok, warning
+from ovsha.core import diagnosis_parts
 from ovsha.core.lineage import PARKED
 from ovsha.core.words import span
 
@@ -30,7 +31,7 @@ def check(look: Look) -> Outcome:
     major, minor = server.version
     text = f"ovsdb-server {major}.{minor} (pid {server.pid}) answers, role {role}"
     fine = ok(f"{text}{_ordered(look)}{look.without_agent}", pid=server.pid, role=role, version=f"{major}.{minor}")
-    return joined([*_role(look, role), *_start(look)], fine)
+    return joined([*_file(look), *_role(look, role), *_start(look)], fine)
 
 
 def _silent(look: Look, pid: int) -> Outcome:
@@ -67,6 +68,14 @@ def _role(look: Look, role: str) -> list[Outcome]:
         do = "the agent puts it right; if this stays, see ovsha status and the agent's log"
         found.append(critical(f"ovsdb-server is {role}, but the agent has ordered {wanted}", do))
     return found
+
+
+def _file(look: Look) -> list[Outcome]:
+    server = look.server
+    if not server.astray:
+        return []
+    do = diagnosis_parts.file_anew(str(server.control), server.astray)
+    return [warning(diagnosis_parts.file_lost(server.astray, look.config.node), do)]
 
 
 def _start(look: Look) -> list[Outcome]:

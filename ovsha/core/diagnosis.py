@@ -104,6 +104,7 @@ ROWS: tuple[tuple[str, Level, Finder], ...] = (
     ("partly-served", Level.BROKEN, serving.partial),
     ("copy-behind", Level.BROKEN, serving.copy_behind),
     ("exposed", Level.DEGRADED, serving.exposed),
+    ("server-file", Level.DEGRADED, parts.server_file),
     ("step-failing", Level.DEGRADED, parts.failing),
     ("undone", Level.DEGRADED, parts.undone),
     ("moves-held", Level.DEGRADED, serving.held),

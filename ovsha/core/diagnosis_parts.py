@@ -67,6 +67,28 @@ def server_unknown(m: Moment) -> Iterator[Finding]:
         yield what, "wait; if this lasts, compare section server of the configuration with how it was started"
 
 
+def server_file(m: Moment) -> Iterator[Finding]:
+    """Yield that ours writes to a file that its next start does not read."""
+    became = m.outside.server_file
+    if became:
+        node = m.own.node
+        do = f"on {node}: {file_anew(m.outside.server_control, became)}"
+        if m.own.undriven:
+            do = f"once the other side has all of it: `systemctl restart ovsha-ovsdb-server` on {node}"
+        yield file_lost(became, node), do
+
+
+def file_lost(became: str, node: str) -> str:
+    """Return what it means that a server goes on without its file, of which `became` something."""
+    return f"{became}, and ovsdb-server on {node} goes on with what it had, which is lost when it ends"
+
+
+def file_anew(control: str, became: str) -> str:
+    """Return how such a server, which takes orders at `control`, comes to have its file again."""
+    others = "; first move away what lies there now, if it is wanted" if "replaced" in became else ""
+    return f"`ovs-appctl -t {control} ovsdb-server/compact` writes the file anew, and nobody notices{others}"
+
+
 def busy(m: Moment) -> Iterator[Finding]:
     """Yield each that is at work and does not answer."""
     for side in m.sides:

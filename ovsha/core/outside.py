@@ -132,6 +132,8 @@ class Outside:
     `under_way`: the step that waits for its answer.  `failing`: for each step that failed when it
     was last tried, the error.  `undone`: what somebody undoes again and again.  `troubles`: what else fails, by what it
     is.  `server_trouble`, `source_trouble`: what hinders us from talking to our and to the peer's ovsdb-server.
+    `server_file`: what became of the file that ours writes to, "" while that is in its place; `server_control`: where
+    ours takes orders.
     `collisions_missed`: how many sightings of collisions found no room among `collisions`.
     `lacking_since`: since which time of day (ISO 8601, local) one side has lacked what the other one has, "" if it does
     not.
@@ -158,6 +160,8 @@ class Outside:
     undone: tuple[Undoing, ...] = ()
     troubles: Mapping[str, str] = field(default_factory=dict)
     server_trouble: str = ""
+    server_file: str = ""
+    server_control: str = ""
     source_trouble: str = ""
     collisions: tuple[Collision, ...] = ()
     collisions_missed: int = 0

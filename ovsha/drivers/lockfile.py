@@ -68,6 +68,23 @@ def was_open(pid: int, file: Path) -> bool:
     return any(each.removesuffix(" (deleted)") in spellings(file) for each in opened(pid))
 
 
+def astray(pid: int, file: Path) -> str:
+    """Say what became of the database file that a server writes to, "" where it is in its place, or that is hidden.
+
+    What the server writes from then on is gone when it ends, though its lock and its sockets are as ever.
+    """
+    try:
+        if is_open(pid, file) or not (holder(file) == pid or _deleted(file) & set(opened(pid))):
+            return ""
+    except OSError:
+        return ""
+    return f"{file} was {'replaced by another file' if os.path.lexists(file) else 'moved or deleted'}"
+
+
+def _deleted(file: Path) -> set[str]:
+    return {f"{each} (deleted)" for each in spellings(file)}
+
+
 def spellings(file: Path) -> set[str]:
     """Return the path of a file as it is written and as it is: a link may have been put in its place later."""
     return {str(file.absolute()), os.path.realpath(file)}

@@ -33,6 +33,7 @@ _RETRY = 0.05
 _LAST_BREATH = 1.0
 _UNDRIVEN_AFTER = 5.0
 """Seconds after which a control socket that is not there is missed: a server that starts reads its file first."""
+_FILE_EVERY = 2.0
 
 
 class LocalServer:
@@ -40,6 +41,7 @@ class LocalServer:
 
     `copied_at`: the remote for the peer, and its counterpart with or without TLS, which is not to be there.
     `elsewhere`: where the database is read when its own socket is gone, "" for nowhere.
+    `astray`: what became of the file that it writes to, "" while that is in its place.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class LocalServer:
         self.incidents: list[str] = []
         self.status_line = ""
         self.write_trouble = ""
+        self.astray = ""
         self._database_name = database
         self._rundir = places.pidfile.parent
         self._copied_at, self._exchanging = copied_at, False
@@ -84,6 +87,7 @@ class LocalServer:
         self._ticks: int | None = None
         self._ticks_since = 0.0
         self._driven_at = self._around_at = 0.0
+        self._astray_seen, self._file_at = "", 0.0
 
     @property
     def active(self) -> bool:
@@ -104,6 +108,11 @@ class LocalServer:
     def pid(self) -> int | None:
         """The process, None while there is none."""
         return self._pid
+
+    @property
+    def control_socket(self) -> str:
+        """Where it takes orders, "" while it does not run."""
+        return f"{self._rundir}/ovsdb-server.{self._pid}.ctl" if self._pid is not None else ""
 
     @property
     def trouble(self) -> str:
@@ -150,6 +159,7 @@ class LocalServer:
         if self._control.connected:
             self._driven_at = now
         self._look_around(now)
+        self._look_at_file(now)
         if now >= self._poll_at and self._control.connected:
             self._poll_at = now + (_LOOK_EVERY if self._looks else _POLL_EVERY)
             self._looks = max(0, self._looks - 1)
@@ -281,12 +291,12 @@ class LocalServer:
         self._database.run(now)
         self._role = self._source = self._ticks = self._cells = None
         self._replicating = self._fenced = False
-        self.write_trouble = ""
+        self.write_trouble = self.astray = self._astray_seen = ""
         self._remotes = frozenset()
         self._control.target = None
         self._database.channel.target = self._at_home
         if self._pid is not None:
-            self._control.target = f"unix:{self._rundir}/ovsdb-server.{self._pid}.ctl"
+            self._control.target = f"unix:{self.control_socket}"
             self._control.run(now + _RETRY)
 
     def _touch(self) -> None:
@@ -317,13 +327,25 @@ class LocalServer:
             self._around_at = now + 1.0
             channel.target = self._elsewhere if channel.target == self._at_home else self._at_home
 
+    def _look_at_file(self, now: float) -> None:
+        """See whether the server writes to the file that its next start reads; one look may fall into a compaction."""
+        if now < self._file_at or self._pid is None:
+            return
+        self._file_at = now + _FILE_EVERY
+        seen, before = lockfile.astray(self._pid, self._file), self._astray_seen
+        self._astray_seen = seen
+        if seen == before and seen != self.astray:
+            self.astray = seen
+            if seen:
+                self.incidents.append(f"{seen} under ovsdb-server {self._pid}, which goes on with what it had")
+
     def _undriven(self, now: float) -> str:
         """Say why the server takes no orders although it, or what may be it, runs; "" when it takes them."""
         if self._pid is None:
             return self._process.sight.unsure
         if self._control.connected or now - self._driven_at < _UNDRIVEN_AFTER:
             return ""
-        return f"no control socket {self._rundir}/ovsdb-server.{self._pid}.ctl answers: {self._control.trouble}"
+        return f"no control socket {self.control_socket} answers: {self._control.trouble}"
 
     def _life(self, now: float) -> Life:
         if self._pid is None:
