@@ -142,10 +142,11 @@ def test_a_copy_that_is_too_far_behind_waits_until_the_newer_data_is_back(
         pair.sw1.power_on()
     else:
         pair.sw1.server.start()
-    await_service(pair, pair.sw1)
+    pair.wait_until(lambda: serves(pair, pair.sw1), LIMIT, "sw1 alone serves")
     assert not lost(pair, pair.sw1)
     assert "an operator" not in log(pair.sw1) + log(pair.sw2)
     mend()
+    await_service(pair, pair.sw1)  # with the VTEP daemon of sw2, which reaches the VIP over the peer link
     await_copy(pair, pair.sw2)
     pair.wait_until(lambda: status(pair.sw2)["exposure"] is None, LIMIT, "it lacks nothing any more")
 
