@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -180,6 +181,29 @@ def test_a_healthy_service_stays_when_the_agents_are_told_to_stop(lab: MakeLab) 
         for switch in pair.switches:
             switch.agent.stop()
             assert switch.agent.exit_status == 0
+
+
+def test_an_agent_that_finds_pipes_in_its_state_directory_starts_or_says_in_one_line_why_not(lab: MakeLab) -> None:
+    pair = begin(lab)
+    state = pair.sw1.directory / "state"
+    dropped = [state / name for name in ("process.json", "standing.json", "pause-passed.json", "peer-token.json")]
+    with undisturbed(pair):
+        pair.sw1.agent.stop()
+        for path in dropped:
+            path.unlink(missing_ok=True)
+            os.mkfifo(path)
+        for refused in (state / "state.json", state / "identity"):
+            kept = refused.read_text(encoding="utf-8")
+            refused.unlink()
+            os.mkfifo(refused)
+            ended = run_agent(pair.sw1)
+            assert ended.returncode == DAMAGED
+            assert f"{refused}: cannot be read: Not a regular file" in ended.stderr.splitlines()[-1]
+            refused.unlink()
+            refused.write_text(kept, encoding="utf-8")
+        pair.sw1.agent.start()
+        pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
+    assert all(str(path) in log(pair.sw1) for path in dropped)
 
 
 def run_agent(switch: Switch) -> Any:

@@ -25,6 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ovsha import durable
 from ovsha.core import plain
 from ovsha.errors import DriverError
 
@@ -99,7 +100,7 @@ def remove(place: Path) -> None:
 def read_manifest(place: Path) -> dict[str, Any]:
     """Return the manifest of the bundle at `place`."""
     try:
-        manifest = plain.parse((place / MANIFEST).read_bytes())
+        manifest = plain.parse(durable.read(place / MANIFEST))
     except OSError as error:
         raise DriverError(f"{place / MANIFEST}: cannot be read: {error.strerror}") from None
     except ValueError:

@@ -18,6 +18,7 @@ from ovs.jsonrpc import Connection, Message
 from ovs.poller import Poller
 from ovs.stream import Stream
 
+from ovsha import durable
 from ovsha.errors import DriverError
 
 ANSWER_LIMIT = 3.0
@@ -45,7 +46,7 @@ def in_directory(directory: Path) -> Find:
     def find() -> Path:
         pidfile = directory / "ovsha.pid"
         try:
-            pid = int(pidfile.read_text())
+            pid = int(durable.read(pidfile))
         except FileNotFoundError:
             raise NotRunning(f"no agent runs here: {pidfile} does not exist; start ovsha") from None
         except (OSError, ValueError) as error:

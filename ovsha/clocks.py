@@ -8,10 +8,16 @@ known to have passed.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from ovsha import durable
+from ovsha.core import plain
+
+log = logging.getLogger("ovsha")
 
 NOTED_EVERY = 60.0
 """Seconds after which it is noted anew how much has passed: so much less is known of a boot that ended."""
@@ -46,6 +52,17 @@ class Began:
     boot: str
     at: float
     passed: float = 0.0
+
+
+def load(path: Path) -> Began | None:
+    """Return what is kept in a file, None where there is none, or none that can be read, which is logged."""
+    try:
+        return plain.from_plain(Began, plain.parse(durable.read(path)))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("%s: cannot be read, and is passed over: %s", path, error)
+        return None
 
 
 def begin(clocks: Clocks) -> Began:

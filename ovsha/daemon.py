@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ovs.poller import POLLIN
 
-from ovsha import __version__, alone, journald, logtail
+from ovsha import __version__, alone, durable, journald, logtail
 from ovsha import config as configuration
 from ovsha.agent import Agent
 from ovsha.config import Config
@@ -146,7 +146,7 @@ def _claim(config: Config) -> Path:
     """Write our pid where ovs-appctl looks for it.  Raises DriverError when another agent runs."""
     pidfile = config.run_directory / "ovsha.pid"
     try:
-        other = int(pidfile.read_text())
+        other = int(durable.read(pidfile))
         running = "ovsha" in Path(f"/proc/{other}/cmdline").read_text() and other != os.getpid()
     except (OSError, ValueError):
         running = False

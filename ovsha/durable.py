@@ -1,17 +1,44 @@
 """Put files on disk whole and for good: written beside their place, fsynced, renamed, and the directory fsynced.
 
 Whatever happens meanwhile (no room, a kill, no power), a reader finds the old file or the new one.  These calls wait
-for the disk, so the agent's loop leaves them to a thread or a child.  All raise OSError.
+for the disk, so the agent's loop leaves them to a thread or a child.  `read` reads them again, when the agent starts
+for instance, and waits for nothing but the disk, whatever was put in their place.  All raise OSError.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+MOST = 2**24
+"""Bytes: the largest that is ever written here has some 100,000 identifiers of rows."""
+
+
+def read(path: Path, most: int = MOST) -> str:
+    """Return the text of a regular file, of at most so many bytes.
+
+    Raises OSError for anything else that is there: a pipe that nobody writes to would never end, nor would a device.
+    Raises ValueError for what is no text in UTF-8.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "Not a regular file", str(path))
+        data = os.read(descriptor, most + 1)
+    finally:
+        os.close(descriptor)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
+    return data.decode()
 
 
 def write(path: Path, data: str | bytes, mode: int | None = 0o600) -> None:

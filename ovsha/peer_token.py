@@ -128,7 +128,7 @@ class Keeper:
 
     def _load(self) -> Known | None:
         try:
-            known = plain.from_plain(Known, json.loads(self._path.read_text()))
+            known = plain.from_plain(Known, plain.parse(durable.read(self._path)))
             if any(number > _HIGHEST for token in (known.token, known.after) if token for number in token):
                 raise ValueError("a token is too high")
         except FileNotFoundError:
@@ -151,7 +151,7 @@ class Keeper:
 
 def _write_in_place(path: Path, data: bytes) -> None:
     """Overwrite a file of the same length.  Raises OSError."""
-    file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    file = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         os.pwrite(file, data, 0)
         os.fsync(file)

@@ -71,7 +71,7 @@ class Keeper:
         self._path, self._advise, self._clock, self._limit = directory / FILE, advise, clock, limit
         self._passed_path = directory / PASSED
         self._now, self.unread = self._load()
-        noted = self._load_began()
+        noted = clocks.load(self._passed_path)
         pause = self._now.pause
         # Where the file is lost, or an earlier release has run, the wall clock tells.
         self._began = None if pause is None else clocks.resumed(noted, pause.began, clock)
@@ -166,7 +166,7 @@ class Keeper:
     def _load(self) -> tuple[Standing, str]:
         """Return what stands, and why that is not known."""
         try:
-            return plain.from_plain(Standing, plain.parse(self._path.read_text())), ""
+            return plain.from_plain(Standing, plain.parse(durable.read(self._path))), ""
         except FileNotFoundError:
             return Standing(), ""
         except (OSError, ValueError) as error:
@@ -176,12 +176,6 @@ class Keeper:
             )
             log.error("%s", trouble)
             return Standing(), trouble
-
-    def _load_began(self) -> Began | None:
-        try:
-            return plain.from_plain(Began, json.loads(self._passed_path.read_text()))
-        except (OSError, ValueError):
-            return None
 
     def _was_forgotten_for(self) -> float:
         forgotten = self._now.forgotten

@@ -62,7 +62,7 @@ class Upgrading:
         self._clock = clock
         self._directory = directory / DIRECTORY
         self.now, self.finished = self._load()
-        noted = self._load_began()
+        noted = clocks.load(self._directory / PASSED)
         self._began = None if self.now is None else clocks.resumed(noted, self.now.began, clock)
         failing = f"{self._directory}: cannot be written, so a restart does not know of the upgrade"
         self._saver: Saver[Saved] = Saver((self.now, self.finished, noted), self._write, failing)
@@ -124,12 +124,6 @@ class Upgrading:
     def _load(self) -> tuple[Upgrade | None, Finished]:
         return _read_mark(self._directory / MARK, self._clock.wall()), _read_finished(self._directory / FINISHED)
 
-    def _load_began(self) -> Began | None:
-        try:
-            return plain.from_plain(Began, json.loads((self._directory / PASSED).read_text()))
-        except (OSError, ValueError):
-            return None
-
     def _write(self, saved: Saved) -> None:
         """Put all of it on disk for good, the mark last.  Raises OSError."""
         now, finished, began = saved
@@ -147,7 +141,7 @@ class Upgrading:
 
 def _read_mark(path: Path, wall: float) -> Upgrade | None:
     try:
-        return plain.from_plain(Upgrade, plain.parse(path.read_text()))
+        return plain.from_plain(Upgrade, plain.parse(durable.read(path)))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
@@ -157,9 +151,12 @@ def _read_mark(path: Path, wall: float) -> Upgrade | None:
 
 def _read_finished(path: Path) -> Finished:
     try:
-        return plain.from_plain(Finished, plain.parse(path.read_text()))
-    except (OSError, ValueError):
-        return Finished()  # it is only told
+        return plain.from_plain(Finished, plain.parse(durable.read(path)))
+    except (FileNotFoundError, NotADirectoryError):
+        return Finished()
+    except (OSError, ValueError) as error:
+        log.warning("%s: cannot be read, so when an upgrade was finished here is not told: %s", path, error)
+        return Finished()
 
 
 # -- orders ------------------------------------------------------------------------------------------------------------

@@ -36,7 +36,10 @@ def own_identity(path: Path) -> str:
 
 
 def _read(path: Path) -> str:
-    text = path.read_bytes()[:64].decode("ascii", "replace").strip()
+    try:
+        text = durable.read(path).strip()
+    except ValueError:
+        text = ""
     if not _FORM.fullmatch(text):
         raise DriverError(
             f"{path}: is damaged; move it away to be given a new identity, and run `ovsha peer forget` on the peer"

@@ -153,7 +153,8 @@ class _Series:
             os.close(self._file)
             self._file = -1
         known = files(self._directory, self._name)
-        fresh = not known or known[-1].stat().st_size + needed >= self._size // FILES
+        # What is no file would take nothing, or never end.
+        fresh = not known or not known[-1].is_file() or known[-1].stat().st_size + needed >= self._size // FILES
         number = int(known[-1].stem.rpartition("-")[2]) + fresh if known else 1
         self._path = self._directory / f"{self._name}-{number:08d}{_SUFFIX}"
         # O_APPEND: a predecessor that has not quite ended writes whole lines between ours.

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import select
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ovs.poller import POLLIN, Poller
 
+from ovsha import durable
 from ovsha.drivers import lockfile, search
 
 SERVER = "ovsdb-server"
@@ -122,12 +122,7 @@ def _elsewhere(places: Places) -> Iterator[tuple[str, int]]:
 def named_by(pidfile: Path) -> int | None:
     """Return the pid in a pidfile, None where there is none; never raises, nor waits."""
     try:
-        # What is there instead may be without an end, or a pipe that nobody writes to.
-        descriptor = os.open(pidfile, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            pid = int(os.read(descriptor, 64)) if stat.S_ISREG(os.fstat(descriptor).st_mode) else 0
-        finally:
-            os.close(descriptor)
+        pid = int(durable.read(pidfile, 64))
     except (OSError, ValueError):
         return None
     return pid if 0 < pid < 2**31 else None

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ovs.poller import POLLIN, Poller
 
+from ovsha import durable
 from ovsha.core import plain, stamps
 from ovsha.core.facts import Proof
 
@@ -31,7 +32,7 @@ _RETRY = 1.0
 def load(path: Path) -> Proof | None:
     """Return what is kept, None when there is nothing, or nothing that can be read, which is logged."""
     try:
-        proof = plain.from_plain(Proof, plain.parse(path.read_text()))
+        proof = plain.from_plain(Proof, plain.parse(durable.read(path)))
         stamps.whole(proof.stamp.term)
         stamps.name(proof.stamp.node)
         if proof.token is not None:
@@ -118,6 +119,7 @@ class Proofs:
 
     def _save(self, wanted: Proof) -> None:
         part = self._path.with_name(f"{self._path.name}.part")
+        part.unlink(missing_ok=True)  # a pipe there would be waited for
         part.write_text(json.dumps(plain.to_plain(Proof(wanted.process, wanted.stamp, wanted.token))))
         part.chmod(0o600)
         part.replace(self._path)

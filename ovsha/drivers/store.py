@@ -55,10 +55,12 @@ def load(path: Path, pair: str, node: str) -> Kept:
     pair or node: to guess a term would be to risk an old one.
     """
     try:
-        text = path.read_text()
+        text = durable.read(path)
     except FileNotFoundError:
         return Kept(pair, node)
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise DriverError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise DriverError(f"{path}: cannot be read: {error}") from None
     try:
         kept = _parse(path, plain.parse(text))

@@ -140,7 +140,7 @@ def load(directory: Path) -> list[Base]:
     found = []
     for path in directory.glob("term*.json"):
         try:
-            found.append(parse(path.read_text()))
+            found.append(parse(durable.read(path)))
         except (OSError, ValueError) as error:
             log.warning("%s: cannot be used (%.100s), and is passed over", path, error)
     return sorted(found, key=lambda base: base.term)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ovsha import durable
 from ovsha.core import plain, stamps
 from ovsha.errors import DriverError
 
@@ -99,7 +100,7 @@ def parse(text: str) -> Errand:
 def load(path: Path) -> Errand:
     """Return what a file holds.  Raises DriverError."""
     try:
-        return parse(path.read_text())
+        return parse(durable.read(path))
     except OSError as error:
         raise DriverError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, TypeError) as error:

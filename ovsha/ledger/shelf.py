@@ -113,7 +113,7 @@ def heads(directory: Path) -> tuple[list[Head], list[str]]:
     found, troubles = [], []
     for path in sorted(directory.glob("*.json")):
         try:
-            found.append(parse(path.read_text(), path.stem))
+            found.append(parse(durable.read(path), path.stem))
         except OSError as error:
             troubles.append(f"{path}: cannot be read: {error.strerror}")
         except ValueError as error:
@@ -184,7 +184,7 @@ def tried(directory: Path, ident: str = "*") -> frozenset[str]:
     found: set[str] = set()
     for path in directory.glob(f"{ident}.tried"):
         try:
-            found.update(path.read_text().split())
+            found.update(durable.read(path).split())
         except (OSError, ValueError) as error:
             raise DriverError(f"{path}: cannot be read: {error}") from None
     return frozenset(found)

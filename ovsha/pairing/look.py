@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsha import config as configuration
-from ovsha import exchange
+from ovsha import durable, exchange
 from ovsha.addresses import bare
 from ovsha.checks import net, ovsdb
 from ovsha.config import Config
@@ -172,8 +172,8 @@ def here(config: Config, bundle: Bundle, discard: bool) -> Here:
 def _identity(config: Config) -> str:
     """Return the identity of this switch, "" when it has none yet."""
     try:
-        return (config.state_directory / "identity").read_text().strip()
-    except OSError:
+        return durable.read(config.state_directory / "identity").strip()
+    except (OSError, ValueError):
         return ""
 
 

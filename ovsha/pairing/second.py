@@ -62,7 +62,7 @@ class Second:
     def note(self) -> dict[str, Any]:
         """What an earlier run has noted of the old data: its snapshot and rows; empty when there is nothing."""
         try:
-            found = plain.parse((self.config.state_directory / _NOTE).read_text())
+            found = plain.parse(durable.read(self.config.state_directory / _NOTE))
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) and found.get("pair") == self.bundle.pair else {}

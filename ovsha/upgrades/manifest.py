@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from ovsha import durable
 from ovsha.core import plain
 from ovsha.errors import DriverError
 
@@ -111,7 +112,7 @@ def load(place: Path) -> Save:
     """Return what was saved in the directory `place`.  Raises DriverError in one line when that cannot be read."""
     path = place / NAME
     try:
-        manifest = plain.from_plain(Manifest, plain.parse(path.read_text()))
+        manifest = plain.from_plain(Manifest, plain.parse(durable.read(path)))
     except FileNotFoundError:
         raise DriverError(f"{place}: there is no {NAME} in it, so nothing was saved there") from None
     except OSError as error:
