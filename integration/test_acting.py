@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from lab import Lab
 from story import (
     LIMIT,
     MakeLab,
+    acks,
     await_every_row,
     await_one,
     await_pair,
@@ -24,11 +26,14 @@ from story import (
     begin,
     log,
     status,
+    strike,
     undisturbed,
 )
 from switch import Switch
 
 MANUAL: dict[str, Any] = {"restore": {"mode": "manual"}}
+HANDOVER_TIMEOUT = 5.0
+"""The default of handover.timeout."""
 FORCE = ("failover", "--force", "--accept-data-loss", "--yes", "--reason", "its agent does not come back")
 
 
@@ -125,6 +130,19 @@ def test_a_planned_switchover_is_given_up_with_an_alarm_where_it_could_not_be_ma
     with undisturbed(pair):
         pair.sw2.agent.kill()
         await_word(pair, pair.sw1, "the planned switchover to sw2 was given up: the agent on sw2 is not heard")
+
+
+@pytest.mark.long
+def test_a_switchover_is_called_off_at_once_where_the_server_that_was_to_serve_ends_in_the_middle(pair: Lab) -> None:
+    done(pair.sw1, "switchover", "--yes", "--to", "sw2", "--at", "+2s")
+    strike(pair.sw1, "step: drop the VIP", len(log(pair.sw1)), pair.sw2.server.kill)
+    ended = time.monotonic()
+    await_service(pair, pair.sw1)
+    times = [ended, *(ack.t for ack in acks(pair) if ack.t > ended)]
+    silence = max(after - before for before, after in pairwise(times))
+    assert silence < HANDOVER_TIMEOUT / 2, "nobody waits for a server that is down"
+    pair.sw2.server.start()
+    await_pair(pair, pair.sw1)
 
 
 def test_a_planned_switchover_can_be_taken_back(pair: Lab) -> None:

@@ -266,6 +266,14 @@ def test_an_ask_that_is_being_carried_out_is_not_dropped_for_being_late() -> Non
     assert handover.advance(backup_case({"server": promoted, "record": drained}, asked)).ask is not None
 
 
+def test_an_ask_ends_when_the_server_that_was_to_serve_has_ended() -> None:
+    drained = an_idle_peer(grant=Grant(OURS, Kind.RESTORE, (3, 10), drained=True))
+    asked = {"ask": Ask(OURS, Kind.RESTORE), "ask_deadline": NOW + 1}
+    for life, kept in ((Life.UP, True), (Life.BUSY, True), (Life.HUNG, True), (Life.DOWN, False)):
+        view = {"server": a_copy(life=life), "record": drained, "copy": Copy(60.0)}
+        assert (handover.advance(backup_case(view, asked)).ask is not None) is kept, life
+
+
 # When a promise ends.
 
 

@@ -263,7 +263,7 @@ def _ask(c: Case) -> Memory:
             return replace(memory, ask=None, ask_after=now + settings.restore_delay)
         if c.view.server.role is Role.ACTIVE and c.granted:
             return memory
-        if c.presence is Presence.DEAD or now > memory.ask_deadline or _pointless(c, memory.ask):
+        if c.presence is Presence.DEAD or now > memory.ask_deadline or _pointless(c, memory.ask) or _unable(c):
             return replace(memory, ask=None, ask_after=now + max(settings.restore_delay, 1.0))
         return memory
     kind = wish(c)
@@ -271,6 +271,11 @@ def _ask(c: Case) -> Memory:
         return memory
     ask = Ask(f"{settings.node}-{memory.boot}-{memory.asks}", kind)
     return replace(memory, ask=ask, asks=memory.asks + 1, ask_deadline=now + settings.handover_timeout)
+
+
+def _unable(c: Case) -> bool:
+    """Tell whether our server has ended, and with it whatever it was ordered: the service is not coming here."""
+    return c.view.server.life is Life.DOWN
 
 
 def _pointless(c: Case, ask: Ask) -> bool:
