@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from ovsha.core.election import Goal
-from ovsha.core.facts import Life, Mode, Record, Stamp, State, Vip
+from ovsha.core.facts import Life, Mode, Record, Role, Stamp, State, Vip
 from ovsha.core.movewatch import PATIENCE, Passages
 from ovsha.core.passage import Passage
 from ovsha.core.side import Decision, turn
@@ -116,6 +116,52 @@ def test_a_silent_death_takes_the_dead_interval_to_detect(pair: Watched) -> None
     assert_without_gaps(taken)
     assert taken.serving is not None
     assert taken.serving > taken.phases[0].took
+
+
+def test_a_takeover_in_which_the_agent_was_frozen_for_a_while_is_one_move_with_its_true_reason(pair: Watched) -> None:
+    pair.power_off("sw1")
+    wait_for(pair, lambda: pair.agent("sw2").memory.ordered is Role.ACTIVE, 5.0)
+    pair.agent_freeze("sw2")
+    pair.run(3 * SECOND)
+    pair.agent_thaw("sw2")
+    pair.until_served_by("sw2")
+    taken = one(pair.seen["sw2"], "taken")
+    assert (taken.kind, taken.failed) == ("failover", "")
+    assert taken.reason.startswith("the peer is silent on every path")
+    assert taken.serving is not None
+    assert taken.serving > 3 * SECOND
+    assert_without_gaps(taken)
+
+
+def test_an_agent_that_was_just_started_tells_whose_service_it_takes_and_not_that_nobody_had_served(
+    pair: Watched,
+) -> None:
+    pair.agent_kill("sw2")
+    pair.agent_start("sw2")
+    pair.power_off("sw1")
+    pair.until_served_by("sw2")
+    taken = one(pair.seen["sw2"], "taken")
+    assert (taken.kind, taken.source, taken.target) == ("failover", "sw1", "sw2")
+    assert taken.reason.startswith("the peer is silent on every path")
+
+
+def test_a_move_whose_giver_was_away_when_the_other_side_opened_is_not_told_as_one_that_lost_nothing(
+    pair: Watched,
+) -> None:
+    agent = pair.agent("sw1")
+    assert agent.switchover("sw2") == ""
+    wait_for(pair, lambda: pair.agent("sw1").memory.grant is not None, 5.0)
+    for path in ("peer-link", "backup-path"):
+        pair.cut(path)
+    pair.agent_freeze("sw1")
+    wait_for(pair, lambda: serves(pair.hosts["sw2"]), 5.0)
+    pair.run(SECOND)
+    for path in ("peer-link", "backup-path"):
+        pair.heal(path)
+    pair.agent_thaw("sw1")
+    pair.run(3 * SECOND)
+    assert not one(pair.seen["sw1"], "given").planned
+    assert not one(pair.seen["sw2"], "taken").planned
 
 
 def test_a_restore_is_planned_and_nobody_ordered_it(pair: Watched) -> None:

@@ -64,6 +64,8 @@ class Passages:
         elif self._serving and goal not in (Goal.SERVE, Goal.KEEP) and self._giving is None:
             yield from self._end_taking(now, decision, decision.why)
             self._giving = self._begin_giving(case, decision)
+        if self._giving is not None and (view.woke or not case.alive):
+            self._giving.head["planned"] = False  # the other side may have opened without waiting for the last write
         yield from self._look_at_taking(case, decision)
         yield from self._look_at_giving(case, now)
         yield from self._look_for_missed(case, decision)
@@ -120,7 +122,7 @@ class Passages:
     def _begin_taking(self, c: Case, decision: Decision) -> Open:
         now, memory, settings = c.view.now, decision.memory, c.view.settings
         ask = memory.ask if decision.rule.name == "granted" else None
-        holder = memory.holder
+        holder = memory.holder or _opened_by_peer(c, decision)
         kind = ask.kind.value if ask else {None: "start", settings.node: _RESUME}.get(holder, "failover")
         if decision.rule.name == "resolved":
             kind = Kind.RESOLVE.value
@@ -176,7 +178,7 @@ class Passages:
         if decision.state is State.ACTIVE and move.served is None:
             move.served = move.at
             self._known_term = move.head["term"] = decision.record.term
-        lost = decision.rule.goal is not Goal.SERVE
+        lost = decision.rule.goal not in (Goal.SERVE, Goal.KEEP)  # who was away for a moment listens, and then goes on
         if lost or (move.served is not None and (move.controller is not None or now - move.served >= PATIENCE)):
             yield from self._end_taking(now, decision, decision.why if lost else "")
 
@@ -242,6 +244,13 @@ def _resumed(head: dict[str, Any], giving: Open, now: float) -> Open:
     move = Open({**head, "kind": kind, "sign": giving.head["reason"]}, giving.began, giving.began)
     move.phase("decide", now)
     return move
+
+
+def _opened_by_peer(c: Case, decision: Decision) -> str | None:
+    """Return the peer if our copy is of a term that it opened and it has not agreed: it served when last seen."""
+    stamp, peer = c.view.server.stamp, c.view.settings.peer
+    agreed = decision.rule.name == "granted"
+    return peer if stamp is not None and stamp.node == peer and not agreed else None
 
 
 def _sign(c: Case) -> str:
