@@ -31,6 +31,7 @@ from ovsha.core.facts import (
     Kind,
     Life,
     MlagRole,
+    Mode,
     Record,
     Role,
     Server,
@@ -161,6 +162,21 @@ def test_what_only_weakens_the_pair_is_told_and_leaves_it_in_sync(
     ]
     assert told["in_sync"]
     assert not told["healthy"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "do"),
+    [
+        (Mode.ACTIVE, "wait; the other side is taken back by itself"),
+        (Mode.PAUSED, "run `ovsha resume` on sw1 at once: it carries out nothing, so both go on until then"),
+        (Mode.ADVISE, "set mode: active on sw1 at once: it carries out nothing, so both go on until then"),
+    ],
+)
+def test_a_side_that_gives_way_in_a_split_brain_is_waited_for_only_if_it_carries_anything_out(
+    mode: Mode, do: str
+) -> None:
+    told = document(replace(SERVING, record=replace(ACTIVE_PEER, lapsed=True, mode=mode)))
+    assert next(problem for problem in told["problems"] if problem["name"] == "split-brain")["do"] == do
 
 
 def test_a_side_that_has_only_just_opened_misses_nobody() -> None:

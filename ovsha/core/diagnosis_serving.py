@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from ovsha.core import damping, diagnosis_lost, diagnosis_standing
 from ovsha.core.behind import written
 from ovsha.core.case import USABLE
-from ovsha.core.facts import UNREAD, Presence, Record, State
+from ovsha.core.facts import UNREAD, Mode, Presence, Record, State
 from ovsha.core.liveness import left_to_clagd
 from ovsha.core.moment import Moment, behind, exposure, following, moving_kind
 from ovsha.core.words import span
@@ -22,8 +22,16 @@ def split(m: Moment) -> Iterator[Finding]:
     """Yield that both sides serve."""
     if all(side.serving for side in m.sides) and len(m.sides) == 2:
         winner, why = m.case.verdict
-        yield f"both sides serve; {winner} goes on, because {why}", "wait; the other side is taken back by itself"
+        yield f"both sides serve; {winner} goes on, because {why}", _until_one_serves(m, winner)
     yield from diagnosis_lost.both_active(m.case, m.outside)
+
+
+def _until_one_serves(m: Moment, winner: str) -> str:
+    loser = next(side for side in m.sides if side.node != winner)
+    if loser.mode is Mode.ACTIVE:
+        return "wait; the other side is taken back by itself"
+    ends = f"run `ovsha resume` on {loser.node}" if loser.mode is Mode.PAUSED else f"set mode: active on {loser.node}"
+    return f"{ends} at once: it carries out nothing, so both go on until then"
 
 
 def decision(m: Moment) -> Iterator[Finding]:
