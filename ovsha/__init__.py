@@ -8,3 +8,6 @@ by order and a *failover* after a death, and each opens a new *term*, by which n
 from __future__ import annotations
 
 __version__ = "0.1.0"
+
+SCHEMA = 1
+"""The number of the form of what the agent answers: a status, and how an order went (docs/json.rst)."""

@@ -18,7 +18,6 @@ from ovs.poller import Poller
 
 from ovsha import acting, joining, peer_token, upgrading
 from ovsha.aftermath import Aftermath
-from ovsha.checks import answers
 from ovsha.clocks import Clocks, boot_id
 from ovsha.config import Config, pair_key
 from ovsha.core import belief, handover, resolve, side, switchover
@@ -81,7 +80,6 @@ class Agent:
         self.meter = Meter(self.switch, self.orders, self.recorder, clock)
         self.overwritten = Overwritten(config, self.recorder)
         self.duel = Duel(config, key, self.switch, self.trace)
-        answers.register(self.switch.exchange, config)
         self.switch.exchange.files.update(Tasks(config).methods)
         joining.register(self)
         self.aftermath = Aftermath(config, lambda: self.switch.snapshots.latest)

@@ -12,13 +12,12 @@ from typing import Any
 
 from ovs.poller import Poller
 
+from ovsha import SCHEMA, exchange, making
 from ovsha import config as configuration
-from ovsha import exchange, making
 from ovsha.config import Config
 from ovsha.core import alone
 from ovsha.core.facts import Life
 from ovsha.core.facts import Vip as VipFacts
-from ovsha.core.status import SCHEMA
 from ovsha.core.view import View
 from ovsha.drivers.absent import NoSource
 from ovsha.drivers.server import LocalServer

@@ -18,8 +18,8 @@ from typing import Any
 from ovsha import config as configuration
 from ovsha.collection_sources import sources
 from ovsha.config import Config
+from ovsha.drivers.files import COLLECTED
 from ovsha.errors import ConfigError, DriverError
-from ovsha.tasks import DIRECTORY
 
 MOST = 64 << 20
 """Bytes of one file; what is longer is cut, and that is said."""
@@ -115,7 +115,7 @@ def secrets_of(config: Config) -> tuple[bytes, ...]:
 
 def make_for_peer(config: Config, *, database: bool) -> dict[str, Any]:
     """Make the archive of this side where the peer can fetch it.  Raises DriverError."""
-    directory = config.state_directory / DIRECTORY
+    directory = config.state_directory / COLLECTED
     path = directory / f"{config.node}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar.gz"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

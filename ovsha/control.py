@@ -16,7 +16,17 @@ from typing import Any, Protocol
 import ovs.unixctl
 from ovs.poller import Poller
 
-from ovsha import __version__, access, control_backup, control_explain, control_orders, control_peer, move, report
+from ovsha import (
+    SCHEMA,
+    __version__,
+    access,
+    control_backup,
+    control_explain,
+    control_orders,
+    control_peer,
+    move,
+    report,
+)
 from ovsha.acting import EARLY
 from ovsha.config import Config
 from ovsha.core import status, status_text, sync_text
@@ -171,7 +181,7 @@ class Control:
         self._show(
             conn,
             argv,
-            lambda document: {"schema": status.SCHEMA, "counters": document["counters"]},
+            lambda document: {"schema": SCHEMA, "counters": document["counters"]},
             lambda document: "\n".join(f"{name}: {count}" for name, count in document["counters"].items()),
         )
 
@@ -193,7 +203,7 @@ class Control:
             self._moves.refuse_second()
             target = self._moves.target(argv[0] if argv else "", False)
             if self._moves.there(target):
-                told = {"schema": status.SCHEMA, "moved": False, "from": target, "to": target}
+                told = {"schema": SCHEMA, "moved": False, "from": target, "to": target}
                 _answer(conn, _json(told) if argv[1:] else f"{target} is active already; nothing was moved")
                 return
             self._moves.begin(target, "", "", False, over)

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ovsha import SCHEMA
 from ovsha.acting import EARLY
 from ovsha.core import trace
-from ovsha.core.status import SCHEMA
 from ovsha.core.trace import Trace
 
 Command = tuple[str, int, int, Callable[[Any, list[str], object], None]]

@@ -12,9 +12,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ovsha import acting, joining, upgrading
+from ovsha import SCHEMA, acting, joining, upgrading
 from ovsha.core import force, plain, upgrade
-from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
 from ovsha.moves import Moves
 

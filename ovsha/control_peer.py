@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from ovsha import SCHEMA
 from ovsha.config import Config
 from ovsha.core.identity_text import forget_text
-from ovsha.core.status import SCHEMA
 
 Command = tuple[str, int, int, Callable[[Any, list[str], object], None]]
 

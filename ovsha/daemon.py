@@ -20,6 +20,7 @@ from ovs.poller import POLLIN
 from ovsha import __version__, alone, durable, journald, logtail
 from ovsha import config as configuration
 from ovsha.agent import Agent
+from ovsha.checks import answers
 from ovsha.config import Config
 from ovsha.control import Control
 from ovsha.errors import ConfigError, DriverError
@@ -85,7 +86,7 @@ def run(path: Path) -> int:
 
 def _serve(path: Path, config: Config, lines: logging.Handler, signals: Signals) -> int:
     """Turn the loop until somebody wants it to stop; return the exit status."""
-    agent = Agent(config, time.monotonic)
+    agent = _agent(config)
     control = Control(agent, config)
     agent.switch.exchange.methods["status"] = alone.answer(control.document)
     told = Told()
@@ -135,11 +136,18 @@ def _reload(path: Path, agent: Agent, control: Control) -> Agent:
     for warning in config.warnings:
         log.warning("%s", warning)
     agent.release()
-    fresh = Agent(config, time.monotonic)
+    fresh = _agent(config)
     fresh.recorder.event("start", f"configuration read anew from {path}", version=__version__, reload=True)
     control.serve(fresh)
     fresh.switch.exchange.methods["status"] = alone.answer(control.document)
     return fresh
+
+
+def _agent(config: Config) -> Agent:
+    """Return an agent that answers what the peer's checks ask besides."""
+    agent = Agent(config, time.monotonic)
+    answers.register(agent.switch.exchange, config)
+    return agent
 
 
 def _claim(config: Config) -> Path:

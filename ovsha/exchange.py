@@ -21,6 +21,9 @@ from ovsha import durable
 from ovsha.core import exchange as codec
 from ovsha.errors import DriverError
 
+REPLACE = "replace-peer"
+"""What a unit asks the agent of the pair's other switch to be taken for the one whose place it has."""
+
 
 class Asker:
     """A connection to the agent at `address`; all that is asked over it may take `limit` seconds together.

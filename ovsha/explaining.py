@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ovsha import client, recording
+from ovsha import SCHEMA, client, recording
 from ovsha.commands import moment
 from ovsha.config import Config
 from ovsha.core import explanation, exposure, trace
-from ovsha.core.status import SCHEMA
 from ovsha.core.trace import Entry
 from ovsha.core.words import span
 from ovsha.errors import ConfigError, DriverError

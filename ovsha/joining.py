@@ -9,8 +9,7 @@ from ovsha import acting
 from ovsha.core import founding
 from ovsha.drivers.exchange import Exchange
 from ovsha.errors import DriverError
-
-REPLACE = "replace-peer"
+from ovsha.exchange import REPLACE
 
 
 class Switch(Protocol):

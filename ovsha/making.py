@@ -5,7 +5,7 @@ from __future__ import annotations
 from ovsha import remotes
 from ovsha.config import Config
 from ovsha.core.view import Settings
-from ovsha.drivers.peer import Endpoint
+from ovsha.drivers.path_socket import Endpoint
 from ovsha.drivers.process import Places
 from ovsha.drivers.server import LocalServer
 from ovsha.drivers.vip import Vip

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ovsha import SCHEMA
 from ovsha.core.facts import Presence, Record, Role, State, Token
 from ovsha.core.handover import PLANNED
 from ovsha.core.lineage import term_of
 from ovsha.core.side import Decision
-from ovsha.core.status import SCHEMA, token_text
+from ovsha.core.status import token_text
 from ovsha.core.view import View
 from ovsha.core.words import span
 

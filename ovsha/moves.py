@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ovsha import acting, move
+from ovsha import SCHEMA, acting, move
 from ovsha.core import switchover
 from ovsha.core.case import Case
 from ovsha.core.facts import Presence
 from ovsha.core.lineage import term_of
-from ovsha.core.status import SCHEMA
 from ovsha.core.words import span
 from ovsha.errors import DriverError
 from ovsha.move import Move

@@ -16,14 +16,11 @@ from contextlib import suppress
 from typing import Any
 
 from ovsha.config import Config
-from ovsha.drivers.files import text
+from ovsha.drivers.files import COLLECTED, text
 from ovsha.errors import DriverError
 from ovsha.logtail import TAIL
 
 COMMAND = (sys.executable, "-m", "ovsha.task_job")
-DIRECTORY = "collect"
-"""Below the state directory: where archives are until the peer has them."""
-
 _MOST_LOG = 120_000
 
 
@@ -85,7 +82,7 @@ class Tasks:
 
     def end(self, params: Any) -> dict[str, str]:
         """Remove the archives that the peer has fetched."""
-        directory = self._config.state_directory / DIRECTORY
+        directory = self._config.state_directory / COLLECTED
         with suppress(OSError):
             for name in os.listdir(directory):
                 (directory / name).unlink()

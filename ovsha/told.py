@@ -152,7 +152,9 @@ class Front:
 
         if self._events is None:
             self._events = events.Events(self._directory)
-        return render.page(document, self._events.since(at - events.DAY), at, stuck_for)
+        text = render.page(document, self._events.since(at - events.DAY), at, stuck_for)
+        headers = {"Content-Security-Policy": render.POLICY}
+        return Answer(text.encode(), kind="text/html; charset=utf-8", headers=headers)
 
 
 def timeless(text: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 from ovsha.core.echo import BURST
 from ovsha.drivers import egress, icmp, icmp_packet
 from ovsha.drivers.icmp import Echoes
-from ovsha.drivers.peer import Endpoint
+from ovsha.drivers.path_socket import Endpoint
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a raw socket takes root")
 LIMIT = 10.0

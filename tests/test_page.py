@@ -20,6 +20,7 @@ from ovsha.page.events import Events
 from ovsha.page.markup import element, join
 from ovsha.page.render import POLICY, page
 from ovsha.page.timeline import DAY, listed, moves, spans
+from ovsha.told import Front
 
 NOW = time.time()
 EVIL = "<script>alert('x')</script>&\"'"
@@ -58,7 +59,7 @@ class Text(HTMLParser):
 
 
 def shown(told: dict[str, Any], events: tuple[Event, ...] = (), stuck_for: float | None = None) -> Text:
-    return Text(page(told, events, NOW, stuck_for).body.decode())
+    return Text(page(told, events, NOW, stuck_for))
 
 
 def event(hours_ago: float, kind: str, text: str = "", **facts: Any) -> Event:
@@ -138,7 +139,7 @@ def test_whatever_comes_is_shown_as_text() -> None:
     evil["pair"] = evil["vip"]["address"] = evil["managers"][0]["target"] = EVIL
     told = [event(1, "alarm", EVIL), move(0.5, EVIL, EVIL + "2", EVIL), event(0.4, EVIL, EVIL)]
     told += [event(0.3, "service", EVIL, **dict.fromkeys(("move", "from", "to", "reason", "said", "failed"), EVIL))]
-    text = Text(page(evil, told, NOW, None).body.decode())
+    text = Text(page(evil, told, NOW, None))
     assert text.tags.count("script") == 1, "our own"
     assert EVIL in text.said
 
@@ -151,16 +152,21 @@ def replaced(value: Any, old: str, new: str) -> Any:
     return value.replace(old, new) if isinstance(value, str) else value
 
 
+def test_it_is_sent_with_a_policy_of_its_own(tmp_path: Path) -> None:
+    answer = Front(tmp_path)(document(FALLEN), NOW, None)
+    assert answer.headers["Content-Security-Policy"] == POLICY
+    assert answer.kind.startswith("text/html")
+    assert Text(answer.body.decode()).words
+
+
 def test_it_loads_nothing_and_the_policy_lets_it_load_nothing() -> None:
-    answer = page(document(FALLEN), [move(1, "backup", "active")], NOW, None)
-    assert Text(answer.body.decode()).loads == ["data:,"], "no icon is asked for"
+    text = page(document(FALLEN), [move(1, "backup", "active")], NOW, None)
+    assert Text(text).loads == ["data:,"], "no icon is asked for"
     for text in (STYLE, SCRIPT):
         assert not re.search(r"https?:|//[a-z]|@import|url\(", text)
-    policy = answer.headers["Content-Security-Policy"]
-    assert policy == POLICY
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    assert policy.count("sha256-") == 2
+    assert "default-src 'none'" in POLICY
+    assert "unsafe" not in POLICY
+    assert POLICY.count("sha256-") == 2
 
 
 def test_markup_escapes_text_and_attributes() -> None:

@@ -9,7 +9,8 @@ import ovs.poller
 import pytest
 
 from ovsha.core.heartbeat import Conversation
-from ovsha.drivers.peer import MAX_TURN, Endpoint, PeerLink
+from ovsha.drivers.path_socket import Endpoint
+from ovsha.drivers.peer import MAX_TURN, PeerLink
 
 KEY = bytes(range(32))
 PATHS = ("peer_link", "backup_path")

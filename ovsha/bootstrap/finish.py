@@ -6,11 +6,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha.bootstrap.options import ACTIVE, Options
 from ovsha.checks.look import Look
 from ovsha.config import Config
-from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
 from ovsha.preflight import table
 from ovsha.preflight.ground import Ground

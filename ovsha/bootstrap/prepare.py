@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from ovsha import client, safe_start
+from ovsha import SCHEMA, client, safe_start
 from ovsha import config as configuration
 from ovsha.bootstrap import environment, learn, pki, place, rows, vendor, vtepd
 from ovsha.bootstrap.options import STANDBY, Options
@@ -20,7 +20,6 @@ from ovsha.bootstrap.rows import Change
 from ovsha.checks import net, ovsdb
 from ovsha.checks.look import Look
 from ovsha.config import Config
-from ovsha.core.status import SCHEMA
 from ovsha.errors import ConfigError, DriverError
 from ovsha.preflight import vip
 from ovsha.preflight.finding import Grade

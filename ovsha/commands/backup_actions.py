@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ovsha import SCHEMA as STATUS
 from ovsha import client, exchange, programs
 from ovsha import config as configuration
 from ovsha.backups import check, restore, shelf, take
@@ -22,7 +23,6 @@ from ovsha.backups.take import Taken
 from ovsha.commands import consent, on_peer
 from ovsha.commands.common import find
 from ovsha.config import Config
-from ovsha.core.status import SCHEMA as STATUS
 from ovsha.errors import DriverError
 from ovsha.ledger.compare import DONE, Entry
 from ovsha.ledger.session import Session

@@ -10,6 +10,7 @@ from typing import Any
 
 import tenacity
 
+from ovsha import SCHEMA as STATUS
 from ovsha import client, exchange
 from ovsha import config as configuration
 from ovsha.backups import check, restore, shelf, take
@@ -20,7 +21,6 @@ from ovsha.commands.backup_actions import SCHEMA, about, kinds, note, size, tabl
 from ovsha.commands.common import find
 from ovsha.config import Config
 from ovsha.core.facts import Stamp
-from ovsha.core.status import SCHEMA as STATUS
 from ovsha.drivers import store
 from ovsha.errors import DriverError
 from ovsha.ledger import compare, schema

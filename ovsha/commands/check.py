@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha import config as configuration
 from ovsha.commands.common import find, question, show
-from ovsha.core.status import SCHEMA
 from ovsha.errors import ConfigError, DriverError
 
 _NAMES = ("mlag", "server", "replication", "controller", "vip", "peer", "certs", "bfd", "disk")

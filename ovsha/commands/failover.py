@@ -8,12 +8,11 @@ from typing import Any
 
 import tenacity
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha.commands import consent
 from ovsha.commands.common import find, need_pair, question
 from ovsha.commands.operator import order
 from ovsha.commands.switchover import reason_of
-from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError, UsageError
 
 _LIMIT, _EVERY = 30.0, 0.1

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 
+from ovsha import SCHEMA
 from ovsha import config as configuration
 from ovsha.commands import consent
 from ovsha.commands import ledger_common as common
-from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
 from ovsha.ledger import shelf
 from ovsha.ledger.compare import Entry, Kind

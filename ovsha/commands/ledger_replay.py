@@ -9,13 +9,12 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha import config as configuration
 from ovsha.commands import consent
 from ovsha.commands import ledger_common as common
 from ovsha.commands.common import find
 from ovsha.config import Config
-from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError, UsageError
 from ovsha.ledger import replay as replaying
 from ovsha.ledger import selection, shelf

@@ -8,8 +8,7 @@ import pwd
 from pathlib import Path
 from typing import Any
 
-from ovsha import client
-from ovsha.core.status import SCHEMA
+from ovsha import SCHEMA, client
 
 _UNSET = 0xFFFFFFFF
 _ANCESTORS = 8

@@ -6,12 +6,11 @@ import argparse
 import json
 from typing import Any
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha.commands import consent, moments
 from ovsha.commands.common import find, question
 from ovsha.commands.operator import order
 from ovsha.commands.switchover import saved, unsaved
-from ovsha.core.status import SCHEMA
 from ovsha.core.words import span
 from ovsha.errors import DriverError, UsageError
 

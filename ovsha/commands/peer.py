@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha.commands import consent
 from ovsha.commands.common import find, group, need_pair, question, show
 from ovsha.core.identity_text import forget_text, peer_text
-from ovsha.core.status import SCHEMA
 
 
 def add(commands: Any) -> None:

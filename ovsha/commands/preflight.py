@@ -6,10 +6,9 @@ import argparse
 import sys
 from typing import Any
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha import config as configuration
 from ovsha.commands.common import find, question, show
-from ovsha.core.status import SCHEMA
 from ovsha.errors import ConfigError, DriverError
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import tenacity
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha.commands import consent, operator
 from ovsha.commands.common import find, need_pair, question
-from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
 
 _LIMIT, _EVERY = 60.0, 0.2

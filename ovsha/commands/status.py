@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha import config as configuration
 from ovsha.commands.common import find, question, show
 from ovsha.core import status_text, sync_text
-from ovsha.core.status import SCHEMA, sync_status
+from ovsha.core.status import sync_status
 from ovsha.errors import DriverError
 
 _PEER_LIMIT = 5.0

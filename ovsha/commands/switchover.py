@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha.commands import consent, moments
 from ovsha.commands.common import find, need_pair, question
 from ovsha.commands.operator import order
-from ovsha.core.status import SCHEMA
 from ovsha.core.words import span
 from ovsha.errors import DriverError, UsageError
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha import config as configuration
 from ovsha.client import Hangs, NotRunning
 from ovsha.commands import consent, moments, upgrade_lost
@@ -18,7 +18,6 @@ from ovsha.commands.operator import order
 from ovsha.commands.progress import bar
 from ovsha.commands.upgrade_status import line, need_pair, need_save, next_step, plain
 from ovsha.config import Config
-from ovsha.core.status import SCHEMA
 from ovsha.core.words import ago, span
 from ovsha.errors import ConfigError, DriverError, UsageError
 from ovsha.ledger import verify

@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha.backups import check, restore
 from ovsha.commands import consent
 from ovsha.commands.backup_restore import kept_term
@@ -15,7 +15,6 @@ from ovsha.commands.common import find
 from ovsha.commands.operator import order
 from ovsha.config import Config
 from ovsha.core.facts import Stamp
-from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
 from ovsha.ledger.session import Session
 from ovsha.remotes import peer_server

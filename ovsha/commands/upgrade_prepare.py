@@ -7,14 +7,13 @@ import json
 import time
 from typing import Any
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha import config as configuration
 from ovsha.commands import consent
 from ovsha.commands.common import find
 from ovsha.commands.operator import order
 from ovsha.commands.upgrade_status import need_pair
 from ovsha.config import Config
-from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
 from ovsha.upgrades import save
 from ovsha.upgrades.manifest import Save

@@ -7,12 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha import config as configuration
 from ovsha.client import Hangs, NotRunning
 from ovsha.commands.common import find
 from ovsha.config import Config
-from ovsha.core.status import SCHEMA
 from ovsha.core.words import ago, span
 from ovsha.errors import DriverError
 from ovsha.upgrades import differences, manifest

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ovsha import SCHEMA
 from ovsha.core import status, status_cells, sync_text
 from ovsha.core.diagnosis import Level, Problem
 from ovsha.core.facts import Life, Record, Role
@@ -55,7 +56,7 @@ def document(view: View, around: Around) -> dict[str, Any]:
         sides[settings.peer] = _peer(view, around)
     told = around.told
     return {
-        "schema": status.SCHEMA,
+        "schema": SCHEMA,
         "node": settings.node,
         "peer": settings.peer or None,
         "standalone": not settings.peer,

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from enum import Enum
 from typing import Any
 
+from ovsha import SCHEMA
 from ovsha.core.case import Case
 from ovsha.core.collision_words import Names, what
 from ovsha.core.diagnosis import Level, Problem, find
@@ -20,8 +21,6 @@ from ovsha.core.moment import Moment, exposure
 from ovsha.core.outside import Outside, PathReport, ServiceMove
 from ovsha.core.side import Decision
 from ovsha.core.view import View
-
-SCHEMA = 1
 
 _SYNC_KEYS = (
     "schema", "node", "peer", "standalone", "pair", "sides", "source", "divergences", "in_sync", "verdict", "do",

@@ -17,7 +17,10 @@ from typing import Any
 from ovsha.core.exchange import SLICE
 from ovsha.errors import DriverError
 
-KINDS = {"backups": 1, "bases": 1, "collect": 1, "forensics": 2, "journal": 1, "ledgers": 1}
+COLLECTED = "collect"
+"""Below the state directory: where archives are until the peer has them."""
+
+KINDS = {"backups": 1, "bases": 1, COLLECTED: 1, "forensics": 2, "journal": 1, "ledgers": 1}
 """The directories, and of how many words a name in each consists: forensics/ID/FILE."""
 
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+@-]{0,127}")

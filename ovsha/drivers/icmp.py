@@ -17,7 +17,7 @@ from ovs.poller import POLLIN, Poller
 from ovsha.core.echo import BURST
 from ovsha.core.facts import EchoPath
 from ovsha.drivers import egress, icmp_packet
-from ovsha.drivers.peer import Channel, Endpoint
+from ovsha.drivers.path_socket import Channel, Endpoint
 
 SPACING = 0.01
 """Seconds between two echoes of a burst."""

@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
 
-Row = dict[str, Any]
+from ovsha.ledger.content import Row
 
 
 class Kind(Enum):

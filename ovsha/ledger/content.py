@@ -15,6 +15,9 @@ from typing import Any
 from ovsha.core import stamps
 from ovsha.errors import DriverError
 
+Row = dict[str, Any]
+"""A row: its columns by name, as JSON values of RFC 7047."""
+
 Rows = dict[str, dict[str, str]]
 """Table, uuid, and the row's columns as JSON."""
 

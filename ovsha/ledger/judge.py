@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from ovsha.ledger.compare import Entry, Kind, Row
-from ovsha.ledger.content import ordered
+from ovsha.ledger.compare import Entry, Kind
+from ovsha.ledger.content import Row, ordered
 from ovsha.ledger.schema import Table
 
 OURS = "ovsha:"

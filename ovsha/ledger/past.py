@@ -13,8 +13,7 @@ from typing import Any
 
 from ovsha.errors import DriverError
 from ovsha.ledger import content, records
-from ovsha.ledger.compare import Row
-from ovsha.ledger.content import Columns, Rows
+from ovsha.ledger.content import Columns, Row, Rows
 
 _BLANK: Mapping[str, Any] = {
     "integer": 0, "real": 0, "boolean": False, "string": "", "uuid": ["uuid", "00000000-0000-0000-0000-000000000000"],

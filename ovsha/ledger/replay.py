@@ -16,8 +16,8 @@ from typing import Any
 from ovsha.core.stamps import NODE, TERM
 from ovsha.errors import DriverError
 from ovsha.ledger import judge
-from ovsha.ledger.compare import Entry, Kind, Row
-from ovsha.ledger.content import line
+from ovsha.ledger.compare import Entry, Kind
+from ovsha.ledger.content import Row, line
 from ovsha.ledger.judge import CONFIG, NEW, Judged, Question, Verdict
 from ovsha.ledger.schema import Table, tables
 from ovsha.ledger.selection import Selection, removes

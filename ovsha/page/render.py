@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 from ovsha.core.words import ago, span
-from ovsha.drivers.answer import Answer
 from ovsha.page.assets import SCRIPT, STYLE
 from ovsha.page.markup import Markup, element, join
 from ovsha.page.picture import picture
@@ -31,8 +30,8 @@ POLICY = (
 """What a browser may load (CSP): this very style and script, and this page again."""
 
 
-def page(document: Document, events: Sequence[dict[str, Any]], at: float, stuck_for: float | None) -> Answer:
-    """Return the page; `at` is when the document was true, in seconds since 1970.
+def page(document: Document, events: Sequence[dict[str, Any]], at: float, stuck_for: float | None) -> str:
+    """Return the page, as HTML that asks for nothing else; `at` is when the document was true, in seconds since 1970.
 
     `events` are those of the 24 hours before.  `stuck_for`: for how long the agent's loop has not turned, None
     while it turns.
@@ -47,8 +46,7 @@ def page(document: Document, events: Sequence[dict[str, Any]], at: float, stuck_
         element("style", Markup(STYLE)),
     )
     body = join(silent, _all(document, events, at, stuck_for), element("script", Markup(SCRIPT)))
-    whole = f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
-    return Answer(whole.encode(), kind="text/html; charset=utf-8", headers={"Content-Security-Policy": POLICY})
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
 
 
 def _all(document: Document, events: Sequence[dict[str, Any]], at: float, stuck_for: float | None) -> Markup:

@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ovsha import client
+from ovsha import SCHEMA, client
 from ovsha.client import NotRunning
 from ovsha.commands.operator import order
 from ovsha.config import Config
-from ovsha.core.status import SCHEMA
 from ovsha.errors import DriverError
 
 EVERY = 0.1

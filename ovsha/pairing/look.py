@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ovsha import SCHEMA as STATUS
 from ovsha import config as configuration
 from ovsha import durable, exchange
 from ovsha.addresses import bare
@@ -20,7 +21,6 @@ from ovsha.config import Config
 from ovsha.core import schema as schemas
 from ovsha.core.facts import Stamp
 from ovsha.core.lineage import term_of
-from ovsha.core.status import SCHEMA as STATUS
 from ovsha.core.words import count
 from ovsha.drivers import store
 from ovsha.drivers.store import Kept

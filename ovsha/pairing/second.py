@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ovsha import config as configuration
-from ovsha import durable, exchange, joining
+from ovsha import durable, exchange
 from ovsha.commands.operator import who
 from ovsha.config import Config
 from ovsha.core import plain
@@ -128,7 +128,7 @@ class Second:
         params = {"node": config.node, "identity": identity, "who": who()}
         address = str(config.nodes[config.peer].peer_link)
         key = self.bundle.key.strip()
-        told = exchange.ask(address, config.exchange.port, key, joining.REPLACE, params, looks.ASK_LIMIT)
+        told = exchange.ask(address, config.exchange.port, key, exchange.REPLACE, params, looks.ASK_LIMIT)
         was = told.get("was") if isinstance(told, dict) else None
         return f"{config.peer} knows it by {identity}" + (f", and forgot {was}" if was not in (None, identity) else "")
 
