@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import pytest
 
 import stages
 from lab import Lab
+from service import Service
 from stages import CLAGD, DELAYS, FIRST, THEN, Clagd, First, Then, await_proof, die, silence_clagd
 from story import (
     LIMIT,
@@ -36,17 +38,32 @@ def kernel(switch: Switch, path: str) -> dict[str, object]:
     return next(each for each in status(switch)["kernel"]["paths"] if each["path"] == path)
 
 
+def silent_for(switch: Switch) -> float:
+    """Return for how many seconds the agent of the switch has not heard its peer."""
+    return float(status(switch)["sides"]["sw1"]["age"])
+
+
+def dead_interval(switch: Switch) -> float:
+    return float(status(switch)["settings"]["dead_interval"])
+
+
 def asked_at_once(switch: Switch) -> bool:
     """Say whether it has sent a whole burst over the backup path, and nothing is suspected any more."""
     known = status(switch)["kernel"]
     return known["suspected_for"] is None and kernel(switch, "backup-path")["asked"] == 5
 
 
+def lose_the_agent(pair: Lab, end: Callable[[Service], object] = Service.kill) -> None:
+    """End the agent of sw1, and wait until that is known; at the start it is said too that the peer is silent."""
+    said = len(log(pair.sw2))
+    end(pair.sw1.agent)
+    await_word(pair, pair.sw2, "the peer is silent", since=said)
+
+
 def without_its_agent(lab: MakeLab) -> Lab:
     """Return a pair whose active side has lost its agent, which is known, while its kernel answers both ways."""
     pair = begin(lab, overrides=MANUAL)
-    pair.sw1.agent.kill()
-    await_word(pair, pair.sw2, "the peer is silent")
+    lose_the_agent(pair)
     await_proof(pair, pair.sw2)
     return pair
 
@@ -80,8 +97,7 @@ def test_a_peer_link_that_is_lost_after_the_agent_moves_nothing_while_the_kernel
 def test_an_agent_that_is_stopped_says_so_and_a_link_that_vanishes_then_moves_nothing(lab: MakeLab) -> None:
     pair = begin(lab, overrides=MANUAL)
     await_proof_of_paths(pair)
-    pair.sw1.agent.stop()
-    await_word(pair, pair.sw2, "the peer is silent")
+    lose_the_agent(pair, Service.stop)
     with undisturbed(pair):
         pair.network.cut("peer link")
         pair.wait_until(lambda: status(pair.sw2)["source"]["closed"], LIMIT, "its server is given up")
@@ -110,8 +126,8 @@ def test_an_agent_without_the_privilege_says_so_in_one_line_and_clagd_decides_as
     await_pair(pair, pair.sw1)
     said = [line for line in log(pair.sw2).splitlines() if "the peer's kernel cannot be asked" in line]
     assert len(said) == 1
-    pair.sw1.agent.kill()
-    await_word(pair, pair.sw2, "the peer is silent")
+    lose_the_agent(pair)
+    pair.wait_until(lambda: silent_for(pair.sw2) > 4 * dead_interval(pair.sw2), LIMIT, "it is no coincidence any more")
     pair.sw1.power_off("cut")
     await_service(pair, pair.sw2)
     assert pair.sw2.clag().get("backupActive") is not True
@@ -135,8 +151,7 @@ def test_it_is_the_same_after_the_peer_link_was_made_anew(lab: MakeLab) -> None:
 
 def dies_in_stages(pair: Lab) -> None:
     """Let sw1 lose its agent, then, when its kernel is known to answer on both paths, its links; sw2 has no clagd."""
-    pair.sw1.agent.kill()
-    await_word(pair, pair.sw2, "the peer is silent")
+    lose_the_agent(pair)
     await_proof(pair, pair.sw2)
     await_proof_of_paths(pair)
     silence_clagd(pair.sw2, "down")
