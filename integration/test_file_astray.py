@@ -47,7 +47,7 @@ def test_file_that_is_gone_is_told_within_seconds_and_no_more_when_it_is_written
     server.until(lambda: server.driver.astray)
     became = "replaced by another file" if lose is replace else "moved or deleted"
     assert server.driver.astray == f"{real.database} was {became}"
-    assert [each for each in server.driver.incidents if server.driver.astray in each]
+    assert [each for each in server.driver.losses if server.driver.astray in each]
     real.appctl("ovsdb-server/compact")
     server.until(lambda: not server.driver.astray)
 

@@ -256,17 +256,21 @@ class Agent:
 
     def _incidents(self) -> None:
         """Count what somebody else has done to what is ours, and say it, but not again and again."""
-        roles, undone, now = self.switch.server.incidents, self.orders.undone, self._last_turn
+        roles, losses = self.switch.server.incidents, self.switch.server.losses
+        undone, now = self.orders.undone, self._last_turn
         if roles and self.memory.ordered is Role.BACKUP:
             undone.note(MADE_ACTIVE, now)
-        for incident, most in (*((each, _ROLES_SAID) for each in roles), *((each, 1) for each in undone.incidents)):
+        others = ((each, 1) for each in (*undone.incidents, *losses))
+        for incident, most in (*((each, _ROLES_SAID) for each in roles), *others):
             self.counters["incidents"] += 1
-            said = [moment for moment in self._said.get(incident, ()) if now - moment < _MINUTE]
+            kind = incident.partition(", but was ordered ")[0]  # whatever that was: we park what is made active
+            said = [moment for moment in self._said.get(kind, ()) if now - moment < _MINUTE]
             if len(said) < most:
                 said.append(now)
                 self.recorder.event("incident", f"incident: {incident}", what=incident)
-            self._said[incident] = said
+            self._said[kind] = said
         roles.clear()
+        losses.clear()
         undone.incidents.clear()
 
     def _answer_rivals(self, now: float) -> None:

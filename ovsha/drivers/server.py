@@ -63,6 +63,7 @@ class LocalServer:
         self.status_line = ""
         self.write_trouble = ""
         self.astray = ""
+        self.losses: list[str] = []
         self._database_name = database
         self._rundir = places.pidfile.parent
         self._copied_at, self._exchanging = copied_at, False
@@ -337,7 +338,7 @@ class LocalServer:
         if seen == before and seen != self.astray:
             self.astray = seen
             if seen:
-                self.incidents.append(f"{seen} under ovsdb-server {self._pid}, which goes on with what it had")
+                self.losses.append(f"{seen} under ovsdb-server {self._pid}, which goes on with what it had")
 
     def _undriven(self, now: float) -> str:
         """Say why the server takes no orders although it, or what may be it, runs; "" when it takes them."""
