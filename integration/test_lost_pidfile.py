@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -243,5 +244,29 @@ def test_lock_that_ovsdb_tool_holds_is_no_server(lab: MakeLab) -> None:
     for _ in range(20):
         assert pair.sw1.run("ovsdb-tool", "compact", str(pair.sw1.database)).returncode == 0
     assert status(pair.sw1)["sides"]["sw1"]["life"] == "down"
+    pair.sw1.server.start()
+    await_pair(pair, pair.sw1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("restarted", [False, True], ids=["", "seen by an agent that is started anew"])
+def test_server_that_died_and_whose_parent_does_not_care_is_down_and_taken_over_from(
+    lab: MakeLab, restarted: bool
+) -> None:
+    pair = begin(lab)
+    pid = pair.sw1.server.pid
+    assert pid is not None
+    if restarted:
+        pair.sw1.agent.kill()
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # its status is not taken, and so it stays a zombie
+    if restarted:
+        pair.sw1.agent.start()
+    await_problem(pair, pair.sw1, "ovsdb-server on sw1 is not running")
+    pair.wait_until(lambda: pair.sw2.role() == "active" and pair.sw2.vip_present(), LIMIT, "sw2 serves")
+    await_rows(pair, 25)
+    assert not pair.sw1.vip_present()
+    assert "ovsdb-server does not run" in pair.sw1.ovsha("check", "server").stdout
+    assert " Z " in Path(f"/proc/{pid}/stat").read_text(encoding="ascii"), "it was a zombie all the time"
     pair.sw1.server.start()
     await_pair(pair, pair.sw1)

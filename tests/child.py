@@ -18,10 +18,13 @@ WORK = "while read line; do i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; d
 
 
 @contextmanager
-def child(directory: Path, name: str = "ovsdb-server") -> Iterator[subprocess.Popen[bytes]]:
+def child(
+    directory: Path, name: str = "ovsdb-server", *, says: bool = True
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run an idle process called `name`; each line on its standard input is some tenths of a second of work.
 
-    It has the database file of the directory open, as a server has whose lock was deleted.
+    It has the database file of the directory open, as a server has whose lock was deleted, and its command line `says`
+    so or does not.
     """
     shell = shutil.which("sh")
     assert shell is not None
@@ -30,8 +33,9 @@ def child(directory: Path, name: str = "ovsdb-server") -> Iterator[subprocess.Po
         program.symlink_to(shell)  # the kernel calls a process by the name of what was executed (proc(5), comm)
     file = directory / "conf.db"
     file.touch()
-    command = ["sh", "-c", f'exec 3<"$0"; {WORK}', str(file)]
-    process = subprocess.Popen(command, executable=program, stdin=subprocess.PIPE, bufsize=0)
+    command = ["sh", "-c", f'exec 3<"$FILE"; {WORK}', *([str(file)] if says else [])]
+    told = {**os.environ, "FILE": str(file)}
+    process = subprocess.Popen(command, executable=program, stdin=subprocess.PIPE, bufsize=0, env=told)
     try:
         # Popen returns when the descriptors are closed, and the new name and the file come a moment later.
         while lockfile.name_of(process.pid) != name[:15] or not lockfile.has_open(process.pid, file):

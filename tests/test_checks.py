@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from child import child, end
 from ovsha import config
 from ovsha.checks import bfd, credentials, disk, mlag, mlag_detail, ovsdb, sockets
 from ovsha.checks.credentials import Files
 from ovsha.checks.look import Look
 from ovsha.checks.outcome import Level, Outcome, joined, ok, warning, worst
+from ovsha.config_switch import Server
 from ovsha.drivers.clag_parse import parse
 from ovsha.errors import DriverError
 from small_agent import CONFIG
@@ -208,3 +210,31 @@ def test_the_bfd_sessions_are_asked_of_ptmctl_where_there_is_one(
     assert (found.level, found.facts) == (Level.WARNING, {"sessions": 2})
     assert "1 of 2 BFD sessions are not up: 10.7.0.3 on vxln0 is Down (Neighbor-signaled)" in found.text
     assert "restart openvswitch-vtep" in found.do
+
+
+# ------------------------------------------------------------------------------------------- our own server
+
+
+def server_in(directory: Path) -> Server:
+    """Return the places of a server in a directory."""
+    named = {"file": directory / "conf.db", "pidfile": directory / "s.pid", "socket": directory / "db.sock"}
+    return replace(Server(), **named)
+
+
+def test_server_that_no_name_leads_to_runs(tmp_path: Path) -> None:
+    with child(tmp_path) as process:
+        assert ovsdb.look_at(server_in(tmp_path)).pid == process.pid
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named by the pidfile", "found by its file"])
+def test_server_that_died_and_whose_status_nobody_took_does_not_run(tmp_path: Path, named: bool) -> None:
+    server = server_in(tmp_path)
+    with child(tmp_path) as process:
+        if named:
+            server.pidfile.write_text(f"{process.pid}\n")
+        end(process)
+        seen = ovsdb.look_at(server)
+        assert Path(f"/proc/{process.pid}").exists(), "it is a zombie"
+        assert seen.pid is None
+    why = "names a process that is gone" if named else "does not exist"
+    assert seen.trouble == f"{server.pidfile} {why}"

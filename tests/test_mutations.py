@@ -92,6 +92,52 @@ MUTATIONS = (
         "test_stories.py::test_side_that_was_active_comes_up_first_after_a_loss_of_power_and_no_write_is_lost", "law",
     ),
     Mutation(
+        "2: a side that has not read its database gives way to nobody who lacks what it knows", "handover",
+        "return theirs >= known and lineage", "return lineage",
+        "test_handover.py::test_a_side_whose_database_is_not_read_gives_way_to_one_that_lacks_nothing_known",
+    ),
+    Mutation(
+        "2: nor to one of an older term", "handover",
+        ">= max(memory.term, lineage.term_of(c.known_stamp))", ">= 0",
+        "test_handover.py::test_a_side_whose_database_is_not_read_gives_way_to_one_that_lacks_nothing_known",
+    ),
+    Mutation(
+        "progress: a side that has not read its database gives way to one that has all", "handover",
+        " and not c.undriven and not _has_all_we_know(c):", " and not c.undriven:",
+        "test_handover.py::test_a_side_whose_database_is_not_read_gives_way_to_one_that_lacks_nothing_known",
+    ),
+    Mutation(
+        "5: a server that no name leads to is not dead", "../drivers/process",
+        "return near if near.pid is not None or near.unsure else _find_far(places, name, near)", "return near",
+        "test_checks.py::test_server_that_no_name_leads_to_runs",
+    ),
+    Mutation(
+        "5: nor is it for the agent", "../drivers/search",
+        "                return pid, \"\"\n", "                continue\n",
+        "test_process.py::test_server_lives_whatever_became_of_lock_and_pidfile_and_socket",
+    ),
+    Mutation(
+        "5: a server whose command line says nothing is known by its open file", "../drivers/search",
+        "return lockfile.is_open(pid, file) or (lockfile.was_open(pid, file) and not _elsewhere(pid))", "return False",
+        "test_process.py::test_server_whose_command_line_says_nothing_is_known_by_the_file_that_it_has_open",
+    ),
+    Mutation(
+        "5: a server whose file was moved is known by its command line", "../drivers/search",
+        "if started & lockfile.spellings(file) and not _elsewhere(pid):", "if False:",
+        "test_process.py::test_server_lives_whatever_became_of_lock_and_pidfile_and_socket",
+    ),
+    Mutation(
+        "1: the server of another switch or container is not ours", "../drivers/search",
+        "return lockfile.is_open(pid, file) or (lockfile.was_open(pid, file) and not _elsewhere(pid))",
+        "return lockfile.has_open(pid, file)",
+        "test_process.py::test_same_path_in_another_network_namespace_is_another_server",
+    ),
+    Mutation(
+        "5: a server whose files are hidden may be ours", "../drivers/search",
+        "if not _databases(pid) and not _elsewhere(pid):", "if False:",
+        "test_process.py::test_server_whose_files_are_hidden_may_be_ours",
+    ),
+    Mutation(
         "2: an old copy does not serve while the newer data is known to exist", "case",
         "if memory.term > (memory.claim or 0):", "if False:",
         "test_stories.py::test_old_copy_does_not_serve_while_the_other_side_is_heard_but_has_no_server_yet", "law 2",

@@ -308,6 +308,37 @@ def test_server_lives_whatever_became_of_lock_and_pidfile_and_socket(
         assert process.pid is None
 
 
+@pytest.mark.parametrize("lose", [lose for lose in LOST.values() if lose is not lose_the_name])
+def test_server_whose_command_line_says_nothing_is_known_by_the_file_that_it_has_open(
+    tmp_path: Path, process: Process, lose: Callable[[Path], object]
+) -> None:
+    with child(tmp_path, says=False) as server:
+        lose(tmp_path / "conf.db")
+        process.run(0.0)
+        assert (process.pid, process.sight.unsure) == (server.pid, "")
+
+
+def searched(file: Path, *under: str) -> str:
+    """Return what the search of a process finds that runs `under` a command; skips where that cannot be."""
+    words = (sys.executable, "-c", "import sys; from pathlib import Path; from ovsha.drivers import search\n"
+             "print(search.server_of(Path(sys.argv[1]), 'ovsdb-server'))", str(file))  # fmt: skip
+    seen = subprocess.run((*under, *words), capture_output=True, text=True, check=False)
+    if seen.returncode:
+        pytest.skip(f"{' '.join(under)} cannot be had here: {seen.stderr}")
+    return seen.stdout.strip()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, of which something is taken away")
+def test_server_whose_files_are_hidden_may_be_ours(tmp_path: Path) -> None:
+    hidden = ("setpriv", "--bounding-set=-sys_ptrace", "--inh-caps=-sys_ptrace")
+    with child(tmp_path, says=False) as server:
+        why = f"ovsdb-server {server.pid} runs, whose files cannot be seen: Permission denied"
+        assert searched(tmp_path / "conf.db", *hidden) == str((None, why))
+    with child(tmp_path) as server:
+        assert searched(tmp_path / "conf.db", *hidden) == str((server.pid, "")), "its command line tells"
+        assert searched(tmp_path / "other.db", *hidden) == str((None, "")), "and that it is another's"
+
+
 def test_server_of_another_database_is_not_found_by_the_search(tmp_path: Path, process: Process) -> None:
     (tmp_path / "elsewhere").mkdir()
     with child(tmp_path / "elsewhere"):
@@ -320,9 +351,4 @@ def test_same_path_in_another_network_namespace_is_another_server(tmp_path: Path
     with child(tmp_path) as server:
         file.unlink()
         assert search.server_of(file, "ovsdb-server") == (server.pid, "")
-        alone = (sys.executable, "-c", "import sys; from pathlib import Path; from ovsha.drivers import search\n"
-                 "print(search.server_of(Path(sys.argv[1]), 'ovsdb-server'))", str(file))  # fmt: skip
-        seen = subprocess.run(("unshare", "--net", *alone), capture_output=True, text=True, check=False)
-        if seen.returncode:
-            pytest.skip(f"no network namespace can be made here: {seen.stderr}")
-        assert seen.stdout == "(None, '')\n"
+        assert searched(file, "unshare", "--net") == str((None, ""))

@@ -94,7 +94,7 @@ def opened(pid: int) -> list[str]:
     """Return the paths of the files that a process has open.  Raises OSError."""
     paths = []
     for each in _descriptors(pid):
-        with suppress(OSError):
+        with suppress(FileNotFoundError):  # it was closed meanwhile
             paths.append(str(each.readlink()))
     return paths
 
@@ -143,5 +143,7 @@ def _descriptors(pid: int) -> list[Path]:
 def _same(path: Path, there: os.stat_result) -> bool:
     try:
         return os.path.samestat(path.stat(), there)
+    except PermissionError:
+        raise  # the kernel lists the descriptors to who may not follow them
     except OSError:
         return False
