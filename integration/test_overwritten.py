@@ -258,6 +258,9 @@ def test_client_that_clears_it_all_the_time_is_healed_more_and_more_seldom_and_m
     try:
         with undisturbed(pair, rows=400):
             pair.wait_until(lambda: counter(pair.sw1, "incidents") >= 3, LIMIT, "it is healed again and again")
+            for switch in pair.switches:
+                cause = "sw2 is not in sync: a client writes over the agents' keys in sw1's database"
+                pair.wait_until(lambda: status(switch)["verdict"].startswith(cause), LIMIT, cause)  # noqa: B023
         assert counter(pair.sw1, "incidents") <= 6
     finally:
         over.set()

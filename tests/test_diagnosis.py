@@ -100,6 +100,12 @@ def test_a_server_that_says_replicating_is_not_believed_without_the_token() -> N
             "copy-behind",
             "sw1 is not in sync: it does not follow sw2, because it is wary",
         ),
+        (
+            replace(FOLLOWING, copy=Copy(), record=replace(ACTIVE_PEER, overwritten=True)),
+            "copy-behind",
+            "sw2 is not in sync: a client writes over the agents' keys in sw1's database, by which its copy is"
+            " measured",
+        ),
     ],
 )
 def test_what_breaks_the_pair_is_the_verdict(view: View, name: str, what: str) -> None:

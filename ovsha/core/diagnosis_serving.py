@@ -144,6 +144,8 @@ def copy_behind(m: Moment) -> Iterator[Finding]:
             f"wait; if this lasts, see that server.socket on {other.node} is its ovsdb-server's, and restart that one"
             f" while {active.node} serves"
         )
+    elif active.overwritten and other.replicating:
+        do = f"find the client that does it: `ovsha status` on {active.node} names what it wrote"
     elif not other.replicating:
         do = f"wait; if this lasts, see that the replication address of {active.node} is reached from {other.node}"
     else:

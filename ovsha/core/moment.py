@@ -119,6 +119,8 @@ def behind(side: Record, active: Record) -> str:
         return f"it leaves out {copied(side.source)[1]}"
     if not side.replicating:
         return f"it is connecting to {side.source}"
+    if active.overwritten and (side.stamp != active.stamp or side.in_sync_for is None):
+        return f"a client writes over the agents' keys in {active.node}'s database, by which its copy is measured"
     if side.stamp is None or side.stamp != active.stamp:
         return f"its copy of {active.node}'s database is being filled"
     if side.in_sync_for is None:
