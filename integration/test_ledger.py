@@ -100,6 +100,12 @@ def test_after_n_writes_on_the_wrong_side_of_a_partition_the_ledger_has_n_rows_a
     assert "0 rows replayed" in nothing.stdout, "what is there already is left alone"
     pair.wait_until(lambda: not divergences(loser), LIMIT, "the status is clear again")
 
+    moved = winner.ovsha("switchover", "--yes", "--to", loser.node)
+    assert moved.returncode == 0, moved.stderr
+    loser.socket.unlink()
+    nothing = loser.ovsha("ledger", "replay", head["id"], "--yes", "--again")
+    assert "0 rows replayed" in nothing.stdout, f"on the active side, whose socket is lost: {nothing.stderr}"
+
 
 def test_after_a_kill_under_load_the_ledger_has_exactly_the_acknowledged_rows_that_the_survivor_lacks(
     lab: MakeLab,

@@ -72,3 +72,14 @@ def test_a_peer_out_of_reach_is_told_in_one_line(lab: MakeLab) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert "169.254.0.10:9999 cannot be reached" in done.stderr
+
+
+def test_databases_whose_sockets_are_lost_are_compared_and_backed_up_where_the_agents_read_them(lab: MakeLab) -> None:
+    pair = begin(lab)
+    await_rows(pair, 50)
+    for switch in pair.switches:
+        switch.socket.unlink()
+    for switch in pair.switches:
+        assert verified(switch, 0)["equal"]
+        taken = switch.ovsha("backup", "create")
+        assert taken.returncode == 0, taken.stderr

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from ovsha import __version__, client, exchange, mlag, programs
+from ovsha import __version__, client, exchange, mlag, programs, remotes
 from ovsha import config as configuration
 from ovsha.config import Config
 from ovsha.drivers import process
@@ -221,8 +221,9 @@ def _database(config: Config) -> Files:
     with tempfile.TemporaryDirectory(prefix="ovsha-collect-") as place:
         part = Path(place) / "database.db"
         try:
-            content.save(part, _LONG, "ovsdb-client", f"--timeout={_LONG:.0f}", "backup",
-                         f"unix:{config.server.socket}", config.server.database)  # fmt: skip
+            target, limit = remotes.own_database(config), f"--timeout={_LONG:.0f}"
+            how = [limit, *remotes.client_options(config, target), "backup", target]
+            content.save(part, _LONG, "ovsdb-client", *how, config.server.database)
             yield "database.db", part.read_bytes()
         except DriverError:
             # Without a server there is still its file.

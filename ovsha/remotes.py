@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ovsha.config import Config
-from ovsha.drivers import tls
+from ovsha.drivers import lockfile, process, tls
 
 
 def remote(method: str, address: str, port: int) -> str:
@@ -15,6 +15,29 @@ def remote(method: str, address: str, port: int) -> str:
 def peer_server(config: Config) -> str:
     """Return where the peer's server takes sessions, such as tcp:169.254.0.9:9999; "" where there is no peer."""
     return _server_of(config, config.peer)
+
+
+def own_database(config: Config) -> str:
+    """Return where our database answers: at its socket or, where that was lost or is another server's, for the peer.
+
+    The agent reads it there too.  A server that does not run answers nowhere, and then it is the socket.
+    """
+    section = config.server
+    home, elsewhere = f"unix:{section.socket}", own_server(config)
+    accepts = lockfile.listener(section.socket)
+    pid = process.find(process.Places(section.file, section.pidfile, section.socket)).pid
+    if not elsewhere or accepts == lockfile.UNSEEN or pid in (None, accepts):
+        return home
+    strange = accepts is None or lockfile.name_of(accepts) == process.SERVER
+    return elsewhere if strange else home
+
+
+def client_options(config: Config, target: str) -> list[str]:
+    """Return what ovsdb-client(1) needs to reach `target` beside its name."""
+    files = credentials(config) if target.startswith("ssl:") else None
+    if files is None:
+        return []
+    return [f"--private-key={files.private_key}", f"--certificate={files.certificate}", f"--ca-cert={files.ca_cert}"]
 
 
 def own_server(config: Config) -> str:

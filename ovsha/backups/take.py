@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ovsha import durable
+from ovsha import durable, remotes
 from ovsha.backups import shelf
 from ovsha.config import Config
 from ovsha.drivers import disk
@@ -54,8 +54,9 @@ def take(config: Config, *, prune: bool = True) -> Taken:
         disk.require({directory: size}, disk.SPARE)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=directory) as place:
             part = Path(place) / "backup.db"
-            target, database = f"unix:{config.server.socket}", config.server.database
-            content.save(part, LIMIT, "ovsdb-client", f"--timeout={LIMIT:.0f}", "backup", target, database)
+            target, limit = remotes.own_database(config), f"--timeout={LIMIT:.0f}"
+            how = [limit, *remotes.client_options(config, target), "backup", target]
+            content.save(part, LIMIT, "ovsdb-client", *how, config.server.database)
             taken = _keep(config, part)
     except OSError as error:
         raise DriverError(f"{directory}: a backup cannot be written: {error.strerror}") from None

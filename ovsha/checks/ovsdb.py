@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ovsha import remotes
 from ovsha.config import Config
 from ovsha.config_switch import Server
 from ovsha.core.facts import Role
@@ -155,7 +156,7 @@ def refuse_several(server: OwnServer, database: str) -> None:
 @contextmanager
 def database(config: Config, target: str = "") -> Iterator[Session]:
     """Open a session with this switch's database, or with the same one at `target`; DriverError when that fails."""
-    target = target or f"unix:{config.server.socket}"
+    target = target or remotes.own_database(config)
     with Session(target, config.server.database, ANSWER_LIMIT) as session:
         yield session
 

@@ -26,6 +26,7 @@ from ovsha.config import Config
 from ovsha.errors import DriverError
 from ovsha.ledger.compare import DONE, Entry
 from ovsha.ledger.session import Session
+from ovsha.remotes import own_database
 
 SCHEMA = 1
 _PEER_LIMIT = 240.0
@@ -265,7 +266,7 @@ def local(at: datetime) -> str:
 
 def _compared(config: Config, opened: Opened) -> tuple[list[Entry] | None, str]:
     try:
-        with Session(f"unix:{config.server.socket}", config.server.database, _ANSWER_LIMIT) as session:
+        with Session(own_database(config), config.server.database, _ANSWER_LIMIT) as session:
             columns = restore.shared(session, opened)
             return restore.plan(restore.present(session, columns), opened, columns), ""
     except DriverError as error:

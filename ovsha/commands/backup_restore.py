@@ -26,7 +26,7 @@ from ovsha.errors import DriverError
 from ovsha.ledger import compare, schema
 from ovsha.ledger.compare import Entry
 from ovsha.ledger.session import Session
-from ovsha.remotes import peer_server
+from ovsha.remotes import own_database, peer_server
 
 _LIMIT = 120.0
 """Seconds for one answer of ovsdb-server; a transaction of 100,000 rows takes some."""
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _online(options: argparse.Namespace, config: Config, opened: Opened) -> int:
     _need_serving(options, config)
-    with Session(f"unix:{config.server.socket}", config.server.database, _LIMIT) as session:
+    with Session(own_database(config), config.server.database, _LIMIT) as session:
         if not restore.writable(session):
             raise DriverError(f"{config.node}: its ovsdb-server is a backup; restore on the active side")
         columns = restore.shared(session, opened)
@@ -191,7 +191,7 @@ def _need_stopped(options: argparse.Namespace, config: Config) -> None:
     if not config.standalone:
         _need_peer_stopped(config, how)
     try:
-        with Session(f"unix:{config.server.socket}", config.server.database, _LOOK_LIMIT):
+        with Session(own_database(config), config.server.database, _LOOK_LIMIT):
             pass
     except DriverError:
         return

@@ -24,7 +24,7 @@ from ovsha.ledger.replay import Plan
 from ovsha.ledger.selection import Selection
 from ovsha.ledger.session import Refused, Session
 from ovsha.ledger.shelf import Head
-from ovsha.remotes import peer_server
+from ovsha.remotes import own_database, peer_server
 
 _LIMIT = 60.0
 """Seconds for one answer of ovsdb-server: it may be in the middle of a resynchronisation."""
@@ -127,7 +127,7 @@ def _active(options: argparse.Namespace, config: Config) -> str:
     document = client.ask_json(find(options), "status", "json", schema=SCHEMA)
     for node, side in document["sides"].items():
         if side is not None and side["current"] and side["serving"] and side["role"] == "active":
-            return f"unix:{config.server.socket}" if node == document["node"] else peer_server(config)
+            return own_database(config) if node == document["node"] else peer_server(config)
     raise DriverError("neither side is active, so nothing can be replayed; see ovsha status")
 
 

@@ -23,7 +23,7 @@ from ovsha.errors import ConfigError, DriverError, UsageError
 from ovsha.ledger import verify
 from ovsha.ledger.session import Session
 from ovsha.ledger.verify import Found
-from ovsha.remotes import peer_server
+from ovsha.remotes import own_database, peer_server
 from ovsha.setup.services import Services
 from ovsha.upgrades import differences
 from ovsha.upgrades.differences import Difference, State
@@ -229,7 +229,7 @@ def _prove(options: argparse.Namespace, config: Config, known: Document, found: 
     """Compare both databases row by row, and tell what comes next."""
     database = config.server.database
     with (
-        Session(f"unix:{config.server.socket}", database, _ANSWER_LIMIT) as own,
+        Session(own_database(config), database, _ANSWER_LIMIT) as own,
         Session(peer_server(config), database, _ANSWER_LIMIT, config.peer) as peer,
         bar(options, "comparing") as progress,
     ):

@@ -17,7 +17,7 @@ from ovsha.config import Config
 from ovsha.core.facts import Stamp
 from ovsha.errors import DriverError
 from ovsha.ledger.session import Session
-from ovsha.remotes import peer_server
+from ovsha.remotes import own_database, peer_server
 from ovsha.upgrades import save
 from ovsha.upgrades.manifest import Save
 
@@ -85,7 +85,7 @@ def _need_nobody(config: Config) -> None:
     else:
         raise DriverError(f"ovsdb-server of {config.peer} answers, so {config.peer} is not lost: its data is copied")
     try:
-        with Session(f"unix:{config.server.socket}", config.server.database, _LOOK_LIMIT):
+        with Session(own_database(config), config.server.database, _LOOK_LIMIT):
             pass
     except DriverError:
         return

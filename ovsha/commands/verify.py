@@ -35,14 +35,14 @@ def _run(options: argparse.Namespace) -> int:
     # Here, because reading databases takes longer to import than another command takes to answer.
     from ovsha.ledger import verify
     from ovsha.ledger.session import Session
-    from ovsha.remotes import peer_server
+    from ovsha.remotes import own_database, peer_server
 
     config = configuration.load(options.config)
     config.need_other()
     began = time.monotonic()
     database = config.server.database
     with (
-        Session(f"unix:{config.server.socket}", database, _LIMIT) as own,
+        Session(own_database(config), database, _LIMIT) as own,
         Session(peer_server(config), database, _LIMIT, config.peer) as peer,
         bar(options, "comparing") as progress,
     ):

@@ -14,7 +14,7 @@ from ovsha.ledger.session import Session
 from ovsha.ledger.verify import Progress
 from ovsha.pairing import agent, making
 from ovsha.pairing.agent import Document
-from ovsha.remotes import peer_server
+from ovsha.remotes import own_database, peer_server
 
 _LIMIT = 60.0
 _LOOK_LIMIT = 0.5
@@ -64,7 +64,7 @@ def prove(config: Config, progress: Progress) -> Proof:
     began = time.monotonic()
     database = config.server.database
     with (
-        Session(f"unix:{config.server.socket}", database, _LIMIT) as own,
+        Session(own_database(config), database, _LIMIT) as own,
         Session(peer_server(config), database, _LIMIT, config.peer) as peer,
     ):
         found = verify.compare(own, peer, progress)
@@ -90,7 +90,7 @@ def _phase(found: Document) -> str:
 def _copied(config: Config) -> int | None:
     """Return how many rows our server has, None when it is too busy to tell."""
     try:
-        with Session(f"unix:{config.server.socket}", config.server.database, _LOOK_LIMIT) as session:
+        with Session(own_database(config), config.server.database, _LOOK_LIMIT) as session:
             return sum(making.rows_of(session).values())
     except DriverError:
         return None
