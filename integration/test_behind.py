@@ -181,6 +181,28 @@ def test_an_operator_has_it_served_all_the_same(lab: MakeLab, order: str) -> Non
     await_service(pair, pair.sw2)
 
 
+@pytest.mark.parametrize(
+    ("dead", "verdict"),
+    [
+        (("server",), "ovsdb-server on sw1 is not running"),
+        pytest.param(("server", "agent"), "neither the agent nor ovsdb-server of sw1 has answered", marks=LATER),
+    ],
+    ids=["its server is dead", "its agent too"],
+)
+def test_an_order_to_resolve_ends_when_its_side_serves_and_says_truly_why_the_other_one_does_not_follow(
+    lab: MakeLab, dead: tuple[str, ...], verdict: str
+) -> None:
+    pair = begin(lab, rate=100, overrides=SOON)
+    fall_behind(pair, filtered, None)
+    for each in dead:
+        getattr(pair.sw1, each).kill()
+    await_waiting(pair)
+    ran = pair.sw2.ovsha("resolve", "--keep", "self", "--yes", "--reason", "its disk is gone", limit=90.0)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert f"sw2 is active in term 2; {verdict}" in ran.stdout
+    assert (pair.sw2.role(), pair.sw2.vip_present()) == ("active", True)
+
+
 @pytest.mark.long
 def test_a_complete_copy_takes_over_long_after_the_agent_of_its_source_died(lab: MakeLab) -> None:
     pair = begin(lab, rate=100, overrides=SOON)

@@ -27,7 +27,9 @@ from ovsha.core.facts import (
     Ask,
     Clag,
     Copy,
+    EchoPath,
     Grant,
+    Kernel,
     Kind,
     Life,
     MlagRole,
@@ -75,6 +77,11 @@ def test_a_server_that_says_replicating_is_not_believed_without_the_token() -> N
             "nobody serves (sw2: nobody serves and the sides are agreeing on who shall; sw1: we wait)",
         ),
         (lost(SERVING), "peer-lost", "sw1 is silent on every path for 12 s"),
+        (
+            replace(lost(SERVING), kernel=Kernel(paths=(EchoPath("peer-link", answered_age=0.1),))),
+            "peer-lost",
+            "neither the agent nor ovsdb-server of sw1 has answered for 12 s, though its kernel does",
+        ),
         (
             replace(lost(SERVING), source=replace(SERVING.source, loaded=False)),
             "peer-lost",

@@ -72,12 +72,14 @@ def _size(document: dict[str, Any], node: str) -> str:
 
 
 def _await(agent: client.Find, keep: str) -> dict[str, Any]:
-    """Return the status in which `keep` serves and, if the other side is heard, is followed."""
+    """Return the status in which `keep` serves and, if the other side can, that follows."""
+
+    def serves(document: dict[str, Any]) -> bool:
+        side = document["sides"][keep]
+        return side is not None and side["state"] == "active"
 
     def done(document: dict[str, Any]) -> bool:
-        side = document["sides"][keep]
-        serves = side is not None and side["state"] == "active"
-        return serves and bool(document["in_sync"] or document["presence"] != "alive")
+        return serves(document) and (bool(document["in_sync"]) or not _can_follow(document, keep))
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda document: not done(document)),
@@ -87,6 +89,13 @@ def _await(agent: client.Find, keep: str) -> dict[str, Any]:
     )
     document: dict[str, Any] = retrying(lambda: client.ask_json(agent, "status", "json", schema=SCHEMA))
     if not done(document):
-        raise DriverError(f"{keep} does not serve after {_LIMIT:g} s: {document['verdict']}; see ovsha status")
+        lacks = "serves, but the other side is not its copy" if serves(document) else "does not serve"
+        raise DriverError(f"{keep} {lacks} after {_LIMIT:g} s: {document['verdict']}; see ovsha status")
     return document
+
+
+def _can_follow(document: dict[str, Any], keep: str) -> bool:
+    """Tell whether the side whose data is given up is heard, and has a server that works."""
+    others = (side for node, side in document["sides"].items() if node != keep and side is not None)
+    return any(side["current"] and side["life"] in ("up", "busy") for side in others)
 

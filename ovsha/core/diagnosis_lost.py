@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ovsha.core.case import USABLE, Case
 from ovsha.core.collisions import Kind
+from ovsha.core.echo import answers
 from ovsha.core.facts import Presence, Role
 from ovsha.core.outside import Outside
 from ovsha.core.words import span
@@ -86,7 +87,10 @@ def lost(case: Case, outside: Outside, own: str) -> Iterator[Finding]:
         return
     if other_key(case, outside):
         return
-    if case.presence is Presence.DEAD:
+    if case.presence is Presence.DEAD and answers(case.view):
+        what = f"neither the agent nor ovsdb-server of {peer} has answered{since}, though its kernel does"
+        yield what, f"see on {peer}: `systemctl status ovsha ovsha-ovsdb-server`; it rejoins by itself"
+    elif case.presence is Presence.DEAD:
         yield f"{peer} is silent on every path{since}", f"see whether {peer} runs and is cabled; it rejoins by itself"
     if case.presence is Presence.SILENT:
         do = f"start or restart ovsha on {peer}" + ("" if both(case) else "; the service is not touched by that")
