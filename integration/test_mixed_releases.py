@@ -15,6 +15,7 @@ from story import (
     await_pair,
     await_rows,
     await_service,
+    await_word,
     begin,
     log,
     lost,
@@ -22,6 +23,7 @@ from story import (
     other,
     problems,
     status,
+    undisturbed,
 )
 from switch import Switch
 from topology import SW1, SW2
@@ -114,4 +116,26 @@ def test_an_agent_that_is_upgraded_beside_an_older_one_takes_over_what_it_finds(
         pair.sw1.agent.start()
         await_pair(pair, pair.sw1)
     crash(pair)
+    understood(pair)
+
+
+@IN_HISTORY
+@pytest.mark.long
+@pytest.mark.parametrize("node", [pytest.param(SW1, id="by it"), pytest.param(SW2, id="to it")])
+def test_a_goodbye_that_an_older_agent_does_not_know_moves_nothing_and_keeps_nothing_from_moving(
+    lab: MakeLab, tmp_path: Path, node: str
+) -> None:
+    pair = mixed(lab, tmp_path, node)
+    said = len(log(pair.sw2))
+    with undisturbed(pair):
+        pair.sw1.agent.stop()
+        await_word(pair, pair.sw2, "the peer is silent", since=said)
+    pair.sw1.agent.start()
+    await_pair(pair, pair.sw1)
+    pair.sw1.agent.stop()
+    pair.sw1.server.kill()
+    pair.wait_until(lambda: pair.sw2.role() == "active" and pair.sw2.vip_present(), LIMIT, "sw2 serves")
+    pair.sw1.server.start()
+    pair.sw1.agent.start()
+    await_pair(pair, pair.sw1)
     understood(pair)

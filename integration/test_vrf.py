@@ -15,6 +15,7 @@ from lab import Lab
 from story import LIMIT, MakeLab, in_sync, status
 from switch import Switch
 from test_preflight import preflight
+from test_stages import MANUAL, dies_in_stages
 from topology import CTL, MANAGEMENT_ADDRESS
 
 CONTROLLER = MANAGEMENT_ADDRESS[CTL]
@@ -101,3 +102,16 @@ def test_a_controller_in_the_vrf_is_reached_by_what_the_preflight_advises(lab: M
     _, items = preflight(pair.sw1, "--quick")
     assert items["controller"]["grade"] == "PASS", items["controller"]
     pair.wait_until(lambda: status(pair.sw1)["sides"]["sw1"]["controllers"] == 1, LIMIT, "the controller is connected")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ABOVE)
+def test_the_kernel_is_asked_in_the_vrf_and_a_death_in_stages_is_believed_there(lab: MakeLab, kind: str) -> None:
+    if kind == "vrf" and not kernel_has_vrfs():
+        pytest.skip("this kernel has no VRFs (CONFIG_NET_VRF)")
+    pair = lab(overrides={"backup_path": {"vrf": "mgmt"}, **MANUAL}, clag_backup=False)
+    for switch in pair.switches:
+        move_below(switch, kind)
+    pair.start()
+    pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
+    dies_in_stages(pair)
