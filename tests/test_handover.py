@@ -10,7 +10,22 @@ from hypothesis import given, settings
 from ovsha.core import handover
 from ovsha.core.case import Case
 from ovsha.core.election import Goal
-from ovsha.core.facts import Ask, Clag, Copy, Grant, Kind, Life, MlagRole, Presence, Role, Source, Stamp, Token, Vip
+from ovsha.core.facts import (
+    Ask,
+    Clag,
+    Copy,
+    Grant,
+    Kind,
+    Life,
+    MlagRole,
+    Presence,
+    Role,
+    Source,
+    Stamp,
+    Token,
+    Vip,
+    Written,
+)
 from ovsha.core.lineage import PARKED
 from ovsha.core.memory import Memory
 from ovsha.core.side import turn
@@ -247,6 +262,22 @@ def test_the_asker_opens_only_on_its_own_drained_grant_with_the_barrier_in_its_c
     view = {"record": an_idle_peer(grant=grant), "server": a_copy(token=token)}
     assert backup_case(view, {"ask": Ask(OURS, Kind.RESTORE)}).granted is granted
     assert not backup_case(view).granted
+
+
+def test_a_barrier_that_had_arrived_is_not_looked_for_again_once_our_server_is_active() -> None:
+    """A client that clears the agents' keys then is no reason to wait until the grant ends."""
+    grant = Grant(OURS, Kind.RESTORE, (3, 10), drained=True)
+    cleared = Written(None, None)
+
+    def granted(token: Token, role: Role) -> bool:
+        server = a_copy(role=role, source=None, token=token, written=cleared)
+        return backup_case(
+            {"record": an_idle_peer(grant=grant), "server": server}, {"ask": Ask(OURS, Kind.RESTORE)}
+        ).granted
+
+    assert granted((3, 10), Role.ACTIVE)
+    assert not granted((3, 9), Role.ACTIVE), "what is believed lacks it"
+    assert not granted((3, 10), Role.BACKUP), "a backup has it when it is in its rows"
 
 
 def test_an_ask_ends_when_it_is_served_when_it_is_late_and_when_its_reason_is_gone() -> None:

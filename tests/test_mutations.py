@@ -218,8 +218,13 @@ MUTATIONS = (
     ),
     Mutation(
         "4: a planned move waits for the barrier", "case",
-        "return token == grant.barrier or opened", "return True",
+        "return self.token_in_rows == grant.barrier or opened", "return True",
         "test_traps.py::test_planned_move_waits_for_a_copy_that_is_late", "law 4",
+    ),
+    Mutation(
+        "4: a barrier that had arrived is not asked for again in rows that clients write", "case",
+        "server.token is not None and server.token >= grant.barrier", "False",
+        "test_handover.py::test_a_barrier_that_had_arrived_is_not_looked_for_again_once_our_server_is_active",
     ),
     Mutation(
         "4: the barrier is not a token that is under way already", "handover",

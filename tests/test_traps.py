@@ -52,6 +52,20 @@ def test_planned_move_waits_for_a_copy_that_is_late(seed: int) -> None:
     assert pair.acknowledged <= rows(pair)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_planned_move_does_not_wait_for_a_client_that_clears_the_keys_again_and_again(seed: int) -> None:
+    pair = started(seed)
+    pair.switchover("sw2")
+    wait_for(pair, lambda: not pair.hosts["sw1"].vip, 5.0)
+    for _ in range(80):
+        for node in NODES:
+            pair.client_clears(node)
+        pair.run(0.005)
+    wait_for(pair, lambda: pair.serving() == ["sw2"], 0.2)
+    wait_for(pair, lambda: pair.settled("sw2"), 10.0)
+    assert pair.acknowledged <= rows(pair)
+
+
 @pytest.mark.parametrize("asked", NODES)
 def test_operators_word_reaches_the_side_that_waits_for_it_whichever_side_he_tells(asked: str) -> None:
     pair = started()

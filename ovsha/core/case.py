@@ -255,10 +255,10 @@ class Case:
             return False
         if grant.barrier is None:
             return not self.outdated and not (grant.kind is Kind.START and self.replaced)
-        token = self.token_in_rows
-        # Once we are active nothing is replicated any more, and our own stamp has a token of its own.
-        opened = self.view.server.role is Role.ACTIVE and token is not None and token > grant.barrier
-        return token == grant.barrier or opened
+        server = self.view.server
+        # Once we are active nothing is replicated any more: whatever is written then, the barrier had arrived.
+        opened = server.role is Role.ACTIVE and server.token is not None and server.token >= grant.barrier
+        return self.token_in_rows == grant.barrier or opened
 
     @property
     def token_in_rows(self) -> Token | None:
