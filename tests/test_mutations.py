@@ -77,6 +77,16 @@ MUTATIONS = (
         "test_verdict.py::test_side_whose_server_takes_no_orders_goes_on_whatever_speaks_against_it",
     ),
     Mutation(
+        "1: a side that carries out nothing is the one that goes on", "verdict",
+        "Criterion(lambda r: r.mode is not Mode.ACTIVE,", "Criterion(lambda r: 0.0,",
+        "test_verdict.py::test_side_that_carries_out_nothing_goes_on_whatever_speaks_against_it",
+    ),
+    Mutation(
+        "1: both sides know which of them carries out nothing", "case",
+        "            mode=view.mode,\n", "",
+        "test_verdict.py::test_both_sides_know_which_of_them_carries_out_nothing",
+    ),
+    Mutation(
         "6: a server that takes no orders stays as it is", "election",
         "lambda c: c.undriven and c.view.server.life is Life.UNKNOWN, Goal.KEEP", "lambda c: False, Goal.KEEP",
         "test_election.py::test_every_rule_is_the_one_that_decides_in_some_moment[server-undriven]",

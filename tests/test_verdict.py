@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from ovsha.core.facts import Record
+from ovsha.core.facts import Mode, Record
 from ovsha.core.verdict import CRITERIA, SETTLED, winner
-from views import NODE, PEER, records
+from views import NODE, PEER, a_peer, active_case, records
 
 ONE = Record(NODE, lapsed=False, preferred=None)
 OTHER = replace(ONE, node=PEER)
@@ -35,6 +35,7 @@ def test_each_criterion_decides_when_those_above_it_are_equal(better: dict[str, 
 def test_every_criterion_is_reached() -> None:
     assert [criterion.why for criterion in CRITERIA] == [
         "its ovsdb-server takes no orders, so it cannot give way",
+        "it carries out nothing, so it cannot give way",
         "it is in no upgrade",
         "it has watched without a gap",
         "clients reached it while the two were apart",
@@ -54,6 +55,24 @@ def test_side_whose_server_takes_no_orders_goes_on_whatever_speaks_against_it() 
     bound = replace(ONE, undriven=True, lapsed=True, upgrade=60.0)
     best = replace(OTHER, lapsed=False, controllers=1, vteps=9, active_for=1e6, preferred=PEER)
     assert winner(bound, best)[0] == winner(best, bound)[0] == NODE
+
+
+@pytest.mark.parametrize("mode", [Mode.PAUSED, Mode.ADVISE])
+def test_side_that_carries_out_nothing_goes_on_whatever_speaks_against_it(mode: Mode) -> None:
+    """It could not give way, so both would serve until an operator resumed it."""
+    idle = replace(ONE, mode=mode, lapsed=True, upgrade=60.0)
+    best = replace(OTHER, lapsed=False, controllers=1, vteps=9, active_for=1e6, preferred=PEER)
+    assert winner(idle, best) == winner(best, idle) == (NODE, "it carries out nothing, so it cannot give way")
+    both = replace(best, mode=Mode.PAUSED)
+    assert winner(idle, both)[0] == winner(both, idle)[0] == PEER, "where neither can, the rest decides"
+
+
+@pytest.mark.parametrize("mode", [Mode.PAUSED, Mode.ADVISE])
+def test_both_sides_know_which_of_them_carries_out_nothing(mode: Mode) -> None:
+    ours = active_case({"mode": mode, "record": a_peer(lapsed=False, controllers=1)}, {"lapsed": True})
+    assert ours.verdict == (NODE, "it carries out nothing, so it cannot give way")
+    theirs = active_case({"record": a_peer(lapsed=True, mode=mode)})
+    assert theirs.verdict == (PEER, "it carries out nothing, so it cannot give way")
 
 
 def test_a_criterion_outweighs_all_below_it() -> None:

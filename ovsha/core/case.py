@@ -296,6 +296,7 @@ class Case:
             upgrade=view.upgrade,
             upgraded=view.upgraded,
             undriven=self.undriven,
+            mode=view.mode,
         )
 
     @property

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ovsha.core.facts import Record
+from ovsha.core.facts import Mode, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ SETTLED = 60.0
 
 CRITERIA = (
     Criterion(lambda r: r.undriven, "its ovsdb-server takes no orders, so it cannot give way"),
+    Criterion(lambda r: r.mode is not Mode.ACTIVE, "it carries out nothing, so it cannot give way"),
     Criterion(lambda r: r.upgrade is None, "it is in no upgrade"),
     Criterion(lambda r: not r.lapsed, "it has watched without a gap"),
     Criterion(lambda r: not r.cut_off, "clients reached it while the two were apart"),
