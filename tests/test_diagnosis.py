@@ -188,7 +188,8 @@ def test_what_only_weakens_the_pair_is_told_and_leaves_it_in_sync(
 def test_a_side_that_gives_way_in_a_split_brain_is_waited_for_only_if_it_carries_anything_out(
     mode: Mode, do: str
 ) -> None:
-    told = document(replace(SERVING, record=replace(ACTIVE_PEER, lapsed=True, mode=mode)))
+    """It has to give way although it carries out nothing where the other side carries out nothing either."""
+    told = document(replace(SERVING, mode=mode, record=replace(ACTIVE_PEER, lapsed=True, mode=mode)))
     assert next(problem for problem in told["problems"] if problem["name"] == "split-brain")["do"] == do
 
 
