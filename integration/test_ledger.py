@@ -13,6 +13,7 @@ import seed
 from lab import Lab
 from story import (
     LIMIT,
+    SERVICE,
     MakeLab,
     await_copy,
     await_pair,
@@ -41,7 +42,7 @@ def test_after_n_writes_on_the_wrong_side_of_a_partition_the_ledger_has_n_rows_a
     pair.controller.stop()
     marks = {switch.node: number for number, switch in enumerate(pair.switches)}
     part(pair)
-    pair.wait_until(lambda: all(open_here(switch) for switch in pair.switches), LIMIT, "both sides serve")
+    pair.wait_until(lambda: all(open_here(switch) == SERVICE for switch in pair.switches), LIMIT, "both sides serve")
     for switch in pair.switches:
         write_differently(switch, marks[switch.node])
     join(pair)
@@ -166,7 +167,7 @@ def test_a_ledger_can_be_dismissed_with_a_reason(lab: MakeLab) -> None:
     pair = begin(lab, overrides=SAME_TERM)
     pair.controller.stop()
     part(pair)
-    pair.wait_until(lambda: all(open_here(switch) for switch in pair.switches), LIMIT, "both sides serve")
+    pair.wait_until(lambda: all(open_here(switch) == SERVICE for switch in pair.switches), LIMIT, "both sides serve")
     for number, switch in enumerate(pair.switches):
         write_differently(switch, number)
     # The survivor's agent dies before it has kept its base, and the next one does it.
