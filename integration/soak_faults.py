@@ -46,8 +46,8 @@ class Kind:
         return f"{self.what}: {self.how}"
 
 
-# With "heartbeats" the peer link is cut and the backup path loses heartbeats only, so that both switches go on reaching
-# the controller: a split brain.
+# With "heartbeats" the peer link is cut and the backup path loses heartbeats and echoes only, so that both switches go
+# on reaching the controller: a split brain.
 BOTH = "both"
 PATH_ENDS = (*SWITCHES, BOTH)
 AWAY = "the other side"

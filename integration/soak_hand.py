@@ -26,6 +26,7 @@ State = Literal["run", "off", "frozen"]
 WORST_FIRST: Sequence[State] = ("off", "frozen", "run")
 STATE: dict[str, State] = {"kill": "off", "stop": "off", "freeze": "frozen", "cut": "frozen"}
 HEARTBEAT_PORT = 5344
+ECHOES = ("icmp", "icmpv6")
 ORDER_LIMIT = 30.0
 
 
@@ -147,6 +148,7 @@ class Hand:
         if lose:
             rules += ["add table netdev soak", f"add chain netdev soak lost {hook}"]
             rules += [f"add rule netdev soak lost udp dport {HEARTBEAT_PORT} drop"]
+            rules += [f"add rule netdev soak lost {kind} type {{ echo-request, echo-reply }} drop" for kind in ECHOES]
         done = named(self._lab, into).run("nft", "; ".join(rules))
         assert done.returncode == 0, done.stderr
 

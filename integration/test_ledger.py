@@ -193,6 +193,7 @@ def part(pair: Lab) -> None:
     for switch in pair.switches:
         switch.run("nft", f"add table netdev split; add chain netdev split lost {INGRESS % 'eth0'}")
         switch.run("nft", "add rule netdev split lost udp dport 5344 drop")
+        switch.run("nft", "add rule netdev split lost icmp type { echo-request, echo-reply } drop")
     pair.network.cut("peer link")
 
 

@@ -94,6 +94,78 @@ def test_a_peer_link_that_is_lost_after_the_agent_moves_nothing_while_the_kernel
     await_pair(pair, pair.sw1)
 
 
+def proven(lab: MakeLab) -> Lab:
+    """Return a pair in sync that knows that the kernel of the active side answers, and whose backup's clagd lies."""
+    pair = begin(lab, overrides=MANUAL)
+    pair.sw1.agent.freeze()
+    await_proof(pair, pair.sw2)
+    pair.sw1.agent.thaw()
+    pair.wait_until(lambda: in_sync(pair), LIMIT, "the pair is in sync")
+    silence_clagd(pair.sw2, "says *alive*")
+    return pair
+
+
+def hold(pair: Lab) -> None:
+    """Wait until the agent of sw1 has been silent for so long that any takeover would have begun."""
+    long = 8 * dead_interval(pair.sw2)
+    pair.wait_until(lambda: silent_for(pair.sw2) > long, LIMIT, "its agent is known to be silent")
+    assert not open_here(pair.sw2)
+
+
+def test_an_agent_that_dies_after_the_peer_link_moves_nothing_until_its_switch_dies(lab: MakeLab) -> None:
+    pair = proven(lab)
+    pair.network.link_down("peer link", pair.sw1.node)
+    pair.wait_until(lambda: status(pair.sw2)["source"]["closed"], LIMIT, "its server is given up")
+    lose_the_agent(pair)
+    hold(pair)
+    await_rows(pair, 50)
+    assert open_here(pair.sw1) == SERVICE
+    pair.sw1.power_off("cut")
+    await_service(pair, pair.sw2)
+    assert pair.sw2.clag()["backupActive"], "clagd goes on saying what it said"
+
+
+def lose_tcp(pair: Lab) -> None:
+    """Freeze the agent, and then let no segment through between the two; their kernels answer echoes."""
+    pair.sw1.agent.freeze()
+    for node, port in product((pair.sw1.node, pair.sw2.node), (9999,)):
+        pair.network.drop_tcp(node, port)
+    pair.wait_until(lambda: status(pair.sw2)["source"]["closed"], LIMIT, "its server is given up")
+
+
+def lose_the_link_at_once(pair: Lab) -> None:
+    """Freeze the agent, and take the peer link down before that is known to be more than a coincidence."""
+    pair.sw1.agent.freeze()
+    pair.wait_until(lambda: silent_for(pair.sw2) > dead_interval(pair.sw2), LIMIT, "its agent is silent")
+    pair.network.link_down("peer link", pair.sw1.node)
+
+
+def lose_packets(pair: Lab) -> None:
+    """Lose 15 of 100 packets that come from the other switch, on both sides and paths, and then the agent."""
+    for switch in pair.switches:
+        hook = "{ type filter hook input priority 0; }"
+        rules = f"add table inet lossy; add chain inet lossy some {hook}"
+        rules += "; add rule inet lossy some icmp type { echo-request, echo-reply } numgen random mod 100 < 15 drop"
+        for protocol in ("tcp", "udp"):
+            ports = "{ 9999, 5344 }"
+            rules += f"; add rule inet lossy some {protocol} dport {ports} numgen random mod 100 < 15 drop"
+            rules += f"; add rule inet lossy some {protocol} sport {ports} numgen random mod 100 < 15 drop"
+        done = switch.run("nft", rules)
+        assert done.returncode == 0, done.stderr
+    pair.sw1.agent.kill()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", [lose_tcp, lose_the_link_at_once, lose_packets])
+def test_a_kernel_that_answers_holds_up_a_takeover_in_whatever_order_the_rest_falls_silent(
+    lab: MakeLab, fault: Callable[[Lab], None]
+) -> None:
+    pair = proven(lab)
+    with undisturbed(pair):
+        fault(pair)
+        hold(pair)
+
+
 def test_an_agent_that_is_stopped_says_so_and_a_link_that_vanishes_then_moves_nothing(lab: MakeLab) -> None:
     pair = begin(lab, overrides=MANUAL)
     await_proof_of_paths(pair)

@@ -80,6 +80,11 @@ def test_a_server_that_says_replicating_is_not_believed_without_the_token() -> N
         (
             replace(lost(SERVING), kernel=Kernel(paths=(EchoPath("peer-link", answered_age=0.1),))),
             "peer-lost",
+            "the agent on sw1 is silent for 12 s, but the switch is not dead",
+        ),
+        (
+            replace(lost(SERVING), kernel=Kernel(ended=True, paths=(EchoPath("peer-link", answered_age=0.1),))),
+            "peer-lost",
             "neither the agent nor ovsdb-server of sw1 has answered for 12 s, though its kernel does",
         ),
         (

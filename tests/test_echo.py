@@ -1,4 +1,4 @@
-"""When the silence of the peer's kernel proves a death: all of it is needed, and nothing else comes of it."""
+"""When the silence of the peer's kernel proves a death, and what its answers hold up."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ BACKUP = EchoPath("backup-path", carrier=True, answered_age=0.4, before=0.1, ask
 DEAD_KERNEL = Kernel(PROVEN, SINCE, (LINK, BACKUP), packet_age=0.4)
 
 ALIVE_SAYS_CLAGD = Clag(peer_alive=True, backup_active=True)
+GONE_SAYS_CLAGD = Clag(peer_alive=False, backup_active=False)
+ANSWERS = Kernel(PROVEN, None, (replace(LINK, answered_age=0.1), replace(BACKUP, answered_age=0.1)))
+ON_BACKUP = Kernel(PROVEN, None, (LINK, replace(BACKUP, answered_age=0.1)))
 
 
 def moment(kernel: Kernel = DEAD_KERNEL, **changes: object) -> View:
@@ -86,8 +89,7 @@ INCOMPLETE: dict[str, Kernel] = {
 def test_where_anything_is_missing_clagd_decides_as_ever(kernel: Kernel) -> None:
     assert not dead_by_echo(moment(kernel))
     assert see(moment(kernel)) is Presence.SILENT
-    gone = Clag(peer_alive=False, backup_active=False)
-    assert see(moment(kernel, clag=gone)) is Presence.DEAD
+    assert see(moment(kernel, clag=GONE_SAYS_CLAGD)) is Presence.DEAD
 
 
 def test_a_link_that_is_back_does_not_make_a_server_dead_that_has_not_been_reached_yet() -> None:
@@ -105,20 +107,24 @@ def test_a_heartbeat_since_then_is_a_sign_of_life_too() -> None:
 
 
 @given(views, memories)
-def test_no_echo_makes_a_peer_more_alive_or_shortens_the_dead_interval(view: View, memory: Memory) -> None:
+def test_a_kernel_that_answers_makes_nobody_dead_and_one_that_is_silent_does_not_shorten_the_dead_interval(
+    view: View, memory: Memory
+) -> None:
     plain = presence(replace(view, kernel=Kernel()), memory)
-    answered = Kernel(1000, None, (replace(LINK, answered_age=0.0), replace(BACKUP, answered_age=0.0)), 0.0)
-    calm = replace(view, record=None if view.record is None else replace(view.record, goodbye=False))
-    assert presence(replace(calm, kernel=answered), memory) is presence(replace(calm, kernel=Kernel()), memory)
+    answered = presence(replace(view, kernel=ANSWERS), memory)
+    assert answered in (plain, Presence.SILENT)
+    if answered is not plain:
+        assert plain in (Presence.DEAD, Presence.NEVER)
+    gone = replace(view, clag=GONE_SAYS_CLAGD)
+    assert presence(replace(gone, kernel=ANSWERS), memory) is presence(replace(gone, kernel=Kernel()), memory)
     confirmed = presence(replace(view, kernel=DEAD_KERNEL), memory)
-    assert confirmed is plain or confirmed in (Presence.DEAD, Presence.NEVER)
+    assert confirmed in (plain, answered, Presence.DEAD, Presence.NEVER)
     if view.heard_age is not None and view.heard_age < DEAD:
-        assert confirmed is Presence.ALIVE
+        assert answered is confirmed is Presence.ALIVE
 
 
-# -- a goodbye ---------------------------------------------------------------------------------------------------------
+# -- a kernel that answers ---------------------------------------------------------------------------------------------
 
-ANSWERS = Kernel(PROVEN, None, (replace(LINK, answered_age=0.1), replace(BACKUP, answered_age=0.1)))
 NO_SESSION = Source()
 
 
@@ -129,15 +135,47 @@ def parted(kernel: Kernel = ANSWERS, **changes: object) -> View:
     return moment(kernel, **{**usual, **changes})
 
 
-def test_a_server_that_stays_as_its_agent_said_is_not_dead_while_its_kernel_answers() -> None:
-    assert see(parted(), silent_since=None) is Presence.SILENT
-    assert see(moment(ANSWERS, source=NO_SESSION, vip=Vip(link_up=True)), silent_since=None) is Presence.DEAD
+UP, DOWN = Vip(link_up=True), Vip(link_up=False)
+LONG_AGO = NOW - 4
+
+ORDERS: dict[str, tuple[View, float | None]] = {
+    "its agent fell silent, then the peer link": (moment(ON_BACKUP, vip=DOWN), LONG_AGO),
+    "the same within the dead interval": (moment(ON_BACKUP, vip=DOWN, heard_age=DEAD), None),
+    "the peer link, then its agent": (moment(ON_BACKUP, vip=DOWN, source=Source(closed=True), heard_age=DEAD), None),
+    "its agent, then the session to its server alone": (moment(ANSWERS, vip=UP, source=Source(closed=True)), LONG_AGO),
+    "the session to its server, then its agent": (moment(ANSWERS, vip=UP, source=Source(closed=True)), None),
+    "its agent said goodbye, then the peer link": (parted(ON_BACKUP, vip=DOWN), None),
+    "its agent was never heard by this one": (moment(ON_BACKUP, vip=DOWN, heard_age=None, source=Source()), None),
+}
 
 
-def test_a_goodbye_is_over_when_its_server_ends_or_answers_nothing_or_its_kernel_is_gone() -> None:
-    assert see(parted(replace(ANSWERS, ended=True)), silent_since=None) is Presence.DEAD
-    assert see(parted(source=Source(life_age=0.0, answer_age=STALL)), silent_since=None) is Presence.DEAD
-    assert see(parted(DEAD_KERNEL), silent_since=None) is Presence.DEAD
+@pytest.mark.parametrize(("view", "since"), ORDERS.values(), ids=ORDERS)
+def test_while_the_kernel_answers_clagd_decides_in_whatever_order_the_others_fell_silent(
+    view: View, since: float | None
+) -> None:
+    assert see(view, silent_since=since) is Presence.SILENT
+    assert see(replace(view, clag=Clag()), silent_since=since) is Presence.SILENT, "it says nothing"
+    one = Clag(peer_alive=False, backup_active=True)
+    assert see(replace(view, clag=one), silent_since=since) is Presence.SILENT, "it is gone on one path"
+    assert see(replace(view, clag=GONE_SAYS_CLAGD), silent_since=since) is Presence.DEAD
+
+
+def test_a_unit_that_has_not_joined_yet_holds_up_nothing_by_its_kernel() -> None:
+    view = moment(ON_BACKUP, vip=DOWN, heard_age=None, source=Source(closed=True))
+    assert see(view, met=False, silent_since=None) is Presence.SILENT
+    assert see(view, met=False, silent_since=None, founding=True) is Presence.NEVER
+
+
+def test_a_kernel_that_answers_holds_up_nothing_once_its_server_ended_or_hangs_or_it_is_silent() -> None:
+    reached = moment(ANSWERS, vip=UP, source=NO_SESSION)
+    for view in (reached, parted()):
+        assert see(view, silent_since=None) is Presence.SILENT
+        assert see(replace(view, kernel=replace(ANSWERS, ended=True)), silent_since=None) is Presence.DEAD
+        stuck = replace(view, source=Source(life_age=0.0, answer_age=STALL))
+        assert see(stuck, silent_since=None) is Presence.DEAD
+        assert see(replace(view, kernel=DEAD_KERNEL), silent_since=None) is Presence.DEAD
+        late = tuple(replace(path, answered_age=DEAD) for path in ANSWERS.paths)
+        assert see(replace(view, kernel=replace(ANSWERS, paths=late)), silent_since=None) is Presence.DEAD
 
 
 def test_after_a_goodbye_the_silence_of_the_agent_is_no_sign_that_the_link_took_the_switch_along() -> None:

@@ -264,14 +264,24 @@ MUTATIONS = (
         "test_echo.py::test_a_link_that_is_back_does_not_make_a_server_dead_that_has_not_been_reached_yet",
     ),
     Mutation(
-        "5: an agent that says goodbye leaves a server that stays", "liveness",
-        "return said_goodbye(view) and echo.answers(view)", "return False and echo.answers(view)",
-        "test_echo.py::test_a_server_that_stays_as_its_agent_said_is_not_dead_while_its_kernel_answers",
+        "5: a kernel that answers holds up a takeover in whatever order agent and server fell silent", "liveness",
+        "not alone and _kernel_answers(view)", "said_goodbye(view) and _kernel_answers(view)",
+        "test_echo.py::test_while_the_kernel_answers_clagd_decides_in_whatever_order_the_others_fell_silent",
     ),
     Mutation(
-        "5: a server that ends after its agent said goodbye is gone", "liveness",
-        "and echo.answers(view) and not view.kernel.ended", "and echo.answers(view)",
-        "test_echo.py::test_a_goodbye_is_over_when_its_server_ends_or_answers_nothing_or_its_kernel_is_gone",
+        "progress: the kernel of a unit that has not joined yet holds up nothing", "liveness",
+        "alone = memory.founding and not memory.met", "alone = False",
+        "test_echo.py::test_a_unit_that_has_not_joined_yet_holds_up_nothing_by_its_kernel",
+    ),
+    Mutation(
+        "5: a server that ended is gone, though its kernel answers", "liveness",
+        "return echo.answers(view) and not view.kernel.ended", "return echo.answers(view)",
+        "test_echo.py::test_a_kernel_that_answers_holds_up_nothing_once_its_server_ended_or_hangs_or_it_is_silent",
+    ),
+    Mutation(
+        "5: a server that answers nothing for the stall interval is gone, though its kernel answers", "liveness",
+        "not view.kernel.ended and not stuck", "not view.kernel.ended",
+        "test_echo.py::test_a_kernel_that_answers_holds_up_nothing_once_its_server_ended_or_hangs_or_it_is_silent",
     ),
     Mutation(
         "5: a loop that slept has heard no silence", "echo",

@@ -1,7 +1,9 @@
-"""Say of the peer's kernel, which answers an ICMP echo whatever its programs do, when its silence proves a death.
+"""Say of the peer's kernel, which answers an ICMP echo whatever its programs do, what silence and answers prove.
 
-It only confirms: what is not complete changes nothing, and no answer makes the peer more alive than its heartbeats and
-its server do.
+Its silence confirms a death, and what is not complete confirms nothing.  Its answer is that of a switch that lives: a
+server there that we cannot reach may serve, so it counts as dead only when it ended our session, has answered nothing
+but acknowledgements for the stall interval, or clagd says that the switch is gone (ovsha.core.liveness).  No answer
+causes a takeover.
 """
 
 from __future__ import annotations

@@ -60,13 +60,14 @@ def left_to_clagd(view: View, memory: Memory) -> bool:
     """Tell whether only clagd can say if the peer lives, and does not say that it is gone on both its paths.
 
     So it is when its server fell silent with the peer link while its agent, the only voice on the backup path, had been
-    silent before, until it is heard again, which takes a while after the link is back; and when an agent that said
-    goodbye left a server that we do not hear, behind a kernel that answers.
+    silent before, until it is heard again, which takes a while after the link is back; and, in whatever order they fell
+    silent, while the kernel answers of a switch whose agent and server we do not hear: both may live out of our reach.
     """
     clag = view.clag
     if clag.peer_alive is False and clag.backup_active is False:
         return False
-    return link_lost(view, memory) or _stays_as_it_said(view)
+    alone = memory.founding and not memory.met  # what has not joined yet has a kernel too
+    return link_lost(view, memory) or (not alone and _kernel_answers(view))
 
 
 def link_lost(view: View, memory: Memory) -> bool:
@@ -76,8 +77,8 @@ def link_lost(view: View, memory: Memory) -> bool:
     return view.vip.link_up is False or (memory.link_lost and not view.kernel.ended)
 
 
-def _stays_as_it_said(view: View) -> bool:
-    """Tell whether an agent has said that its server stays, and its kernel, which answers, does not say otherwise."""
+def _kernel_answers(view: View) -> bool:
+    """Tell whether the peer's kernel answers, and nothing says that its server has ended or hangs."""
     answer_age = view.source.answer_age
     stuck = answer_age is not None and answer_age >= view.settings.stall_interval
-    return said_goodbye(view) and echo.answers(view) and not view.kernel.ended and not stuck
+    return echo.answers(view) and not view.kernel.ended and not stuck
