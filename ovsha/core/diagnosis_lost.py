@@ -38,7 +38,9 @@ def both(case: Case) -> bool:
     source = case.view.source
     if case.presence is not Presence.SILENT or not case.serving or case.view.server.life not in USABLE:
         return False
-    if source.loaded and source.role is not None:
+    # A session that nobody acknowledges is of before: its switch may have come back meanwhile, and its kernel answers.
+    fresh = source.life_age is not None and source.life_age < case.view.settings.dead_interval
+    if source.loaded and source.role is not None and fresh:
         return source.role is Role.ACTIVE
     return case.peer.serving and not source.closed and not _from_before(case)
 
