@@ -105,7 +105,7 @@ install: install-data
 	find ovsha -name '*.py' -o -name py.typed | while read -r file; do \
 	    install -Dm644 "$$file" "$(DESTDIR)/usr/lib/python3/dist-packages/$$file" || exit 1; done
 	install -d "$(DESTDIR)/usr/bin"
-	for entry in ovsha:ovsha.cli ovsha-ovsdb-server:ovsha.safe_start ovsha-vtep-bootstrap:ovsha.vtep_bootstrap; do \
+	for entry in ovsha:ovsha.cli.main ovsha-ovsdb-server:ovsha.ovsdb.launch ovsha-vtep-bootstrap:ovsha.cli.vtep_main; do \
 	    printf '#!/usr/bin/python3\nimport sys\n\nfrom %s import main\n\nsys.exit(main())\n' "$${entry#*:}" \
 	        >"$(DESTDIR)/usr/bin/$${entry%%:*}" && chmod 755 "$(DESTDIR)/usr/bin/$${entry%%:*}" || exit 1; done
 	test -e "$(DESTDIR)/etc/ovsha/ovsha.yaml" || install -Dm644 etc/ovsha.yaml "$(DESTDIR)/etc/ovsha/ovsha.yaml"

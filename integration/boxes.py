@@ -29,8 +29,8 @@ ROOT = HERE.parent
 LIMIT = 120.0
 PROGRAMS = {
     "ovsha": "ovsha",
-    "ovsha-ovsdb-server": "ovsha.safe_start",
-    "ovsha-vtep-bootstrap": "ovsha.vtep_bootstrap",
+    "ovsha-ovsdb-server": "ovsha.ovsdb.launch",
+    "ovsha-vtep-bootstrap": "ovsha.cli.vtep_main",
 }
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 _MOUNTS = """

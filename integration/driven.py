@@ -17,9 +17,9 @@ from ovs.poller import Poller
 from ovsha.core.facts import Life, Source, Stamp
 from ovsha.core.facts import Server as Facts
 from ovsha.core.lineage import PARKED
-from ovsha.drivers.process import Places
-from ovsha.drivers.server import LocalServer
-from ovsha.drivers.source import PeerSource
+from ovsha.ovsdb.peer_server import PeerSource
+from ovsha.ovsdb.process import Places
+from ovsha.ovsdb.server import LocalServer
 from real_server import LIMIT, Server, free_port
 
 PATIENCE, HANG, STALL = 0.4, 1.5, 60.0

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab import Lab
-from ovsha.drivers import unixctl
+from ovsha.ovsdb import unixctl
 from story import LIMIT, MakeLab, ask_agent, await_pair, begin, in_sync, undisturbed
 from switch import Switch
 

@@ -13,8 +13,8 @@ from scapy.packet import Raw
 
 import settings
 from lab import Lab
-from ovsha.core.heartbeat import Conversation
-from ovsha.drivers.duplicate import DuplicateEar
+from ovsha.net.arp_watch import DuplicateWatch
+from ovsha.protocol.heartbeat import Conversation
 from story import (
     LIMIT,
     MakeLab,
@@ -174,7 +174,7 @@ def test_a_flood_of_claims_to_the_vip_moves_nothing(lab: MakeLab) -> None:
 def test_a_second_holder_of_an_ipv6_vip_is_told(lab: MakeLab) -> None:
     pair = lab()
     address, heard = "fd00::11", []
-    ear = DuplicateEar(address, "eth0")
+    ear = DuplicateWatch(address, "eth0")
     body = IPv6(src="fe80::99", dst="ff02::1", hlim=255) / ICMPv6ND_NA(tgt=address, R=0, S=0, O=1)
     claim = Ether(src=STRANGER_MAC, dst="33:33:00:00:00:01") / body / ICMPv6NDOptDstLLAddr(lladdr=STRANGER_MAC)
     other = Ether(src=STRANGER_MAC, dst="33:33:00:00:00:01") / IPv6(bytes(body).replace(b"\0\x11", b"\0\x12"))

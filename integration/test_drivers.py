@@ -25,11 +25,11 @@ from ovs.poller import Poller
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6NDOptDstLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 
-from ovsha.checks import net
-from ovsha.drivers.announce import Announcer
-from ovsha.drivers.sockdiag import destroy_tcp, established
-from ovsha.drivers.vip import Vip
 from ovsha.errors import DriverError
+from ovsha.net import routes
+from ovsha.net.announce import Announcer
+from ovsha.net.sock_diag import destroy_tcp, established
+from ovsha.net.vip import Vip
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root for network namespaces")
 
@@ -255,11 +255,11 @@ def test_a_vip_that_is_tentative_or_a_duplicate_is_of_no_use_until_it_is_put_bac
         assert time.monotonic() < end, "the kernel does not see the other holder"
         time.sleep(0.05)
     assert not there(vips(VIP6)), "it is a duplicate"
-    assert [each.unusable for each in net.held() if str(each.address.ip) == VIP6] == [True]
+    assert [each.unusable for each in routes.held() if str(each.address.ip) == VIP6] == [True]
     vip.add(0.0)
     vip.run(0.0)
     assert (vip.present, vip.astray) == (True, False)
-    assert [each.unusable for each in net.held() if str(each.address.ip) == VIP6] == [False]
+    assert [each.unusable for each in routes.held() if str(each.address.ip) == VIP6] == [False]
     with socket.create_server((VIP6, 9998), family=socket.AF_INET6):
         pass
 
@@ -322,11 +322,11 @@ def test_a_routed_vip_is_never_the_source_of_our_own_connections(
 
 @pytest.mark.parametrize(("address", "wide"), [(VIP4, "169.254.0.0/24"), ("fd00:255::11", "fd00:255::/64")])
 def test_a_route_to_the_vip_itself_is_told_from_one_to_its_network(lab: Lab, address: str, wide: str) -> None:
-    assert not net.announced(address)
+    assert not routes.announced(address)
     lab.ip(lab.here, f"route add {wide} dev swp1")
-    assert not net.announced(address)
+    assert not routes.announced(address)
     lab.ip(lab.here, f"route add {address} dev swp1")
-    assert net.announced(address)
+    assert routes.announced(address)
 
 
 def test_a_kernel_without_such_interfaces_is_told(lab: Lab, vips: Callable[..., Vip]) -> None:

@@ -13,8 +13,8 @@ import pytest
 import seed
 from driven import HANG, PATIENCE, STALL, Local, local
 from ovsha.core.facts import Life, Role
-from ovsha.drivers.process import Places
-from ovsha.drivers.server import LocalServer
+from ovsha.ovsdb.process import Places
+from ovsha.ovsdb.server import LocalServer
 from real_server import Server, needs_ovs, running, wait_until
 
 pytestmark = needs_ovs

@@ -16,16 +16,15 @@ import pytest
 from ovs.poller import Poller
 
 import rpc
-from ovsha.drivers.exchange import Exchange
-from ovsha.drivers.files import Files
+from ovsha.divergence import baseline, job, ledger, pending, replay
+from ovsha.divergence.compare import DONE, Entry, Kind, difference, doubts
+from ovsha.divergence.pending import Task
+from ovsha.divergence.replay_check import Selection, Verdict
 from ovsha.errors import DriverError
-from ovsha.ledger import bases, content, errand, job, past, records, replay, schema, shelf, take_base
-from ovsha.ledger.compare import DONE, Entry, Kind, difference, doubts
-from ovsha.ledger.content import Rows
-from ovsha.ledger.errand import Errand
-from ovsha.ledger.judge import Verdict
-from ovsha.ledger.selection import Selection
-from ovsha.ledger.session import Refused, Session
+from ovsha.ovsdb import contents, log_file
+from ovsha.ovsdb.client import Refused, Session
+from ovsha.ovsdb.contents import Rows
+from ovsha.peer.rpc_server import Exchange, Files
 from real_server import Server, free_port, needs_ovs
 from session import mac_of
 
@@ -88,8 +87,8 @@ def mac(number: int) -> str:
 
 
 def rows_of(path: Path) -> Rows:
-    columns = {name: table.columns for name, table in schema.tables(records.schema(path)).items()}
-    return content.of_file(path, DATABASE, columns, LIMIT)
+    columns = {name: table.columns for name, table in contents.tables(log_file.schema(path)).items()}
+    return contents.of_file(path, DATABASE, columns, LIMIT)
 
 
 def where(**values: Any) -> list[Any]:
@@ -107,8 +106,8 @@ def test_the_base_is_what_the_server_held_before_its_stamp(stack: ExitStack, tmp
     before = rows_of(server.database)
     stamp(server, 6, "sw2")
     server.transact({"op": "delete", "table": MACS, "where": where(MAC=mac(3))})
-    assert take_base.main([str(server.database), str(tmp_path / "bases"), "6", "sw2"]) == 0
-    (base,) = bases.load(tmp_path / "bases")
+    assert baseline.main([str(server.database), str(tmp_path / "bases"), "6", "sw2"]) == 0
+    (base,) = baseline.load(tmp_path / "bases")
     assert (base.term, base.node, base.origin, base.token) == (6, "sw2", (5, "sw1"), (5, 0))
     assert rows_of(tmp_path / "bases" / str(base.file)) == before
     assert {path.name for path in (tmp_path / "bases").iterdir()} == {"term6.json", "term6.db"}
@@ -120,8 +119,8 @@ def test_a_compacted_file_gives_no_base_and_says_so(stack: ExitStack, tmp_path: 
     server.fill(rows=20)
     stamp(server, 6, "sw2")
     server.appctl("ovsdb-server/compact")
-    assert take_base.main([str(server.database), str(tmp_path / "bases"), "6", "sw2"]) == 0
-    (base,) = bases.load(tmp_path / "bases")
+    assert baseline.main([str(server.database), str(tmp_path / "bases"), "6", "sw2"]) == 0
+    (base,) = baseline.load(tmp_path / "bases")
     assert base.file is None
     assert "compacted" in base.why
 
@@ -132,7 +131,7 @@ def test_a_stamp_that_is_not_there_is_an_error_and_leaves_nothing(
     server = Server(stack, tmp_path / "server")
     server.start()
     server.fill()
-    assert take_base.main([str(server.database), str(tmp_path / "bases"), "6", "sw2"]) == 1
+    assert baseline.main([str(server.database), str(tmp_path / "bases"), "6", "sw2"]) == 1
     assert "the stamp of term 6 of sw2 is not in it" in capsys.readouterr().err
     assert list((tmp_path / "bases").iterdir()) == []
 
@@ -349,7 +348,7 @@ def test_nothing_is_written_into_another_lineage_than_the_one_that_was_looked_up
 
 
 def uuids_of(server: Server) -> set[str]:
-    tables = schema.tables(records.schema(server.database))
+    tables = contents.tables(log_file.schema(server.database))
     return {row["_uuid"][1] for table in tables for row in rpc.select(server.socket, table, "_uuid")}
 
 
@@ -520,38 +519,38 @@ def test_every_moment_of_a_file_is_known_again_and_no_other_is(stack: ExitStack,
     server.start()
     server.fill(rows=6)
     chance, moments = random.Random(number), []
-    columns = {name: table.columns for name, table in schema.tables(records.schema(server.database)).items()}
+    columns = {name: table.columns for name, table in contents.tables(log_file.schema(server.database)).items()}
     for _ in range(12):
         anything(server, chance)
         moments.append(rows_of(server.database))
     flood(server, "10.1.1.1", "10.1.1.2")
     flood(server, "10.1.1.2", "10.1.1.3")
     moments.append(rows_of(server.database))
-    assert all(past.held(server.database, rows, columns) for rows in moments)
+    assert all(log_file.ever_held(server.database, rows, columns) for rows in moments)
     for rows in moments:
         other = {table: dict(each) for table, each in rows.items()}
         other[MACS].popitem()
         other["Logical_Switch"]["5c1b1b1e-0000-4000-8000-000000000000"] = "{}"
-        assert not past.held(server.database, other, columns)
+        assert not log_file.ever_held(server.database, other, columns)
     server.appctl("ovsdb-server/compact")
-    assert past.held(server.database, moments[-1], columns)
-    assert not past.held(server.database, moments[0], columns)
+    assert log_file.ever_held(server.database, moments[-1], columns)
+    assert not log_file.ever_held(server.database, moments[0], columns)
 
 
 # -- without a base ----------------------------------------------------------------------------------------------------
 
 
-def without_peer(pair: Pair, directory: Path) -> Errand:
+def without_peer(pair: Pair, directory: Path) -> Task:
     """Return an errand whose peer's agent does not answer, while our own server has the copy of its rows."""
     key = directory / "pair.key"
     key.write_text("k" * 40)
     key.chmod(0o600)
-    task = Errand(
+    task = Task(
         "one", "sw1", "sw2", 5, 6, "2026-11-21T07:00:00Z", "snapshot.db", str(pair.lost.database), 1, DATABASE,
         "127.0.0.1", free_port(), str(key), str(pair.survivor.socket), str(directory / "state"),
     )  # fmt: skip
     task.ledgers.mkdir(parents=True)
-    errand.save(task)
+    pending.save(task)
     return task
 
 
@@ -567,12 +566,12 @@ def test_at_last_the_survivor_is_compared_as_it_is_now_and_the_ledger_says_so(pa
     insert(pair.lost, "new")
     pair.survivor.transact(DELETE)
     insert(pair.survivor, "written since")
-    told = job.do(replace(task, tries=errand.TRIES), patience=0.2)
+    told = job.do(replace(task, tries=pending.TRIES), patience=0.2)
     assert "in doubt; this is not exact: the agent at 127.0.0.1" in told
-    ((head,), _) = shelf.heads(task.ledgers)
+    ((head,), _) = ledger.heads(task.ledgers)
     assert not head.exact
     # What the survivor deleted since cannot be told from what exists only here, and what it wrote since is not ours.
-    entries = shelf.entries(task.ledgers, head.id)
+    entries = ledger.entries(task.ledgers, head.id)
     assert {entry.row["MAC"] for entry in entries if entry.row and "MAC" in entry.row} == {"new", mac(2)}
     assert {entry.kind for entry in entries} == {Kind.DOUBT}
     assert not task.path.exists()
@@ -581,10 +580,10 @@ def test_at_last_the_survivor_is_compared_as_it_is_now_and_the_ledger_says_so(pa
 def test_a_comparison_that_fails_for_good_leaves_a_ledger_that_says_why(
     pair: Pair, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    task = replace(without_peer(pair, tmp_path), tries=errand.TRIES + 1)
-    errand.save(task)
+    task = replace(without_peer(pair, tmp_path), tries=pending.TRIES + 1)
+    pending.save(task)
     assert job.main([str(task.path)]) == 0
-    ((head,), _) = shelf.heads(task.ledgers)
+    ((head,), _) = ledger.heads(task.ledgers)
     assert head.open
     assert "begun three times" in head.failed
     assert "cannot be compared" in capsys.readouterr().out
@@ -635,7 +634,7 @@ def test_what_was_written_to_the_survivor_before_it_had_kept_its_base_was_not_de
     insert(pair.lost, "lost only")
     told = compared(pair, tmp_path, pair.lost.database, (5, 0), wrote.database)
     assert "in doubt" in told
-    ((head,), _) = shelf.heads(tmp_path / "state" / "ledgers")
+    ((head,), _) = ledger.heads(tmp_path / "state" / "ledgers")
     assert head.counts["deleted"] == 0
 
 
@@ -647,7 +646,7 @@ def test_a_base_that_is_not_what_was_kept_is_never_compared_with(
     insert(pair.lost, "new")
     base = tmp_path / "kept.db"
     shutil.copy(pair.base, base)
-    content.tool(LIMIT, "compact", str(base))
+    contents.tool(LIMIT, "compact", str(base))
     whole = base.read_bytes()
     if damage == "another one's":
         shutil.copy(pair.survivor.database, base)
@@ -657,32 +656,32 @@ def test_a_base_that_is_not_what_was_kept_is_never_compared_with(
     pair.survivor.transact(DELETE)
     with pytest.raises(DriverError):
         compared(pair, tmp_path, pair.lost.database, (5, 0), base)
-    task = errand.load(errand.pending(tmp_path / "state" / "ledgers")[0])
+    task = pending.load(pending.pending(tmp_path / "state" / "ledgers")[0])
     shutil.rmtree(tmp_path / "peer")
-    told = compared(pair, tmp_path, pair.lost.database, (5, 0), base, tries=errand.TRIES, task=task)
+    told = compared(pair, tmp_path, pair.lost.database, (5, 0), base, tries=pending.TRIES, task=task)
     assert "in doubt; this is not exact" in told
 
 
 def test_a_disk_that_takes_no_ledger_uses_up_no_try(
     pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = replace(without_peer(pair, tmp_path), tries=errand.TRIES)
+    task = replace(without_peer(pair, tmp_path), tries=pending.TRIES)
     insert(pair.lost, "new")
-    errand.save(task)
+    pending.save(task)
     monkeypatch.setattr(job, "PATIENCE", 0.2)
     monkeypatch.setattr(job.do, "__defaults__", (0.2,))
     (task.ledgers / "one.rows").mkdir()  # a rename onto it fails, as a write does on a disk without room
     assert job.main([str(task.path)]) == 1
-    assert errand.load(task.path).tries == errand.TRIES - 1
+    assert pending.load(task.path).tries == pending.TRIES - 1
     (task.ledgers / "one.rows").rmdir()
-    assert "in doubt" in job.do(replace(task, tries=errand.TRIES), patience=0.2)
+    assert "in doubt" in job.do(replace(task, tries=pending.TRIES), patience=0.2)
 
 
 def compared(pair: Pair, directory: Path, snapshot: Path, token: tuple[int, int], base: Path | None = None,
-             tries: int = 1, task: Errand | None = None) -> str:  # fmt: skip
+             tries: int = 1, task: Task | None = None) -> str:  # fmt: skip
     """Return what is told of a snapshot of sw1's; by default sw2 took over all that sw1's server has."""
     task = replace(task or without_peer(pair, directory), data=str(snapshot), tries=tries)
-    took_over = bases.Base(6, "sw2", (5, "sw1"), token, file="term6.db")
+    took_over = baseline.Baseline(6, "sw2", (5, "sw1"), token, file="term6.db")
     with peer_that_keeps(directory, took_over, task):
         shutil.copy(base or pair.lost.database, directory / "peer" / "bases" / "term6.db")
         return job.do(task, patience=5.0)
@@ -691,32 +690,32 @@ def compared(pair: Pair, directory: Path, snapshot: Path, token: tuple[int, int]
 def test_a_comparison_that_was_killed_at_its_end_leaves_what_was_decided_since(pair: Pair, tmp_path: Path) -> None:
     task = without_peer(pair, tmp_path)
     insert(pair.lost, "new")
-    job.do(replace(task, tries=errand.TRIES), patience=0.2)
-    ((head,), _) = shelf.heads(task.ledgers)
-    shelf.update(task.ledgers, replace(head, dismissed={"reason": "not wanted"}))
-    errand.save(task)
+    job.do(replace(task, tries=pending.TRIES), patience=0.2)
+    ((head,), _) = ledger.heads(task.ledgers)
+    ledger.update(task.ledgers, replace(head, dismissed={"reason": "not wanted"}))
+    pending.save(task)
     assert job.main([str(task.path)]) == 0
-    ((head,), _) = shelf.heads(task.ledgers)
+    ((head,), _) = ledger.heads(task.ledgers)
     assert head.dismissed == {"reason": "not wanted"}
     assert not task.path.exists()
 
 
 def test_a_base_that_the_peer_has_removed_meanwhile_is_done_without_at_last(pair: Pair, tmp_path: Path) -> None:
     task = without_peer(pair, tmp_path)
-    parted = bases.Base(5, "sw1", (4, "sw2"), file="term5.db")
-    bases.need(task.bases)
-    bases.save(task.bases, parted)
-    with peer_that_keeps(tmp_path, bases.Base(6, "sw2", (4, "sw2")), task) as reached:
+    parted = baseline.Baseline(5, "sw1", (4, "sw2"), file="term5.db")
+    baseline.need(task.bases)
+    baseline.save(task.bases, parted)
+    with peer_that_keeps(tmp_path, baseline.Baseline(6, "sw2", (4, "sw2")), task) as reached:
         with pytest.raises(DriverError, match=r"term5\.db"):
             job.do(replace(reached, tries=1), patience=1.0)
-        assert "nothing exists only" in job.do(replace(reached, tries=errand.TRIES), patience=1.0)
+        assert "nothing exists only" in job.do(replace(reached, tries=pending.TRIES), patience=1.0)
 
 
 @contextmanager
-def peer_that_keeps(directory: Path, base: bases.Base, task: Errand) -> Iterator[Errand]:
+def peer_that_keeps(directory: Path, base: baseline.Baseline, task: Task) -> Iterator[Task]:
     """Run the exchange of a peer that has such a base; yield the errand with its address."""
     (directory / "peer" / "bases").mkdir(parents=True)
-    bases.save(directory / "peer" / "bases", base)
+    baseline.save(directory / "peer" / "bases", base)
     files = Files(directory / "peer")
     key = Path(task.key_file).read_bytes()
     exchange = Exchange("127.0.0.1", task.port, key, {}, {"fetch": files.fetch, "list": files.list})
@@ -742,6 +741,6 @@ def peer_that_keeps(directory: Path, base: bases.Base, task: Errand) -> Iterator
 
 def test_a_comparison_that_another_one_is_at_is_left_to_it(pair: Pair, tmp_path: Path) -> None:
     task = without_peer(pair, tmp_path)
-    with errand.held(task.path) as mine:
+    with pending.held(task.path) as mine:
         assert mine
-        assert job.main([str(task.path)]) == errand.BUSY
+        assert job.main([str(task.path)]) == pending.BUSY

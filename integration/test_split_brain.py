@@ -11,7 +11,7 @@ from typing import Any
 
 import rpc
 from lab import Lab
-from ovsha.core import trace
+from ovsha.report import trace
 from story import (
     LIMIT,
     SERVICE,

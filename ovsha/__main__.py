@@ -2,6 +2,6 @@
 
 import sys
 
-from ovsha.cli import main
+from ovsha.cli.main import main
 
 sys.exit(main())

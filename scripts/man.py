@@ -14,7 +14,7 @@ from tree import ROOT, Command, commands, takes_value, value
 
 from ovsha import __version__
 from ovsha.config import describe
-from ovsha.config_keys import Default
+from ovsha.config.values import Default
 
 DATE = "2026-11-21"
 _COMMON = ("--config", "--target", "--json")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from ovsha.cli import parser  # noqa: E402
+from ovsha.cli.main import parser  # noqa: E402
 
 
 @dataclass(frozen=True)

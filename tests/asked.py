@@ -12,11 +12,10 @@ from typing import Any
 
 from ovs.poller import Poller
 
-from ovsha import exchange
-from ovsha.core import exchange as codec
-from ovsha.drivers.exchange import Exchange
-from ovsha.drivers.files import Files
 from ovsha.errors import DriverError
+from ovsha.peer import rpc_client
+from ovsha.peer.rpc_server import Exchange, Files
+from ovsha.protocol import seal
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
 HOST = "127.0.0.9"
@@ -33,18 +32,18 @@ class Rig:
         files = Files(directory)
         self.server = Exchange(
             address, 0, KEY,
-            {"echo": lambda params: params, "refuse": self._refuse, "large": lambda params: "x" * codec.MAX_ANSWER},
+            {"echo": lambda params: params, "refuse": self._refuse, "large": lambda params: "x" * seal.MAX_ANSWER},
             {"fetch": files.fetch, "list": files.list, "hang": lambda params: self.blocked.wait(LIMIT)},
         )  # fmt: skip
         self._pool = ThreadPoolExecutor()
         self.turn()
 
     def ask(self, method: str, params: dict[str, Any], key: bytes = KEY, limit: float = LIMIT) -> Any:
-        return self.spin(self.start(exchange.ask, self.address, self.server.port, key, method, params, limit))
+        return self.spin(self.start(rpc_client.ask, self.address, self.server.port, key, method, params, limit))
 
     def fetch(self, kind: str, name: str, target: Path) -> int:
         size: int = self.spin(
-            self.start(exchange.fetch, self.address, self.server.port, KEY, kind, name, target, LIMIT)
+            self.start(rpc_client.fetch, self.address, self.server.port, KEY, kind, name, target, LIMIT)
         )
         return size
 
@@ -77,7 +76,7 @@ class Rig:
 
     def greeted(self) -> tuple[socket.socket, bytes]:
         sock = self.connect()
-        return sock, self.read(sock, codec.GREETING)[len(codec.MAGIC) :]
+        return sock, self.read(sock, seal.GREETING)[len(seal.RPC_MAGIC) :]
 
     def read(self, sock: socket.socket, size: int = 1 << 20) -> bytes:
         """Return what comes until there are `size` bytes or the other side closes."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ovsha.drivers import lockfile
+from ovsha.ovsdb import process as processes
 
 WORK = "while read line; do i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; done"
 
@@ -38,7 +38,7 @@ def child(
     process = subprocess.Popen(command, executable=program, stdin=subprocess.PIPE, bufsize=0, env=told)
     try:
         # Popen returns when the descriptors are closed, and the new name and the file come a moment later.
-        while lockfile.name_of(process.pid) != name[:15] or not lockfile.has_open(process.pid, file):
+        while processes.name_of(process.pid) != name[:15] or not processes.has_open(process.pid, file):
             assert process.poll() is None, "it has ended"
         yield process
     finally:
@@ -60,7 +60,7 @@ def locking(file: Path, name: str = "ovsdb-server") -> Iterator[subprocess.Popen
     """Run a process called `name` that holds the lock of a database file."""
     program = Path(tempfile.mkdtemp(dir=file.parent)) / name
     program.symlink_to(sys.executable)
-    words = [sys.executable, "-c", LOCK, str(lockfile.lock_of(file))]
+    words = [sys.executable, "-c", LOCK, str(processes.lock_of(file))]
     process = subprocess.Popen(words, executable=program, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None

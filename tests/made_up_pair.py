@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ovsha.core import side, status
+from ovsha.core import turn
 from ovsha.core.facts import Clag, Copy, Life, MlagRole, Record, Role, Server, Source, Stamp, State, Vip
-from ovsha.core.memory import Memory
-from ovsha.core.outside import Manager, Moved, Outside, PathReport
-from ovsha.core.path import Path, PathState
-from ovsha.core.view import Settings, View
+from ovsha.core.view import Memory, Settings, View
+from ovsha.protocol.path import Path, PathState
+from ovsha.report import status
+from ovsha.report.assessment import Manager, Moved, PathReport, StatusInputs
 
 SOURCE = "tcp:169.254.0.9:9999"
 STAMP = Stamp(7, "sw1")
@@ -57,7 +57,7 @@ BACKUP_PEER = Record(
     why="the peer is the active side",
 )
 UP = Path(PathState.UP, 0.05, 0.06, 0.0004)
-OUTSIDE = Outside(
+OUTSIDE = StatusInputs(
     version="0.1.0",
     pair="rack7",
     pid=4711,
@@ -109,8 +109,8 @@ SERVING = replace(
 MEMORY = Memory("boot", term=7, met=True, peer_stamp=STAMP, lapsed=False, awake=500.0, active_since=900.0)
 
 
-def document(view: View = FOLLOWING, outside: Outside = OUTSIDE, memory: Memory = MEMORY) -> dict[str, Any]:
-    return status.status(view, side.turn(view, memory), outside)
+def document(view: View = FOLLOWING, outside: StatusInputs = OUTSIDE, memory: Memory = MEMORY) -> dict[str, Any]:
+    return status.status(view, turn.turn(view, memory), outside)
 
 
 def names(told: dict[str, Any]) -> list[str]:

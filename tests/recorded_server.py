@@ -12,8 +12,8 @@ from typing import Any
 from child import child
 from endpoint import Endpoint, Refusal, spin
 from ovsha.core.lineage import PARKED
-from ovsha.drivers.process import Places
-from ovsha.drivers.server import LocalServer
+from ovsha.ovsdb.process import Places
+from ovsha.ovsdb.server import LocalServer
 
 # What ovsdb-server 3.1.0 prints; the newer form of sync-status is that of 3.3 on.
 PEER = "tcp:169.254.0.10:9999"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ovsha.core import schema as schemas
+from ovsha.core import lineage as schemas
 from ovsha.core.facts import Life, Role, Server, Source, Stamp, Token
 from ovsha.core.lineage import PARKED
 from sim_server import Data, Reply, schema_of
@@ -23,7 +23,7 @@ LOOKS = 100  # a tenth of a second apart, while a copy is being made
 
 
 class LocalDriver:
-    """What ovsha.drivers.server knows of its server, and what it orders."""
+    """What ovsha.ovsdb.server knows of its server, and what it orders."""
 
     managers, listener = "managers", "listener"
 
@@ -69,7 +69,7 @@ class LocalDriver:
             fenced=self.fenced,
             saved=self.saved,
             cells=self._cells,
-            schema=schemas.describe(schema_of(self.server.schema)) if data is not None else None,
+            schema=schemas.describe_schema(schema_of(self.server.schema)) if data is not None else None,
             undriven="its run directory was emptied" if self._undriven else "",
             process=f"{self.server.node}.{self.server.process}" if self.server.running else "",
         )
@@ -226,7 +226,7 @@ class LocalDriver:
 
 
 class SourceDriver:
-    """What ovsha.drivers.source knows of the peer's server: one TCP session to it."""
+    """What ovsha.ovsdb.peer_server knows of the peer's server: one TCP session to it."""
 
     def __init__(self, agent: Agent) -> None:
         self.agent, self.pair = agent, agent.pair
@@ -289,7 +289,7 @@ class SourceDriver:
             stamp=data.stamp if data else None,
             token=data.token if data else None,
             empty=data.empty if data else True,
-            schema=schemas.describe(schema_of(self.schema)) if self.schema is not None else None,
+            schema=schemas.describe_schema(schema_of(self.schema)) if self.schema is not None else None,
             role_age=now - self._role_at if connected and self._role is not None else None,
         )
 

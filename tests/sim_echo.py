@@ -1,4 +1,4 @@
-"""What the kernel of the other simulated switch answers, in the place of ovsha.drivers.icmp."""
+"""What the kernel of the other simulated switch answers, in the place of ovsha.net.icmp."""
 
 from __future__ import annotations
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ovsha.agent.steps import ACTS
 from ovsha.core.election import RULES
 from ovsha.core.facts import Kind, Presence, State, Token
 from ovsha.core.lineage import term_of
-from ovsha.core.side import Decision, turn
 from ovsha.core.transition import Step
-from ovsha.orders import ACTS
+from ovsha.core.turn import Decision, turn
 
 if TYPE_CHECKING:
     from sim_server import SimServer

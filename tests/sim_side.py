@@ -1,6 +1,6 @@
 """One switch of the simulated pair: its host, and its agent with the real core.
 
-The agent is driven as ovsha.agent drives it, with the real Orders, CopyWatch, record codec
+The agent is driven as ovsha.agent.loop drives it, with the real Orders, CopyWatch, record codec
 and Conversation; only the drivers below them are models.
 """
 
@@ -10,20 +10,19 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ovsha.core import belief, founding, handover, resolve, side, switchover, upgrade
-from ovsha.core import record as codec
-from ovsha.core import schema as schemas
-from ovsha.core.case import USABLE, Case
-from ovsha.core.copywatch import CopyWatch
+from ovsha.agent.peer_kernel import KernelWatch
+from ovsha.agent.peer_token import Known, lack_of, noted
+from ovsha.agent.steps import StepExecutor
+from ovsha.core import belief, handover, operator_orders, turn
+from ovsha.core import lineage as schemas
 from ovsha.core.facts import Presence, Proof, Record, Role, Stamp, State, Token, Vip
-from ovsha.core.heartbeat import Conversation
-from ovsha.core.memory import Memory
-from ovsha.core.side import Decision
-from ovsha.core.view import Settings, View
-from ovsha.drivers.store import surely_on_disk
-from ovsha.kernel import KernelWatch
-from ovsha.orders import Orders
-from ovsha.peer_token import Known, lack_of, noted
+from ovsha.core.lineage import CopyWatch
+from ovsha.core.situation import USABLE, Situation
+from ovsha.core.turn import Decision
+from ovsha.core.view import Memory, Settings, View
+from ovsha.host.state_file import surely_on_disk
+from ovsha.protocol import record as codec
+from ovsha.protocol.heartbeat import Conversation
 from sim_drivers import LocalDriver, SourceDriver
 from sim_echo import Echoes
 from sim_network import BACKUP, LINK
@@ -73,7 +72,7 @@ class Host:
     clagd_starts: int = 0
 
     def keep(self, data: Data) -> None:
-        """Keep a snapshot of these data, and the newest ones of each sort, as ovsha.drivers.snapshot does."""
+        """Keep a snapshot of these data, and the newest ones of each sort, as ovsha.host.snapshot does."""
         sort = "blank" if data.empty and data.stamp is None else "known" if data.stamp else "unknown"
         kept = self.snapshots.setdefault(sort, deque(maxlen=1 if sort == "blank" else SNAPSHOTS_KEPT))
         if data not in kept:
@@ -89,7 +88,7 @@ class Host:
 
 
 class Agent:
-    """The agent: look, decide, act, tell; it also stands in for ovsha.switch, which Orders acts on."""
+    """The agent: look, decide, act, tell; it also stands in for ovsha.agent.switch, which Orders acts on."""
 
     def __init__(self, pair: World, host: Host, settings: Settings) -> None:
         self.pair, self.host, self.settings = pair, host, settings
@@ -118,7 +117,7 @@ class Agent:
         self.server = LocalDriver(self)
         self.source = SourceDriver(self)
         self.kernel = KernelWatch(Echoes(self), self.source, settings.dead_interval)  # type: ignore[arg-type]
-        self.orders = Orders(self)  # type: ignore[arg-type]
+        self.orders = StepExecutor(self)  # type: ignore[arg-type]
         self._last_turn = self._send_at = self._token_at = now
         self._committing = False
         self._told: tuple[object, ...] = ()
@@ -174,25 +173,26 @@ class Agent:
             return "the side that should give does not serve"
         if (decision.record.in_sync_for if ours else view.record.in_sync_for) is None:
             return "not in sync"
-        case = Case(view, self.memory, decision.presence)
-        self.memory = switchover.ordered(case, target, f"order-{view.now}", "", restore)
+        case = Situation(view, self.memory, decision.presence)
+        self.memory = operator_orders.switchover_ordered(case, target, f"order-{view.now}", "", restore)
         return ""
 
     def recall(self) -> str:
         """Do what Agent.recall does: call off the move that was ordered here; return why not, "" when it is."""
         if self.view is None or self.decision is None:
             return "the agent has only just started"
-        self.memory, refused = switchover.recalled(Case(self.view, self.memory, self.decision.presence))
+        now = Situation(self.view, self.memory, self.decision.presence)
+        self.memory, refused = operator_orders.switchover_recalled(now)
         return refused
 
     def resolve(self, keep: str) -> str:
         """Do what Agent.order_resolve does; return why it cannot be done, "" when it is begun."""
         if self.view is None or self.decision is None:
             return "the agent has only just started"
-        case = Case(self.view, self.memory, self.decision.presence)
-        refused = resolve.refusal(case, self.decision.rule.asks is not None, keep)
+        case = Situation(self.view, self.memory, self.decision.presence)
+        refused = operator_orders.resolve_refusal(case, self.decision.rule.asks is not None, keep)
         if not refused:
-            self.memory = resolve.decided(case, keep)
+            self.memory = operator_orders.resolve_ordered(case, keep)
             self.host.upgrade = None if keep == self.host.node else self.host.upgrade
         return refused
 
@@ -200,24 +200,25 @@ class Agent:
         """Do what `ovsha upgrade prepare` or `finish` orders; return why it cannot be done, "" when it is."""
         if self.view is None or self.decision is None:
             return "the agent has only just started"
-        case = Case(self.view, self.memory, self.decision.presence)
-        refused = upgrade.prepare_refusal(case) if prepare else upgrade.finish_refusal(case)
+        case = Situation(self.view, self.memory, self.decision.presence)
+        refusal = operator_orders.upgrade_prepare_refusal if prepare else operator_orders.upgrade_finish_refusal
+        refused = refusal(case)
         if not refused:
             self.host.upgrade = self.pair.clock.now if prepare else None
         return refused
 
     def found(self) -> str:
-        """Do what ovsha.joining.found does; return why it cannot be done, "" when it is begun."""
+        """Do what ovsha.agent.standing_orders.found does; return why it cannot be done, "" when it is begun."""
         if self.view is None or self.decision is None:
             return "the agent has only just started"
-        case = Case(self.view, self.memory, self.decision.presence)
-        refused = founding.refusal(case, self.conversation.peer.identity)
+        case = Situation(self.view, self.memory, self.decision.presence)
+        refused = operator_orders.founding_refusal(case, self.conversation.peer.identity)
         if not refused:
-            self.memory = founding.ordered(case)
+            self.memory = operator_orders.founding_ordered(case)
         return refused
 
     def say_goodbye(self) -> None:
-        """Do what ovsha.agent.Agent.say_goodbye does."""
+        """Do what ovsha.agent.loop.Agent.say_goodbye does."""
         if self.decision is not None and self.decision.record.life in USABLE:
             state = codec.to_plain(replace(self.decision.record, goodbye=True, offer=None))
             for _ in range(GOODBYES):
@@ -238,7 +239,7 @@ class Agent:
         self.server.fence()
 
     def connect(self, done: Reply) -> None:
-        """Do what ovsha.switch does: what was held is forgotten on disk before it can be erased."""
+        """Do what ovsha.agent.switch does: what was held is forgotten on disk before it can be erased."""
         self.host.proof = None
         self.server.follow(self.settings.source, done)
 
@@ -275,7 +276,9 @@ class Agent:
             woke=woke,
             estranged=self._estranged(now),
             upgrade=None if self.host.upgrade is None else now - self.host.upgrade,
-            schema_gap="" if theirs is None else schemas.gap(schema_of(self.host.server.schema), schema_of(theirs)),
+            schema_gap=""
+            if theirs is None
+            else schemas.schema_gap(schema_of(self.host.server.schema), schema_of(theirs)),
         )
 
     def _estranged(self, now: float) -> Record | None:
@@ -285,14 +288,14 @@ class Agent:
     def _decide(self, now: float, woke: bool) -> Decision:
         self.view = self.observe(now, woke)
         self.recorded = (self.view, self.memory)
-        last, decision = self.decision, side.turn(self.view, self.memory)
+        last, decision = self.decision, turn.turn(self.view, self.memory)
         self.view, self.decision, self.memory = decision.view, decision, decision.memory
         self._keep_proof()
         self.pair.decided(self, last, decision)
         return decision
 
     def _store(self) -> None:
-        """Save what must survive, a little later, as ovsha.drivers.store does with its thread."""
+        """Save what must survive, a little later, as ovsha.host.state_file does with its thread."""
         host, memory = self.host, self.memory
         reserved = max(self.reserved, memory.term + 1)
         met_in = host.boots if memory.met else host.met_in
@@ -324,7 +327,7 @@ class Agent:
         self.pair.clock.after(self.pair.clock.between(0.001, 0.02), saved)
 
     def _keep_proof(self) -> None:
-        """Keep, now and then, what the server's process holds, as ovsha.drivers.proofs does."""
+        """Keep, now and then, what the server's process holds, as ovsha.ovsdb.proofs does."""
         proof, kept = self.memory.proof, self.host.proof
         if proof is None or proof.copy:
             self.host.proof = None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ovsha.core.facts import State
-from ovsha.core.side import Decision
+from ovsha.core.turn import Decision
 from ovsha.core.view import Settings
 from sim_clagd import Clagd
 from sim_clock import Clock

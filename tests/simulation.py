@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ovsha.core.case import Case
 from ovsha.core.facts import Clag, MlagRole, Stamp, Token
 from ovsha.core.lineage import term_of
+from ovsha.core.situation import Situation
 from sim_laws import LawBroken, holds, serves
 from sim_network import BACKUP, LINK, NODES
 from sim_server import SimServer
@@ -188,7 +188,7 @@ class Pair(World):
         agent, self.restore_ordered = self.hosts[node].agent, True
         self.disturbed(node)
         if agent is not None and not agent.frozen and agent.view is not None and agent.decision is not None:
-            target = Case(agent.view, agent.memory, agent.decision.presence).configured
+            target = Situation(agent.view, agent.memory, agent.decision.presence).configured
             answer = agent.switchover(target, restore=True) if target else "nobody knows which side that is"
             self.note(f"{node}: ordered to restore {target}{': ' + answer if answer else ''}")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ovsha.core.memory import Memory
 from ovsha.core.transition import Step
+from ovsha.core.view import Memory
 from small_laws import check_beginning, check_counting, check_settled, hears
 from small_server import (
     behind,

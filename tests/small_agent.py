@@ -12,16 +12,16 @@ from typing import Any
 from ovs.poller import Poller
 
 from made_up_pair import ACTIVE_PEER, FOLLOWING, MEMORY, OUTSIDE, SERVING
-from ovsha import client, config
-from ovsha.clocks import Clocks
-from ovsha.control import Control
-from ovsha.core import side
+from ovsha import config, control_client
+from ovsha.agent.control import Control
+from ovsha.agent.maintenance import MaintenanceFile
+from ovsha.agent.upgrade import Upgrading
+from ovsha.core import turn
 from ovsha.core.facts import Grant, Kind, Stamp, State
-from ovsha.core.side import Decision
-from ovsha.core.trace import Trace
+from ovsha.core.turn import Decision
 from ovsha.core.view import View
-from ovsha.standing import Keeper
-from ovsha.upgrading import Upgrading
+from ovsha.host.boot_clock import Clocks
+from ovsha.report.trace import Trace
 
 CONFIG = """\
 node: sw2
@@ -53,7 +53,7 @@ class SmallAgent:
         self.events: list[tuple[str, str]] = []
         self.recorder = self
         clocks = Clocks("this boot")
-        self.standing = Keeper(settings.run_directory, settings.mode == "advise", clocks)
+        self.standing = MaintenanceFile(settings.run_directory, settings.mode == "advise", clocks)
         self.upgrading = Upgrading(settings.run_directory, settings.upgrade.limit, clocks)
         self.memory = MEMORY
         self._stages = list(stages)
@@ -93,7 +93,7 @@ class SmallAgent:
     def _see(self, view: View) -> None:
         self.view = replace(view, now=self.clock())
         memory = replace(MEMORY, awake=self.view.now - 500)
-        self.decision = side.turn(self.view, memory)
+        self.decision = turn.turn(self.view, memory)
         self.trace.note(time.time(), self.view, memory, self.decision)
 
 
@@ -103,7 +103,7 @@ class Running:
     def __init__(self, agent: SmallAgent) -> None:
         self.agent = agent
         self.control = Control(agent, agent.config, lambda agent, now: OUTSIDE)
-        self.find = client.in_directory(agent.config.run_directory)
+        self.find = control_client.in_directory(agent.config.run_directory)
         (agent.config.run_directory / "ovsha.pid").write_text(f"{os.getpid()}\n")
         self._pool = ThreadPoolExecutor()
         self._closed = False
@@ -126,7 +126,7 @@ class Running:
 
     def start(self, *command: str) -> Future[str]:
         """Ask from another thread."""
-        return self._pool.submit(client.ask, self.find, *command, limit=15.0)
+        return self._pool.submit(control_client.ask, self.find, *command, limit=15.0)
 
     def ask(self, *command: str) -> str:
         """Return the answer."""

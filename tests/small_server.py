@@ -61,7 +61,7 @@ def seen(state: State) -> State:
 
 
 def _sync(s: Side, source: Session | None) -> int:
-    """Return for how many ticks the copy is in sync, as ovsha.core.copywatch finds it."""
+    """Return for how many ticks the copy is in sync, as ovsha.core.lineage finds it."""
     if s.active or not s.running or not s.read or s.copying == PARKED or source is None or source.age < 0:
         return -1
     own, other = DATA.values[s.data], DATA.values[source.data]

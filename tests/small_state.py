@@ -15,9 +15,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from ovsha.core.facts import Lack, Record, Stamp, Token
 from ovsha.core.facts import State as SideState
-from ovsha.core.memory import Memory
 from ovsha.core.transition import Step
-from ovsha.core.view import Settings
+from ovsha.core.view import Memory, Settings
 
 NODES = ("sw1", "sw2")
 NOW, LONG_AGO = 1000.0, 900.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from ovsha.core import handover, side
+from ovsha.core import handover, turn
 from ovsha.core.echo import BURST, PROVEN
 from ovsha.core.facts import (
     Clag,
@@ -178,7 +178,7 @@ def _source(s: Side) -> Source:
 
 def _decide(state: State, n: int, count: int) -> Outcome:
     view, memory = view_of(state, n), replace(MEMORIES.values[state.sides[n].memory], asks=count)
-    decision = side.turn(view, memory)
+    decision = turn.turn(view, memory)
     after, record = decision.memory, decision.record
     server = view.server
     own = replace(decision.opening, chosen=bool(record.stamp and record.stamp.chosen))

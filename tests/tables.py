@@ -16,10 +16,10 @@ import tree  # noqa: E402
 
 from ovsha import config  # noqa: E402
 from ovsha.core.election import RULES  # noqa: E402
-from ovsha.core.metrics import METRICS  # noqa: E402
+from ovsha.core.split_brain import CRITERIA  # noqa: E402
 from ovsha.core.transition import PLANS  # noqa: E402
-from ovsha.core.verdict import CRITERIA  # noqa: E402
-from ovsha.drivers.mlag_facts import ABSOLUTE, CLAGCTL, CLAGCTL_TEXT, NV, OWN, Source  # noqa: E402
+from ovsha.mlag.sources import ABSOLUTE, CLAGCTL, CLAGCTL_TEXT, NV, OWN, Source  # noqa: E402
+from ovsha.report.metrics import METRICS  # noqa: E402
 
 README = ROOT / "README.rst"
 PAGES = (README, *(ROOT / "docs" / f"{name}.rst" for name in ("deciding", "monitoring", "security", "mlag-sources")))

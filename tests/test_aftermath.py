@@ -12,17 +12,17 @@ import pytest
 from ledger_files import mac, stamp, write
 from made_up_pair import ACTIVE_PEER, FOLLOWING, MEMORY, SERVING
 from ovsha import config
-from ovsha.aftermath import Aftermath
+from ovsha.agent.divergence import DivergenceTasks
 from ovsha.config import Config
-from ovsha.core import side
+from ovsha.core import turn
 from ovsha.core.facts import Ask, Grant, Kind, Stamp
-from ovsha.core.side import Decision
 from ovsha.core.transition import Step
+from ovsha.core.turn import Decision
 from ovsha.core.view import View
-from ovsha.ledger import bases, errand, shelf
-from ovsha.ledger.compare import Entry
-from ovsha.ledger.compare import Kind as Change
-from ovsha.ledger.errand import Errand
+from ovsha.divergence import baseline, ledger, pending
+from ovsha.divergence.compare import Entry
+from ovsha.divergence.compare import Kind as Change
+from ovsha.divergence.pending import Task
 
 OWN, THEIRS = Stamp(6, "sw2"), Stamp(7, "sw1")
 OVERTAKEN = replace(FOLLOWING, server=replace(FOLLOWING.server, stamp=OWN))
@@ -39,19 +39,19 @@ class Side:
         self.snapshot = directory / "20261121T070000Z-term6.db"
         self.snapshot.write_text("what sw2 held")
         self.now = 1000.0
-        self.aftermath = Aftermath(self.config, lambda: self.snapshot)
+        self.aftermath = DivergenceTasks(self.config, lambda: self.snapshot)
 
     def see(self, view: View, decision: Decision) -> None:
         self.aftermath.run(self.now, view, decision)
 
-    def connects(self, view: View = OVERTAKEN) -> list[Errand]:
+    def connects(self, view: View = OVERTAKEN) -> list[Task]:
         """Be about to follow the peer; return the errands that there are."""
-        self.see(view, replace(side.turn(view, MEMORY), step=Step.CONNECT))
-        return [errand.load(path) for path in errand.pending(self.state / "ledgers")]
+        self.see(view, replace(turn.turn(view, MEMORY), step=Step.CONNECT))
+        return [pending.load(path) for path in pending.pending(self.state / "ledgers")]
 
     def drains(self, kind: Kind) -> None:
         """Give the service to the peer."""
-        decision = side.turn(OVERTAKEN, MEMORY)
+        decision = turn.turn(OVERTAKEN, MEMORY)
         grant = Grant("one", kind, (6, 9), drained=True)
         self.see(OVERTAKEN, replace(decision, memory=replace(decision.memory, grant=grant), step=None))
 
@@ -88,7 +88,7 @@ run_directory: {directory}
 
 
 def serving(view: View) -> Decision:
-    decision = side.turn(view, MEMORY)
+    decision = turn.turn(view, MEMORY)
     assert decision.state.value == "active"
     return replace(decision, step=None)
 
@@ -134,7 +134,7 @@ def test_what_this_side_held_when_it_took_over_is_kept_before_anything_is_compar
     here.until("base")  # there is no file to take it from, which is told
     here.now += 3
     here.see(SERVING, serving(SERVING))
-    assert errand.load(task.path).tries == 1
+    assert pending.load(task.path).tries == 1
 
 
 def test_a_disk_that_takes_no_errand_is_a_trouble_and_stops_nothing(here: Side) -> None:
@@ -146,14 +146,14 @@ def test_a_disk_that_takes_no_errand_is_a_trouble_and_stops_nothing(here: Side) 
 def test_an_errand_left_by_a_dead_agent_is_begun_after_a_while(here: Side, tmp_path: Path) -> None:
     here.connects()
     here.aftermath.close()
-    (found,) = errand.pending(here.state / "ledgers")
-    errand.save(replace(errand.load(found), tries=0))
+    (found,) = pending.pending(here.state / "ledgers")
+    pending.save(replace(pending.load(found), tries=0))
     again = Side(tmp_path)
-    again.see(FOLLOWING, side.turn(FOLLOWING, MEMORY))
-    assert errand.load(found).tries == 0
+    again.see(FOLLOWING, turn.turn(FOLLOWING, MEMORY))
+    assert pending.load(found).tries == 0
     again.now += 6.0
-    again.see(FOLLOWING, side.turn(FOLLOWING, MEMORY))
-    assert errand.load(found).tries == 1
+    again.see(FOLLOWING, turn.turn(FOLLOWING, MEMORY))
+    assert pending.load(found).tries == 1
     again.aftermath.close()
 
 
@@ -161,13 +161,13 @@ def test_a_planned_move_to_us_is_noted_as_such(here: Side) -> None:
     ask = Ask("one", Kind.RESTORE)
     grant = Grant("one", Kind.RESTORE, drained=True)
     view = replace(FOLLOWING, record=replace(ACTIVE_PEER, serving=False, grant=grant))
-    decision = side.turn(view, replace(MEMORY, ask=ask, ask_deadline=view.now + 5, asks=1))
+    decision = turn.turn(view, replace(MEMORY, ask=ask, ask_deadline=view.now + 5, asks=1))
     assert decision.rule.name == "granted"
     here.see(view, decision)
     stamped = replace(SERVING, server=replace(SERVING.server, stamp=Stamp(decision.opening.term, "sw2")))
     here.see(stamped, serving(SERVING))
     here.until(f"bases/term{decision.opening.term}.json")
-    (base,) = bases.load(here.state / "bases")
+    (base,) = baseline.load(here.state / "bases")
     assert (base.planned, base.origin, base.file) == (True, (7, "sw1"), None)
 
 
@@ -180,11 +180,11 @@ def test_a_base_that_cannot_be_kept_is_a_trouble(here: Side) -> None:
 def test_a_ledger_is_shown_until_it_is_settled(here: Side) -> None:
     ledgers = here.state / "ledgers"
     ledgers.mkdir()
-    head = shelf.Head("one", "sw2", 6, "sw1", 7, "2026-11-21T07:00:00Z", "one.db", 9, "hardware_vtep")
-    head = shelf.add(ledgers, head, [Entry("Global", "u", Change.INSERTED, {}, None)])
+    head = ledger.Head("one", "sw2", 6, "sw1", 7, "2026-11-21T07:00:00Z", "one.db", 9, "hardware_vtep")
+    head = ledger.add(ledgers, head, [Entry("Global", "u", Change.INSERTED, {}, None)])
     here.see(SERVING, serving(SERVING))
     assert [(each.ledger, each.rows) for each in here.aftermath.divergences] == [("one", 1)]
-    shelf.update(ledgers, replace(head, dismissed={"reason": "none"}))
+    ledger.update(ledgers, replace(head, dismissed={"reason": "none"}))
     here.now += 10.0
     here.see(SERVING, serving(SERVING))
     assert here.aftermath.divergences == ()
@@ -205,9 +205,9 @@ def test_a_base_that_could_not_be_kept_is_tried_again_and_holds_no_comparison_up
 def test_of_a_ledger_that_was_replayed_in_part_the_rest_is_shown(here: Side) -> None:
     ledgers = here.state / "ledgers"
     ledgers.mkdir()
-    head = shelf.Head("one", "sw2", 6, "sw1", 7, "2026-11-21T07:00:00Z", "one.db", 9, "hardware_vtep", base="term7.db")
+    head = ledger.Head("one", "sw2", 6, "sw1", 7, "2026-11-21T07:00:00Z", "one.db", 9, "hardware_vtep", base="term7.db")
     rows = [Entry("Global", str(number), Change.INSERTED, {}, None) for number in range(3)]
-    head = shelf.add(ledgers, head, rows)
-    shelf.update(ledgers, replace(head, replayed={"when": "now", "rows": 2, "left": 1}))
+    head = ledger.add(ledgers, head, rows)
+    ledger.update(ledgers, replace(head, replayed={"when": "now", "rows": 2, "left": 1}))
     here.see(SERVING, serving(SERVING))
     assert [(each.rows, each.exact) for each in here.aftermath.divergences] == [(1, True)]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ovsha.core import diagnosis
-from ovsha.core.metrics import METRICS
+from ovsha.report import diagnosis
+from ovsha.report.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
 RULES = ROOT / "etc" / "prometheus" / "ovsha.rules.yml"

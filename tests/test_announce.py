@@ -7,14 +7,8 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 from ovs.poller import Poller
 
-from ovsha.drivers.announce import (
-    ARP_REPLY,
-    ARP_REQUEST,
-    Announcer,
-    gratuitous_arp,
-    unsolicited_advertisement,
-)
 from ovsha.errors import DriverError
+from ovsha.net.announce import ARP_REPLY, ARP_REQUEST, Announcer, gratuitous_arp, unsolicited_advertisement
 
 MAC = bytes.fromhex("02aabbccddee")
 VIP = IPv4Address("169.254.0.11")

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsha import collection
-from ovsha.backups import shelf
-from ovsha.commands.backup_actions import written
+from ovsha.agent.peer_tasks import Tasks
+from ovsha.backup import store
+from ovsha.cli.backup_actions import written
+from ovsha.divergence.compare import Entry, Kind
 from ovsha.errors import DriverError
-from ovsha.ledger.compare import Entry, Kind
-from ovsha.tasks import Tasks
+from ovsha.forensics import collect
 
 ROOT = Path(__file__).resolve().parent.parent
 MOMENT = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
@@ -29,7 +29,7 @@ MARK = "0123456789ab"
 
 
 def keep(directory: Path, count: int) -> list[str]:
-    names = [shelf.name(MOMENT + timedelta(days=day), 3, MARK) for day in range(count)]
+    names = [store.name(MOMENT + timedelta(days=day), 3, MARK) for day in range(count)]
     for name in names:
         (directory / name).write_bytes(b"x")
     return names
@@ -38,7 +38,7 @@ def keep(directory: Path, count: int) -> list[str]:
 @given(st.integers(0, 3 * 10**10), st.integers(0, 10**18))
 def test_a_name_says_what_it_was_made_of(at: int, term: int) -> None:
     moment = datetime.fromtimestamp(at, UTC)
-    match = shelf._NAME.fullmatch(shelf.name(moment, term, MARK))
+    match = store._NAME.fullmatch(store.name(moment, term, MARK))
     assert match is not None
     assert (match["at"], match["term"], match["fingerprint"]) == (f"{moment:%Y%m%dT%H%M%SZ}", str(term), MARK)
 
@@ -48,31 +48,31 @@ def test_the_newest_stay_and_what_has_another_name_is_never_touched(tmp_path: Pa
     others = {"precious.db.gz", f"{names[0]}.mine", "20261121T020000Z-term1-XYZ.db.gz"}
     for name in others:
         (tmp_path / name).write_bytes(b"x")
-    shelf.prune(tmp_path, 5)
+    store.prune_oldest(tmp_path, 5)
     assert {path.name for path in tmp_path.iterdir()} == {*names[2:], *others}
 
 
 def test_two_of_the_same_second_are_in_the_order_in_which_they_were_written(tmp_path: Path) -> None:
-    first, second = (tmp_path / shelf.name(MOMENT, 1, mark) for mark in ("f" * 12, "0" * 12))
+    first, second = (tmp_path / store.name(MOMENT, 1, mark) for mark in ("f" * 12, "0" * 12))
     for number, path in enumerate((first, second)):
         path.write_bytes(b"x")
         os.utime(path, (number, number))
-    assert [each.path for each in shelf.find(tmp_path)] == [first, second]
+    assert [each.path for each in store.find(tmp_path)] == [first, second]
 
 
 def test_a_backup_is_picked_by_its_beginning_its_path_or_as_the_newest(tmp_path: Path) -> None:
     names = keep(tmp_path, 3)
-    assert shelf.pick(tmp_path, "20261122").name == names[1]
-    assert shelf.pick(tmp_path, "newest").name == names[2]
-    assert shelf.pick(tmp_path, str(tmp_path / names[0])).name == names[0]
+    assert store.pick(tmp_path, "20261122").name == names[1]
+    assert store.pick(tmp_path, "newest").name == names[2]
+    assert store.pick(tmp_path, str(tmp_path / names[0])).name == names[0]
     for wrong in ("2026", "1999", "", str(tmp_path / "nowhere.db.gz")):
         with pytest.raises(DriverError):
-            shelf.pick(tmp_path, wrong)
+            store.pick(tmp_path, wrong)
 
 
 def test_without_a_backup_there_is_no_newest(tmp_path: Path) -> None:
     with pytest.raises(DriverError, match="there is no backup in "):
-        shelf.pick(tmp_path, "newest")
+        store.pick(tmp_path, "newest")
 
 
 def test_what_was_restored_is_told_by_kind() -> None:
@@ -82,8 +82,8 @@ def test_what_was_restored_is_told_by_kind() -> None:
 
 def test_the_fingerprint_is_that_of_the_rows_in_whatever_order() -> None:
     one = {"A": {"u1": '{"x":1}', "u2": '{"x":2}'}, "B": {}}
-    assert shelf.fingerprint(one) == shelf.fingerprint({"B": {}, "A": dict(reversed(one["A"].items()))})
-    assert shelf.fingerprint(one) != shelf.fingerprint({"A": {**one["A"], "u2": '{"x":3}'}})
+    assert store.fingerprint(one) == store.fingerprint({"B": {}, "A": dict(reversed(one["A"].items()))})
+    assert store.fingerprint(one) != store.fingerprint({"A": {**one["A"], "u2": '{"x":3}'}})
 
 
 # -- tasks for the peer ------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def test_one_task_runs_at_a_time(tmp_path: Path) -> None:
 
 def test_an_archive_is_its_owners_takes_no_key_and_is_whole_or_not_there(tmp_path: Path) -> None:
     path, key = tmp_path / "a.tar.gz", b"k" * 32
-    with collection.Archive(path, (key,)) as archive:
+    with collect.Archive(path, (key,)) as archive:
         archive.add("sw1/good", b"fine")
         for secret in (b"it is " + key, b"-----BEGIN PRIVATE KEY-----"):
             with pytest.raises(DriverError, match="left out"):
@@ -147,7 +147,7 @@ def test_an_archive_is_its_owners_takes_no_key_and_is_whole_or_not_there(tmp_pat
     assert path.stat().st_mode & 0o777 == 0o600
     with tarfile.open(path) as tar:
         assert tar.getnames() == ["sw1/good"]
-    with pytest.raises(KeyError), collection.Archive(tmp_path / "b.tar.gz", ()):
+    with pytest.raises(KeyError), collect.Archive(tmp_path / "b.tar.gz", ()):
         raise KeyError
     assert [each.name for each in tmp_path.iterdir()] == ["a.tar.gz"]
 

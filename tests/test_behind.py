@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 
-from ovsha.core import force, side
-from ovsha.core.case import Case
+from ovsha.core import operator_orders, turn
 from ovsha.core.election import Goal
 from ovsha.core.facts import Copy, Life, Presence, Role, Source, Stamp, State
-from ovsha.core.memory import Memory
-from ovsha.core.side import Decision
-from ovsha.core.view import View
+from ovsha.core.situation import Situation
+from ovsha.core.turn import Decision
+from ovsha.core.view import Memory, View
 from views import MEMORY, NODE, NOW, PEER, a_copy, a_peer, an_idle_peer, backup_case, memories, views
 
 LIMIT, INTERVAL = 60.0, 2.0
@@ -39,7 +38,7 @@ def played(*view: View, memory: Memory = MEMORY) -> Decision:
     """Return what is decided in the last of these moments."""
     memory = replace(memory, awake=NOW - 1000.0)
     for each in view:
-        decision = side.turn(each, memory)
+        decision = turn.turn(each, memory)
         memory = decision.memory
     return decision
 
@@ -63,7 +62,7 @@ def test_copy_that_lacks_more_than_the_limit_waits_for_the_peer_or_an_operator()
     assert "our copy ends at token 3.10 and sw2 was seen at 3.50" in decision.record.decision
     assert "1 min 20 s" in decision.record.decision
     back = filtered(NOW + 100.0, 51, server=a_copy(token=(3, 51)))
-    after = side.turn(back, decision.memory)
+    after = turn.turn(back, decision.memory)
     assert (after.rule.name, after.memory.lack) == ("peer-serves", None)
 
 
@@ -129,11 +128,11 @@ def test_lone_boot_does_not_overrule_the_limit_but_an_operator_does() -> None:
     settings = replace(backup_case().view.settings, lone_boot=1.0)
     known = Memory("x", term=3, peer_stamp=Stamp(3, PEER), peer_token=(3, 99), awake=NOW - 100.0)
     alone = at(NOW, settings=settings, record=None, heard_age=None, link_silent_for=None, source=Source())
-    decision = side.turn(alone, known)
+    decision = turn.turn(alone, known)
     assert (decision.presence, decision.rule.name) == (Presence.NEVER, "copy-far-behind")
-    assert force.refusal(Case(alone, decision.memory, Presence.DEAD)) == ""
-    forced = force.ordered(Case(alone, decision.memory, Presence.NEVER))
-    assert side.turn(alone, forced).rule.name in ("forced", "resolved")
+    assert operator_orders.force_refusal(Situation(alone, decision.memory, Presence.DEAD)) == ""
+    forced = operator_orders.force_ordered(Situation(alone, decision.memory, Presence.NEVER))
+    assert turn.turn(alone, forced).rule.name in ("forced", "resolved")
 
 
 def test_side_whose_token_was_set_back_by_a_client_is_known_by_what_it_serves() -> None:
@@ -156,8 +155,8 @@ def test_peer_is_told_for_how_long_its_data_has_been_lacking_here() -> None:
 @examples(max_examples=200)
 @given(views, memories)
 def test_copy_that_is_too_far_behind_never_begins_to_serve_unasked(view: View, memory: Memory) -> None:
-    decision = side.turn(view, memory)
-    case = Case(view, decision.memory, decision.presence)
+    decision = turn.turn(view, memory)
+    case = Situation(view, decision.memory, decision.presence)
     if case.too_far_behind and not case.serving and decision.rule.goal is Goal.SERVE:
         assert decision.rule.name in ("granted", "forced", "resolved")
     if not view.settings.peer or view.settings.max_behind is None or case.keep == NODE:

@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsha.core import belief, side
+from ovsha.core import belief, turn
 from ovsha.core.facts import Mode, Proof, Role, Server, Stamp, Token, Written
 from ovsha.core.lineage import PARKED
-from ovsha.core.memory import Memory
-from ovsha.core.side import Decision
 from ovsha.core.stamps import BELIEVED_END, LEAP
 from ovsha.core.transition import Step
-from ovsha.core.view import View
+from ovsha.core.turn import Decision
+from ovsha.core.view import Memory, View
 from views import NODE, PEER, a_peer, active_case, backup_case
 
 P1, P2 = "boot:100:7", "boot:101:8"
@@ -27,7 +26,7 @@ COPY = backup_case({"server": replace(backup_case().view.server, process=P1)})
 def settled(view: View, memory: Memory) -> Memory:
     """Return the memory of a side that has seen the view for two turns."""
     for _ in range(2):
-        memory = side.turn(view, memory).memory
+        memory = turn.turn(view, memory).memory
     return memory
 
 
@@ -59,7 +58,7 @@ def test_the_serving_side_goes_on_in_its_term_and_writes_its_stamp_again(
     rows: tuple[Stamp | None, Token | None]
 ) -> None:
     memory = settled(ACTIVE.view, ACTIVE.memory)
-    decision = side.turn(with_rows(ACTIVE.view, *rows), memory)
+    decision = turn.turn(with_rows(ACTIVE.view, *rows), memory)
     assert told(decision) == ("we-serve", Stamp(3, NODE), (3, 10), Step.HEAL)
     assert decision.above == (3, 11)
     assert decision.record.overwritten
@@ -75,12 +74,12 @@ def test_the_backup_that_received_it_takes_over_when_the_server_dies_before_the_
     theirs = None if stamp is None else replace(stamp, node=names.get(stamp.node, stamp.node))
     memory = settled(COPY.view, COPY.memory)
     received = with_rows(COPY.view, theirs, token)
-    memory = side.turn(received, memory).memory
+    memory = turn.turn(received, memory).memory
     gone = replace(
         received, record=replace(a_peer(), serving=False), heard_age=9.0, link_silent_for=9.0,
         source=replace(received.source, loaded=False, closed=True, life_age=None, answer_age=None, role=None),
     )  # fmt: skip
-    decision = side.turn(gone, memory)
+    decision = turn.turn(gone, memory)
     assert told(decision)[:3] == ("peer-dead", Stamp(3, PEER), (3, 10))
     assert decision.opening.term == 4, "and opens a term of its own"
 
@@ -88,19 +87,19 @@ def test_the_backup_that_received_it_takes_over_when_the_server_dies_before_the_
 def test_a_term_is_believed_up_to_a_million_above_the_highest_that_is_known() -> None:
     memory = settled(ACTIVE.view, ACTIVE.memory)
     raised = Stamp(3 + LEAP, NODE)
-    decision = side.turn(with_rows(ACTIVE.view, raised, (raised.term, 7)), memory)
+    decision = turn.turn(with_rows(ACTIVE.view, raised, (raised.term, 7)), memory)
     assert told(decision) == ("we-serve", raised, (raised.term, 7), None)
     fresh = replace(Memory("x"), met=True, lapsed=False)
-    assert side.turn(with_rows(ACTIVE.view, Stamp(LEAP + 4, NODE), None), fresh).record.stamp is None
-    assert side.turn(with_rows(ACTIVE.view, Stamp(LEAP, NODE), None), fresh).record.stamp == Stamp(LEAP, NODE)
+    assert turn.turn(with_rows(ACTIVE.view, Stamp(LEAP + 4, NODE), None), fresh).record.stamp is None
+    assert turn.turn(with_rows(ACTIVE.view, Stamp(LEAP, NODE), None), fresh).record.stamp == Stamp(LEAP, NODE)
     high = replace(memory, term=BELIEVED_END - 5, proof=None)
     over = with_rows(ACTIVE.view, Stamp(BELIEVED_END + 1, NODE), None)
-    assert side.turn(over, high).record.stamp is None
+    assert turn.turn(over, high).record.stamp is None
 
 
 def test_a_raised_token_is_gone_on_from() -> None:
     memory = settled(ACTIVE.view, ACTIVE.memory)
-    decision = side.turn(with_rows(ACTIVE.view, Stamp(3, NODE), (3, 5000)), memory)
+    decision = turn.turn(with_rows(ACTIVE.view, Stamp(3, NODE), (3, 5000)), memory)
     assert told(decision) == ("we-serve", Stamp(3, NODE), (3, 5000), None)
     assert decision.memory.held == (3, 5000)
 
@@ -108,13 +107,13 @@ def test_a_raised_token_is_gone_on_from() -> None:
 def test_another_process_that_holds_less_is_rolled_back() -> None:
     memory = settled(ACTIVE.view, ACTIVE.memory)
     for rows in ((None, None), (Stamp(3, NODE), (3, 4))):
-        decision = side.turn(with_rows(ACTIVE.view, *rows, process=P2), memory)
+        decision = turn.turn(with_rows(ACTIVE.view, *rows, process=P2), memory)
         assert decision.rule.name == "rolled-back"
         assert decision.memory.proof is None
 
 
 def test_a_server_that_was_not_watched_is_believed_by_its_rows() -> None:
-    decision = side.turn(with_rows(ACTIVE.view, None, None, process=""), ACTIVE.memory)
+    decision = turn.turn(with_rows(ACTIVE.view, None, None, process=""), ACTIVE.memory)
     assert decision.record.stamp is None
 
 
@@ -122,7 +121,7 @@ def test_what_a_server_held_is_no_proof_any_more_once_it_copies_from_another() -
     memory = settled(ACTIVE.view, ACTIVE.memory)
     assert memory.proof == Proof(P1, Stamp(3, NODE), (3, 10), written=Written(Stamp(3, NODE), (3, 10)))
     filled = with_rows(COPY.view, None, None)
-    decision = side.turn(filled, memory)
+    decision = turn.turn(filled, memory)
     assert decision.memory.proof is None
     assert decision.record.stamp is None, "what is being filled is no copy"
 
@@ -130,13 +129,13 @@ def test_what_a_server_held_is_no_proof_any_more_once_it_copies_from_another() -
 def test_a_copy_that_may_be_of_another_source_proves_nothing() -> None:
     memory = settled(COPY.view, COPY.memory)
     closed = replace(COPY.view, source=replace(COPY.view.source, closed=True))
-    memory = side.turn(closed, memory).memory
+    memory = turn.turn(closed, memory).memory
     last_word = with_rows(replace(closed, now=closed.now + 0.2), None, None)
-    assert side.turn(last_word, memory).record.stamp == Stamp(3, PEER), "it was under way when the session ended"
+    assert turn.turn(last_word, memory).record.stamp == Stamp(3, PEER), "it was under way when the session ended"
     anew = with_rows(replace(closed, now=closed.now + 1.2), None, None)
-    assert side.turn(anew, memory).record.stamp is None
+    assert turn.turn(anew, memory).record.stamp is None
     parked = replace(anew, server=replace(COPY.view.server, source=PARKED))
-    assert side.turn(parked, memory).record.stamp == Stamp(3, PEER), "a parked one is what it was"
+    assert turn.turn(parked, memory).record.stamp == Stamp(3, PEER), "a parked one is what it was"
 
 
 def test_heals_are_a_second_apart_and_at_last_a_minute() -> None:
@@ -144,20 +143,20 @@ def test_heals_are_a_second_apart_and_at_last_a_minute() -> None:
     cleared, moments = with_rows(view, None, None), []
     for tick in range(4000):
         now = view.now + tick / 10
-        decision = side.turn(replace(cleared, now=now), memory)
+        decision = turn.turn(replace(cleared, now=now), memory)
         memory = decision.memory
         if decision.step is Step.HEAL:
             moments.append(round(now - view.now, 1))
     pauses = [round(later - earlier) for earlier, later in itertools.pairwise(moments)]
     assert pauses[:9] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    memory = side.turn(replace(view, now=view.now + 1000), memory).memory
+    memory = turn.turn(replace(view, now=view.now + 1000), memory).memory
     assert memory.heals == 0
 
 
 @pytest.mark.parametrize("mode", [Mode.PAUSED, Mode.ADVISE])
 def test_a_side_that_carries_out_nothing_heals_nothing_and_says_what_it_would_do(mode: Mode) -> None:
     memory = settled(ACTIVE.view, ACTIVE.memory)
-    decision = side.turn(replace(with_rows(ACTIVE.view, None, None), mode=mode), memory)
+    decision = turn.turn(replace(with_rows(ACTIVE.view, None, None), mode=mode), memory)
     assert (decision.rule.name, decision.step, decision.would) == ("we-serve", None, (Step.HEAL,))
     assert decision.memory.heals == 0
 
@@ -167,13 +166,13 @@ def test_a_peers_database_is_what_its_agent_says_while_it_says_that_a_client_wro
         record = a_peer(overwritten=overwritten)
         source = replace(COPY.view.source, stamp=None, token=None)
         parked = replace(COPY.view.server, source=PARKED, saved=True)
-        decision = side.turn(replace(COPY.view, record=record, source=source, server=parked), COPY.memory)
+        decision = turn.turn(replace(COPY.view, record=record, source=source, server=parked), COPY.memory)
         assert decision.rule.name == ("peer-serves" if overwritten else "source-refused")
 
 
 def test_the_peers_token_is_not_believed_beyond_what_is_known() -> None:
     source = replace(COPY.view.source, token=(3, BELIEVED_END))
-    memory = side.turn(replace(COPY.view, source=source), COPY.memory).memory
+    memory = turn.turn(replace(COPY.view, source=source), COPY.memory).memory
     assert memory.peer_token == (3, 10)
 
 
@@ -204,10 +203,10 @@ def test_whatever_clients_write_one_after_the_other_nobody_is_parked(
 ) -> None:
     case = ACTIVE if active else COPY
     view, memory = case.view, settled(case.view, case.memory)
-    rule = side.turn(view, memory).rule
+    rule = turn.turn(view, memory).rule
     for written, pause in writes:
         view = replace(with_rows(view, *written), now=view.now + pause)
-        decision = side.turn(view, memory)
+        decision = turn.turn(view, memory)
         memory = decision.memory
         assert decision.rule is rule
         stamp = decision.record.stamp

@@ -15,13 +15,12 @@ import pytest
 from ovsha import config
 from ovsha.core.facts import Schema, Stamp
 from ovsha.errors import DriverError, UsageError
-from ovsha.pairing import fetch, look, settings
-from ovsha.pairing.look import There
-from ovsha.pairing.settings import Wishes, together
-from ovsha.setup import bundle, local_database, other_side, server_options
-from ovsha.setup.bundle import Bundle, File
-from ovsha.setup.discover import Found
-from ovsha.setup.local_database import Local
+from ovsha.provision import bundle, config_file, database_file, init, server_options, target
+from ovsha.provision.bundle import Bundle, File
+from ovsha.provision.database_file import Local
+from ovsha.provision.discover import Found
+from ovsha.provision.init import Wishes, together
+from ovsha.provision.target import There
 
 TEXT = """\
 # our pair
@@ -142,12 +141,12 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["node: sw1 ", '"node": sw1 ', "node : sw1 "])
 def test_the_other_side_gets_the_same_but_its_name(form: str) -> None:
     own = TEXT.replace("node: sw1 ", form)
-    made = config.parse(other_side.text(own, config.parse(own, "own")), "other")
+    made = config.parse(config_file.text(own, config.parse(own, "own")), "other")
     assert (made.node, made.peer, made.pair.id, made.vip) == ("sw2", "sw1", "rack7", CONFIG.vip)
 
 
 def test_its_comments_stay() -> None:
-    assert other_side.text(TEXT, config.parse(TEXT, "own")).startswith("# our pair\nnode: sw2\n")
+    assert config_file.text(TEXT, config.parse(TEXT, "own")).startswith("# our pair\nnode: sw2\n")
 
 
 # -- what the joiner compares ------------------------------------------------------------------------------------------
@@ -165,16 +164,16 @@ def test_its_comments_stay() -> None:
     ],
 )
 def test_what_is_more_or_another_pairs_is_not_given_up_unasked(mine: Local, said: str) -> None:
-    answer = look.content_refusal(mine, CONFIG, there())
+    answer = target.content_refusal(mine, CONFIG, there())
     assert (said in answer) if said else answer == ""
 
 
 def test_the_joiner_needs_all_that_the_first_switch_has_and_may_have_more() -> None:
     more = copy.deepcopy(TABLES)
     more["tables"]["Macs"]["columns"]["b"] = {"type": "integer"}
-    assert look.schema_refusal(more, CONFIG, there()) == ""
+    assert target.schema_refusal(more, CONFIG, there()) == ""
     newer = replace(there(), schema=more)
-    assert "has a column Macs.b, which that of sw2, 1.7.0, lacks" in look.schema_refusal(TABLES, CONFIG, newer)
+    assert "has a column Macs.b, which that of sw2, 1.7.0, lacks" in target.schema_refusal(TABLES, CONFIG, newer)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +190,7 @@ def test_a_unit_that_is_not_the_known_one_says_that_it_replaces_it(
     known: str | None, own: str, replaces: bool, alive: bool, said: str
 ) -> None:
     found = replace(there(), status=there(peer=known).status | {"presence": "alive" if alive else "dead"})
-    answer = look.identity_refusal(own, CONFIG, found, replaces)
+    answer = target.identity_refusal(own, CONFIG, found, replaces)
     assert (said in answer) if said else answer == ""
 
 
@@ -270,7 +269,7 @@ def test_the_tls_of_a_running_server_is_read_in_all_its_forms() -> None:
     ],
 )
 def test_an_address_of_ssh_is_taken_apart(source: str, user: str | None, host: str, port: str | None) -> None:
-    found = fetch.WHERE.fullmatch(source.removeprefix(fetch.SCHEME))
+    found = bundle.WHERE.fullmatch(source.removeprefix(bundle.SCHEME))
     assert found is not None
     assert (found["user"], found["host"], found["port"]) == (user, host, port)
 
@@ -278,7 +277,7 @@ def test_an_address_of_ssh_is_taken_apart(source: str, user: str | None, host: s
 @pytest.mark.parametrize("source", ["ssh://", "ssh://-oProxyCommand=x", "ssh://a b", "ssh://-l@host", "ssh://h:port", "ssh://a/b"])
 def test_what_is_no_address_of_ssh_never_reaches_it(source: str) -> None:
     with pytest.raises(UsageError, match=r"is no ssh://\[USER@\]HOST\[:PORT\]"):
-        fetch.get(source)
+        bundle.get(source)
 
 
 def test_a_database_is_found_looked_at_kept_and_blanked(tmp_path: Path) -> None:
@@ -290,25 +289,25 @@ def test_a_database_is_found_looked_at_kept_and_blanked(tmp_path: Path) -> None:
     row = '["hardware_vtep", {"op": "insert", "table": "Logical_Switch", "row": {"name": "ls"}}]'
     subprocess.run(["ovsdb-tool", "transact", str(path), row], check=True, capture_output=True)
     path.chmod(0o640)
-    found = local_database.look(path, "hardware_vtep")
+    found = database_file.look(path, "hardware_vtep")
     assert found is not None
     assert (found.rows, found.counts, found.stamp) == (1, {"Logical_Switch": 1}, None)
     assert found.cells == len(found.whole_schema["tables"]["Logical_Switch"]["columns"]) + 2
     with pytest.raises(DriverError, match="holds the database hardware_vtep and not Open_vSwitch"):
-        local_database.look(path, "Open_vSwitch")
+        database_file.look(path, "Open_vSwitch")
     place = f"snapshots: {{directory: {tmp_path / 'kept'}}}\n"
-    kept = local_database.keep(config.parse(TEXT + place, "test"), found)
+    kept = database_file.keep(config.parse(TEXT + place, "test"), found)
     assert kept.read_bytes() == path.read_bytes()
-    local_database.blank(path, schema)
-    emptied = local_database.look(path, "hardware_vtep")
+    database_file.blank(path, schema)
+    emptied = database_file.look(path, "hardware_vtep")
     assert emptied is not None
     assert emptied.counts == {}
     assert path.stat().st_mode & 0o777 == 0o640
     assert sorted(each.name for each in tmp_path.iterdir() if "~lock~" not in each.name) == ["kept", "vtep.db"]
-    assert local_database.look(tmp_path / "missing", "hardware_vtep") is None
-    assert [each.path for each in local_database.find("hardware_vtep", [kept]) if each.path == kept] == [kept]
-    assert look.schema_of(schema) == emptied.whole_schema
+    assert database_file.look(tmp_path / "missing", "hardware_vtep") is None
+    assert [each.path for each in database_file.find("hardware_vtep", [kept]) if each.path == kept] == [kept]
+    assert target.schema_of(schema) == emptied.whole_schema
 
 
 def test_settings_complain_with_what_clagd_complained_of() -> None:
-    assert "clagd is off" in str(settings.missing("it", "--it", Found(trouble=("clagd is off",))))
+    assert "clagd is off" in str(init.missing("it", "--it", Found(trouble=("clagd is off",))))

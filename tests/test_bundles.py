@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from ovs.poller import Poller
 
-from ovsha import bundles
-from ovsha.core import side, trace
-from ovsha.core.trace import Trace
-from ovsha.drivers.bundler import Bundler
-from ovsha.drivers.exchange import Exchange
-from ovsha.duel import answer_trace
+from ovsha.agent.split_brain import Bundler, answer_trace
+from ovsha.core import turn as turn_rules
 from ovsha.errors import DriverError
+from ovsha.forensics import bundle
+from ovsha.peer.rpc_server import Exchange
+from ovsha.report import trace
+from ovsha.report.trace import Trace
 from views import NOW, backup_case
 
 KEY = bytes(range(32))
@@ -37,7 +37,7 @@ def decided(turns: int) -> Trace:
     kept, case = Trace(), backup_case()
     for turn in range(turns):
         view = case.view if turn % 2 else trace.View(NOW, case.view.settings)
-        kept.note(1.6e9 + turn, view, case.memory, side.turn(view, case.memory))
+        kept.note(1.6e9 + turn, view, case.memory, turn_rules.turn(view, case.memory))
     return kept
 
 
@@ -45,7 +45,7 @@ class Rig:
     """The agent's loop, in which a bundle is made while the peer answers."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory / bundles.DIRECTORY
+        self.directory = directory / bundle.DIRECTORY
         self.database = directory / "snapshot.db"
         self.database.write_bytes(b"what was given up")
         self.remembered = decided(100)
@@ -83,7 +83,7 @@ class Rig:
             poller.block()
 
     def manifest(self, ident: str = IDENT) -> dict[str, Any]:
-        return bundles.read_manifest(self.directory / ident)
+        return bundle.read_manifest(self.directory / ident)
 
     def close(self) -> None:
         self.bundler.close()
@@ -154,7 +154,7 @@ def test_what_a_killed_child_left_is_not_seen_and_goes_with_the_next(rig: Rig) -
     stale = rig.directory / f"{IDENT}.part"
     stale.mkdir(parents=True)
     (stale / "database.db").write_text("half")
-    assert bundles.find(rig.directory) == []
+    assert bundle.find(rig.directory) == []
     assert rig.make() == ""
     assert names(rig.directory) == [f"{IDENT}.2", stale.name], "another child may be at it"
     os.utime(stale, (0, 0))
@@ -218,7 +218,7 @@ def test_an_agent_that_stops_leaves_the_bundle_to_its_child(rig: Rig) -> None:
     assert feeder is not None
     feeder.join(LIMIT)
     rig.bundler.close()
-    rig.until(lambda: bundles.idents(rig.directory) == [IDENT])
+    rig.until(lambda: bundle.idents(rig.directory) == [IDENT])
 
 
 # -- what can be seen of it --------------------------------------------------------------------------------------------
@@ -226,33 +226,33 @@ def test_an_agent_that_stops_leaves_the_bundle_to_its_child(rig: Rig) -> None:
 
 def test_a_bundle_is_listed_shown_and_removed(rig: Rig) -> None:
     assert rig.make() == ""
-    (line,) = bundles.find(rig.directory)
+    (line,) = bundle.find(rig.directory)
     assert (line["id"], line["winner"], line["why"]) == (IDENT, "sw2", "it has a controller's session")
-    shown = bundles.show(rig.directory, IDENT)
+    shown = bundle.show(rig.directory, IDENT)
     assert shown["place"] == str(rig.directory / IDENT)
     assert shown["files"]["database.db"] == 17
     last = rig.remembered.entries()[-1]
-    assert len(shown["traces"]["sw2"]) == bundles.LAST
+    assert len(shown["traces"]["sw2"]) == bundle.LAST
     assert shown["traces"]["sw2"][-1] == {
         "at": last.at, "why": last.why, "rule": last.outcome.rule, "step": last.outcome.step,
         "state": last.outcome.state, "presence": last.outcome.presence,
     }  # fmt: skip
-    assert bundles.clear(rig.directory, IDENT) == [IDENT]
+    assert bundle.clear(rig.directory, IDENT) == [IDENT]
     assert names(rig.directory) == []
 
 
 def test_all_are_removed_at_once(rig: Rig) -> None:
     for number in (1, 2):
         assert rig.make(id=f"2026010{number}T000000Z-term1") == ""
-    assert bundles.clear(rig.directory, None) == ["20260101T000000Z-term1", "20260102T000000Z-term1"]
-    assert bundles.clear(rig.directory, None) == []
+    assert bundle.clear(rig.directory, None) == ["20260101T000000Z-term1", "20260102T000000Z-term1"]
+    assert bundle.clear(rig.directory, None) == []
 
 
 @pytest.mark.parametrize("ident", ["", "..", "../state.json", "20260102T030405Z-term8", f"{IDENT}/..", f"{IDENT}.part"])
 def test_nothing_else_can_be_shown_or_removed(rig: Rig, ident: str) -> None:
     assert rig.make() == ""
     (rig.directory / f"{IDENT}.part").mkdir()
-    for act in (bundles.show, bundles.clear):
+    for act in (bundle.show, bundle.clear):
         with pytest.raises(DriverError, match="is no bundle of"):
             act(rig.directory, ident)
     assert len(names(rig.directory)) == 2
@@ -262,14 +262,14 @@ def test_nothing_else_can_be_shown_or_removed(rig: Rig, ident: str) -> None:
 def test_a_manifest_that_is_not_readable_is_told_in_the_list_and_can_be_removed(rig: Rig, text: str) -> None:
     assert rig.make() == ""
     (rig.directory / IDENT / "manifest.json").write_text(text, encoding="latin-1")
-    (line,) = bundles.find(rig.directory)
+    (line,) = bundle.find(rig.directory)
     assert line["trouble"].endswith("manifest.json: is no manifest that this release can read")
-    assert bundles.clear(rig.directory, IDENT) == [IDENT]
+    assert bundle.clear(rig.directory, IDENT) == [IDENT]
 
 
 def test_no_directory_is_no_bundle(tmp_path: Path) -> None:
-    assert bundles.find(tmp_path / "nowhere") == []
-    assert bundles.clear(tmp_path / "nowhere", None) == []
+    assert bundle.find(tmp_path / "nowhere") == []
+    assert bundle.clear(tmp_path / "nowhere", None) == []
 
 
 def test_decisions_are_told_in_slices_that_fit_an_answer() -> None:
@@ -286,7 +286,7 @@ def test_decisions_are_told_in_slices_that_fit_an_answer() -> None:
 
 def test_it_is_made_with_low_priority(rig: Rig, tmp_path: Path) -> None:
     nice = tmp_path / "nice"
-    code = f"import os, ovsha.forensics_job as job; job.main(); open({str(nice)!r}, 'w').write(str(os.nice(0)))"
+    code = f"import os, ovsha.forensics.job as job; job.main(); open({str(nice)!r}, 'w').write(str(os.nice(0)))"
     rig.bundler = Bundler((sys.executable, "-c", code))
     assert rig.make() == ""
     assert int(nice.read_text()) == min(19, os.nice(0) + 10)

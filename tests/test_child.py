@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ovs.poller import Poller
 
-from ovsha.drivers.child import Child
+from ovsha.host.child import Child
 
 LIMIT = 20.0
 Outcome = tuple[int, str, str]

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from ovs.poller import Poller
 
 from ovsha.core.facts import Clag, MlagRole
-from ovsha.drivers.clag import OUTPUT_LIMIT, ClagReader
-from ovsha.drivers.clag_parse import parse
-from ovsha.drivers.mlag_facts import CLAGCTL, CLAGCTL_TEXT, Question
+from ovsha.mlag.parse import facts_of
+from ovsha.mlag.reader import OUTPUT_LIMIT, ClagReader
+from ovsha.mlag.sources import CLAGCTL, CLAGCTL_TEXT, Question
 
 FIXTURES = Path(__file__).parent / "fixtures" / "clag"
 SAMPLES = sorted(p.name for p in FIXTURES.iterdir())
@@ -61,17 +61,17 @@ def test_every_sample_has_a_meaning() -> None:
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_each_form_of_output_is_understood(name: str) -> None:
-    assert parse(sample(name)) == MEANINGS[name]
+    assert facts_of(sample(name)) == MEANINGS[name]
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_carriage_returns_and_leading_blanks_change_nothing(name: str) -> None:
     text = "".join(f"   {line}\r\n" for line in sample(name).splitlines())
-    assert parse(text) == MEANINGS[name]
+    assert facts_of(text) == MEANINGS[name]
 
 
 def test_a_warning_before_the_json_changes_nothing() -> None:
-    assert parse("DeprecationWarning: [x] is old\n" + sample("json-primary.json")).role is PRIMARY
+    assert facts_of("DeprecationWarning: [x] is old\n" + sample("json-primary.json")).role is PRIMARY
 
 
 def changed(key: str, value: object) -> str:
@@ -111,7 +111,7 @@ def changed(key: str, value: object) -> str:
     ],
 )
 def test_what_is_not_understood_is_unknown_and_named(text: str, named: str) -> None:
-    facts = parse(text)
+    facts = facts_of(text)
     assert facts == Clag(trouble=facts.trouble)
     assert named in facts.trouble
     assert len(facts.trouble) < 200
@@ -120,16 +120,16 @@ def test_what_is_not_understood_is_unknown_and_named(text: str, named: str) -> N
 
 @pytest.mark.parametrize("value", ["", "none", "unknown"])
 def test_a_peer_without_a_known_role_takes_nothing_from_our_own(value: str) -> None:
-    assert parse(changed("peerRole", value)) == without_trouble(PRIMARY, None, True, True)
+    assert facts_of(changed("peerRole", value)) == without_trouble(PRIMARY, None, True, True)
 
 
 def test_an_active_backup_path_to_no_address_is_not_believed() -> None:
-    assert parse(changed("backupIp", "false")).backup_active is None
+    assert facts_of(changed("backupIp", "false")).backup_active is None
 
 
 @given(st.text() | st.text('{}[]":,aeiloprsuR \nBIP()0.', max_size=400))
 def test_any_text_gives_facts(text: str) -> None:
-    facts = parse(text)
+    facts = facts_of(text)
     assert (facts.role is None) == bool(facts.trouble)
 
 
@@ -143,7 +143,7 @@ known_keys = st.sampled_from(sorted(json.loads(sample("json-primary.json"))["sta
 
 @given(st.dictionaries(known_keys, json_values))
 def test_any_json_status_gives_facts(status: dict[str, object]) -> None:
-    facts = parse(json.dumps({"status": status}))
+    facts = facts_of(json.dumps({"status": status}))
     assert (facts.role is None) == bool(facts.trouble)
 
 
@@ -151,14 +151,14 @@ def test_any_json_status_gives_facts(status: dict[str, object]) -> None:
 def test_a_damaged_sample_gives_facts(name: str, at: int, cut: int, put: str) -> None:
     text = sample(name)
     at %= len(text)
-    facts = parse(text[:at] + put + text[at + cut :])
+    facts = facts_of(text[:at] + put + text[at + cut :])
     assert (facts.role is None) == bool(facts.trouble)
 
 
 @given(st.sampled_from(SAMPLES), st.integers(0))
 def test_a_truncated_sample_never_gives_another_role(name: str, at: int) -> None:
     text = sample(name)
-    assert parse(text[: at % len(text)]).role in (None, MEANINGS[name].role)
+    assert facts_of(text[: at % len(text)]).role in (None, MEANINGS[name].role)
 
 
 # ------------------------------------------------------------------ the reader, with real children

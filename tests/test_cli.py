@@ -20,7 +20,7 @@ import pytest
 
 from made_up_pair import ACTIVE_PEER, FOLLOWING
 from ovsha import __version__
-from ovsha.commands import pause
+from ovsha.cli import orders
 from ovsha.core.facts import Copy
 from ovsha.core.view import View
 from small_agent import CONFIG, MOVE_HERE, Running, SmallAgent, settings
@@ -182,11 +182,11 @@ def test_a_second_pause_tells_the_end_of_the_first(
     before: Any, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = {"peer": "sw1", "sides": {"sw2": {"serving": False}}, "pause": before}
-    monkeypatch.setattr(pause, "find", lambda options: None)
-    monkeypatch.setattr(pause, "order", lambda *args, **facts: {"node": "sw2", "for": 3600.0})
-    monkeypatch.setattr(pause.client, "ask_json", lambda *args, **facts: status)
-    monkeypatch.setattr(pause, "saved", lambda *args: {"at": "11:00", "saved": True})
-    assert pause._pause(argparse.Namespace(span=None, reason="", yes=True, json=False)) == 0
+    monkeypatch.setattr(orders, "find", lambda options: None)
+    monkeypatch.setattr(orders, "order", lambda *args, **facts: {"node": "sw2", "for": 3600.0})
+    monkeypatch.setattr(orders.control_client, "ask_json", lambda *args, **facts: status)
+    monkeypatch.setattr(orders, "saved", lambda *args: {"at": "11:00", "saved": True})
+    assert orders._pause(argparse.Namespace(span=None, reason="", yes=True, json=False)) == 0
     assert f"\nsw2 is paused until 11:00{words}; `ovsha resume` ends it\n" in capsys.readouterr().out
 
 
@@ -409,11 +409,13 @@ def test_a_file_that_cannot_be_used_is_not_valid(file: Path) -> None:
 
 
 def test_a_question_imports_neither_the_agent_nor_its_drivers() -> None:
-    code = "import sys, ovsha.cli; print(*(m for m in sys.modules if m.split('.')[0] in ('ovsha', 'pyroute2')))"
+    code = "import sys, ovsha.cli.main; print(*(m for m in sys.modules if m.split('.')[0] in ('ovsha', 'pyroute2')))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     loaded = set(result.stdout.split())
-    assert "ovsha.client" in loaded
-    assert not loaded & {"pyroute2", "ovsha.agent", "ovsha.daemon", "ovsha.switch", "ovsha.drivers", "ovsha.control"}
+    assert "ovsha.control_client" in loaded
+    assert "pyroute2" not in loaded
+    drivers = ("ovsha.agent.", "ovsha.ovsdb.", "ovsha.net.", "ovsha.mlag.")
+    assert not {name for name in loaded if name.startswith(drivers)}
 
 
 def test_the_peer_is_shown_by_its_identity_and_forgotten_once(agent: Any) -> None:

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from made_up_pair import OUTSIDE, document
-from ovsha.core import status_text
-from ovsha.core.collision_words import WORDS, Names, do, what
-from ovsha.core.collisions import Collision, Collisions, Kind
-from ovsha.core.heartbeat import Conversation
+from ovsha.protocol.conflicts import WORDS, Conflict, Conflicts, Kind, Names, conflict_cure, conflict_text
+from ovsha.protocol.heartbeat import Conversation
+from ovsha.report import status_text
 
 KEY, PATHS = bytes(range(32)), ("peer-link", "backup-path")
 NAMES = Names("rack7", "sw2", "sw1")
@@ -20,7 +19,7 @@ FREE = [Kind.FORGED, Kind.VIP, Kind.PEER_VIP]
 """What anybody can send who has not the key."""
 
 
-def kinds(table: Collisions, now: float) -> list[tuple[Kind, str, int]]:
+def kinds(table: Conflicts, now: float) -> list[tuple[Kind, str, int]]:
     return [(each.kind, each.address, each.count) for each in table.listed(now)]
 
 
@@ -28,17 +27,17 @@ def kinds(table: Collisions, now: float) -> list[tuple[Kind, str, int]]:
 
 
 def test_a_collision_is_kept_with_its_first_and_last_moment_and_its_count_and_is_news_once() -> None:
-    table = Collisions()
+    table = Conflicts()
     for now in (100.0, 101.0, 107.0):
         table.see(now, Kind.THIRD, "192.0.2.7", "peer-link", "sw3")
     (seen,) = table.listed(110.0)
-    assert seen == Collision(Kind.THIRD, "192.0.2.7", "peer-link", "sw3", 10.0, 3.0, 3)
+    assert seen == Conflict(Kind.THIRD, "192.0.2.7", "peer-link", "sw3", 10.0, 3.0, 3)
     assert [each.kind for each in table.news(110.0)] == [Kind.THIRD]
     assert table.news(111.0) == ()
 
 
 def test_a_collision_is_forgotten_an_hour_after_it_was_last_seen_and_is_news_again_afterwards() -> None:
-    table = Collisions()
+    table = Conflicts()
     table.see(0.0, Kind.VIP, "02:00:00:00:00:01", "peerlink.4094")
     table.see(3000.0, Kind.VIP, "02:00:00:00:00:01", "peerlink.4094")
     assert len(table.listed(6599.0)) == 1
@@ -50,7 +49,7 @@ def test_a_collision_is_forgotten_an_hour_after_it_was_last_seen_and_is_news_aga
 
 
 def test_a_ninth_collision_is_counted_and_not_kept_and_the_count_is_forgotten_too() -> None:
-    table = Collisions()
+    table = Conflicts()
     for number in range(10):
         table.see(float(number), Kind.FORGED, f"192.0.2.{number}", "peer-link")
     assert [each.address for each in table.listed(10.0)] == [f"192.0.2.{number}" for number in range(8)]
@@ -60,7 +59,7 @@ def test_a_ninth_collision_is_counted_and_not_kept_and_the_count_is_forgotten_to
 
 
 def test_who_has_the_key_is_told_of_however_many_have_not() -> None:
-    table = Collisions(keep=2)
+    table = Conflicts(keep=2)
     for number in range(5):
         table.see(float(number), Kind.FORGED, f"192.0.2.{number}", "peer-link")
     table.see(5.0, Kind.THIRD, "192.0.2.77", "peer-link", "sw3")
@@ -72,7 +71,7 @@ def test_who_has_the_key_is_told_of_however_many_have_not() -> None:
 
 
 def test_what_an_operator_has_settled_is_forgotten_at_once() -> None:
-    table = Collisions()
+    table = Conflicts()
     table.see(1.0, Kind.IDENTITY, "169.254.0.9", "peer-link", "abcd")
     table.see(1.0, Kind.FORGED, "169.254.0.9", "peer-link")
     table.forget(Kind.IDENTITY)
@@ -81,7 +80,7 @@ def test_what_an_operator_has_settled_is_forgotten_at_once() -> None:
 
 
 def test_a_claim_cannot_break_the_line_it_is_logged_in() -> None:
-    table = Collisions()
+    table = Conflicts()
     table.see(1.0, Kind.THIRD, "192.0.2.7", "peer-link", "sw3\nCRITICAL all is lost\x1b[2J" + "x" * 1000)
     (seen,) = table.listed(1.0)
     assert seen.claim.isprintable()
@@ -95,7 +94,7 @@ sightings = st.tuples(
 
 @given(st.lists(sightings, max_size=200))
 def test_no_flood_makes_the_table_or_the_log_grow_or_loses_count(flood: list[tuple[float, Kind, str]]) -> None:
-    table = Collisions(keep=3, forget=1000.0)
+    table = Conflicts(keep=3, forget=1000.0)
     now, told, fresh = 0.0, 0, 0
     for pause, kind, address in flood:
         if pause > 1900.0:
@@ -169,13 +168,13 @@ def test_noise_and_our_own_packets_thrown_back_are_nobody_in_our_way() -> None:
 # -- what the operator is told -----------------------------------------------------------------------------------------
 
 
-def seen(kind: Kind, **values: object) -> Collision:
-    return replace(Collision(kind, "169.254.0.9", "peer-link", "x", 20.0, 5.0, 7), **values)  # type: ignore[arg-type]
+def seen(kind: Kind, **values: object) -> Conflict:
+    return replace(Conflict(kind, "169.254.0.9", "peer-link", "x", 20.0, 5.0, 7), **values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_each_collision_says_in_one_line_what_it_is_and_what_to_do(kind: Kind) -> None:
-    for text in (what(seen(kind), NAMES), do(seen(kind), NAMES)):
+    for text in (conflict_text(seen(kind), NAMES), conflict_cure(seen(kind), NAMES)):
         assert text
         assert text == " ".join(text.split())
     assert kind in WORDS

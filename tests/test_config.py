@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovsha.config import Config, describe, load, parse, read_key
-from ovsha.config_keys import Default
+from ovsha.config.values import Default
 from ovsha.errors import ConfigError
 
 EXAMPLE = Path(__file__).parent.parent / "etc" / "ovsha.yaml"

@@ -12,13 +12,13 @@ import pytest
 LIMIT = 60
 PROGRAM = """
 import argparse, sys
-from ovsha.commands import consent
+from ovsha.cli.common import add_consent, ask
 from ovsha.errors import DriverError, UsageError
 parser = argparse.ArgumentParser()
 parser.add_argument("--json", action="store_true")
-consent.add(parser)
+add_consent(parser)
 try:
-    consent.ask(parser.parse_args(), "this erases the copy on sw2")
+    ask(parser.parse_args(), "this erases the copy on sw2")
 except UsageError as error:
     sys.exit(f"usage: {error}")
 except DriverError as error:

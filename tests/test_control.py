@@ -21,11 +21,11 @@ from ovs.poller import Poller
 
 from made_up_pair import ACTIVE_PEER, BACKUP_PEER, FOLLOWING, OUTSIDE, SERVING, document
 from ovsha import __version__
-from ovsha.control import Control
-from ovsha.core import status_text, sync_text
+from ovsha.agent.control import Control
 from ovsha.core.facts import State
 from ovsha.core.view import View
 from ovsha.errors import DriverError
+from ovsha.report import status_text
 from small_agent import MOVE_AWAY, MOVE_HERE, Running, SmallAgent, settings
 
 
@@ -48,7 +48,7 @@ def test_status_is_the_document_and_its_text(run: Any) -> None:
     told = json.loads(here.ask("status", "json"))
     assert told["sides"] == document()["sides"] | {"sw1": told["sides"]["sw1"]}
     assert here.ask("status").rstrip() == status_text.status_text(told).rstrip()
-    assert here.ask("sync-status").rstrip() == sync_text.sync_text(told).rstrip()
+    assert here.ask("sync-status").rstrip() == status_text.sync_text(told).rstrip()
     assert json.loads(here.ask("sync-status", "json"))["verdict"] == "in sync"
     assert here.ask("counters") == "moves: 1\nincidents: 0\nforged: 0\n"
     assert json.loads(here.ask("counters", "json")) == {"schema": 1, "counters": dict(OUTSIDE.counters)}

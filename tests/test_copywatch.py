@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsha.core.copywatch import CopyWatch
 from ovsha.core.facts import Copy, Server, Source, Stamp, Token
+from ovsha.core.lineage import CopyWatch
 
 LAG, INTERVAL = 1.0, 2.0
 STAMP = Stamp(3, "sw2")

@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from ovsha.core.metrics import METRICS
+from ovsha.report.metrics import METRICS
 
 DASHBOARD = json.loads((Path(__file__).resolve().parent.parent / "etc" / "grafana" / "ovsha.json").read_text())
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]

@@ -11,7 +11,7 @@ import pytest
 from endpoint import Endpoint, Refusal, spin
 from ovsha.core.facts import Role, Stamp
 from ovsha.core.stamps import written, written_token
-from ovsha.drivers.database import Database, Manager
+from ovsha.ovsdb.database import Database, Manager
 
 ROW = "6b1c2c54-0000-4000-8000-000000000001"
 

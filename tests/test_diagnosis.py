@@ -22,7 +22,6 @@ from made_up_pair import (
     lost,
     names,
 )
-from ovsha.core import identity_text, status_text, sync_text
 from ovsha.core.facts import (
     Ask,
     Clag,
@@ -43,10 +42,10 @@ from ovsha.core.facts import (
     Vip,
 )
 from ovsha.core.lineage import PARKED
-from ovsha.core.memory import Memory
-from ovsha.core.outside import Identities, Outside, PathReport, Undoing
-from ovsha.core.path import PathState
-from ovsha.core.view import View
+from ovsha.core.view import Memory, View
+from ovsha.protocol.path import PathState
+from ovsha.report import status_text
+from ovsha.report.assessment import Identities, PathReport, StatusInputs, Undoing
 
 
 def test_a_server_that_says_replicating_is_not_believed_without_the_token() -> None:
@@ -172,7 +171,7 @@ def test_what_breaks_the_pair_is_the_verdict(view: View, name: str, what: str) -
     ],
 )
 def test_what_only_weakens_the_pair_is_told_and_leaves_it_in_sync(
-    view: View, outside: Outside, name: str, what: str
+    view: View, outside: StatusInputs, name: str, what: str
 ) -> None:
     told = document(view, outside)
     assert [(problem["name"], problem["level"], problem["what"]) for problem in told["problems"]] == [
@@ -313,7 +312,7 @@ def test_the_pair_is_in_sync_if_and_only_if_nothing_breaks_it_and_the_text_alway
     broken = [problem for problem in told["problems"] if problem["level"] == "broken"]
     assert told["in_sync"] is not bool(broken)
     assert (told["verdict"] == "in sync") is told["in_sync"] is (told["do"] is None)
-    assert ("\nverdict: in sync\n" in sync_text.sync_text(told)) is told["in_sync"]
+    assert ("\nverdict: in sync\n" in status_text.sync_text(told)) is told["in_sync"]
     text = status_text.status_text(told)
     assert text.startswith("OK: in sync") is not bool(told["problems"])
     for problem in told["problems"]:
@@ -343,7 +342,7 @@ def test_a_stranger_in_the_peers_place_is_told_on_both_sides_with_what_to_run_wh
     assert told["identity"] == {
         "own": "aa", "peer": "bb", "stranger": {"identity": "cc", "age": 0.1}, "estranged": False
     }  # fmt: skip
-    assert "a stranger by the name of sw1: cc, heard 0.10 s ago" in identity_text.peer_text(told)
+    assert "a stranger by the name of sw1: cc, heard 0.10 s ago" in status_text.peer_text(told)
     here = document(replace(FOLLOWING, record=replace(ACTIVE_PEER, estranged=True)))
     (problem,) = here["problems"]
     assert (problem["name"], problem["level"], here["in_sync"]) == ("estranged", "degraded", True)

@@ -10,14 +10,14 @@ import pytest
 
 from made_up_pair import ACTIVE_PEER, FOLLOWING, MEMORY, OUTSIDE, SERVING, SOURCE, document, names
 from ovsha import config as configuration
-from ovsha.checks import peer, server
-from ovsha.checks.look import Look
-from ovsha.core.collisions import Collision, Kind
+from ovsha.checks import pair, server
+from ovsha.checks.context import Context
 from ovsha.core.facts import Role
 from ovsha.core.view import View
+from ovsha.protocol.conflicts import Conflict, Kind
 
 SILENT = replace(SERVING, heard_age=12.3, link_silent_for=12.3, record=ACTIVE_PEER)
-FORGED = Collision(Kind.FORGED, "169.254.0.9", "peer-link", "", 30.0, 0.2, 99)
+FORGED = Conflict(Kind.FORGED, "169.254.0.9", "peer-link", "", 30.0, 0.2, 99)
 KEY = "copy pair.key_file from one switch to the other"
 
 
@@ -33,9 +33,9 @@ vip: {address: 169.254.0.11}
 """
 
 
-def look(told: dict[str, Any]) -> Look:
+def look(told: dict[str, Any]) -> Context:
     """Return what a check looks at, on sw2 of the pair of the README."""
-    return cast("Look", SimpleNamespace(document=told, config=configuration.parse(CONFIG, "test"), trouble=""))
+    return cast("Context", SimpleNamespace(document=told, config=configuration.parse(CONFIG, "test"), trouble=""))
 
 
 @pytest.mark.parametrize("view", [source(SILENT, role=Role.ACTIVE), source(SILENT, role=None)])
@@ -60,21 +60,21 @@ def test_another_key_comes_first_in_the_status_and_in_the_check_of_the_peer() ->
         assert told["verdict"] == "sw1 is not heard, because its heartbeats are sealed with another key"
         assert told["do"].startswith(KEY)
         assert not any("start ovsha on" in each["do"] for each in told["problems"])
-        found = peer.check(look(told))
+        found = pair.check_peer(look(told))
         assert "sealed with another key" in found.text
         assert found.do.startswith(KEY)
 
 
 @pytest.mark.parametrize("collision", [replace(FORGED, address="10.9.9.9"), replace(FORGED, last_age=200.0)])
-def test_a_strangers_key_is_not_taken_for_the_peers(collision: Collision) -> None:
+def test_a_strangers_key_is_not_taken_for_the_peers(collision: Conflict) -> None:
     told = document(replace(SERVING, heard_age=12.3, link_silent_for=12.3), replace(OUTSIDE, collisions=(collision,)))
     assert names(told) == ["peer-lost", "collision"]
     assert "another key" not in told["verdict"]
-    assert "another key" not in peer.check(look(told)).text
+    assert "another key" not in pair.check_peer(look(told)).text
 
 
 def test_nobody_is_sent_to_the_cables_of_a_switch_that_is_not_dead() -> None:
-    found = peer.check(look(document(replace(SERVING, heard_age=12.3, link_silent_for=12.3))))
+    found = pair.check_peer(look(document(replace(SERVING, heard_age=12.3, link_silent_for=12.3))))
     assert "agent on sw1 is silent" in found.text
     assert "power" not in found.do
     assert "links" not in found.do
@@ -82,7 +82,7 @@ def test_nobody_is_sent_to_the_cables_of_a_switch_that_is_not_dead() -> None:
 
 def test_a_dead_server_is_started_by_the_unit_that_the_readme_enables() -> None:
     dead = SimpleNamespace(server=SimpleNamespace(pid=None, trouble="no process"))
-    assert "systemctl start ovsha-ovsdb-server;" in server.check(cast("Look", dead)).do
+    assert "systemctl start ovsha-ovsdb-server;" in server.check_server(cast("Context", dead)).do
 
 
 def test_what_a_silent_peer_said_before_we_took_over_is_not_told_as_if_it_were_so_now() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ovsha.drivers.disk import MARGIN, Disks, require
 from ovsha.errors import DriverError
+from ovsha.host.disk import MARGIN, Disks, require
 
 
 def free(place: Path) -> int:

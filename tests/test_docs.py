@@ -18,7 +18,9 @@ import pytest
 import yaml
 
 import tables
-from ovsha import cli, config, safe_start
+from ovsha import config
+from ovsha.cli import main
+from ovsha.ovsdb import launch
 
 ROOT = tables.ROOT
 PAGES = [tables.README, *sorted((ROOT / "docs").glob("*.rst"))]
@@ -77,7 +79,7 @@ def test_commands_are_taken_by_the_parser(page: Path, capsys: pytest.CaptureFixt
                 continue
             if program == "ovsha-vtep-bootstrap":  # the command in the place of the vendor's
                 program, words = "ovsha", ["vtep-bootstrap", *words]
-            parser = {"ovsha": cli.parser, "ovsha-ovsdb-server": safe_start.parser}[program]()
+            parser = {"ovsha": main.parser, "ovsha-ovsdb-server": launch.parser}[program]()
             assert refusal(parser, words, capsys) == "", command
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ovs.poller import Poller
 
-from ovsha.drivers.announce import ARP_REPLY, ARP_REQUEST, gratuitous_arp, unsolicited_advertisement
-from ovsha.drivers.duplicate import DuplicateEar, claimant, program
+from ovsha.net.announce import ARP_REPLY, ARP_REQUEST, gratuitous_arp, unsolicited_advertisement
+from ovsha.net.arp_watch import DuplicateWatch, claimant, program
 
 MAC, OURS = bytes.fromhex("02aabbccddee"), bytes.fromhex("443839000009")
 VIP, VIP6 = IPv4Address("169.254.0.11"), IPv6Address("fd00::11")
@@ -96,7 +96,7 @@ def test_no_frame_is_a_claim_that_the_filter_would_drop_and_none_raises(
 
 
 def test_an_ear_is_closed_while_we_are_no_holder_and_tells_why_it_cannot_be_opened() -> None:
-    ear = DuplicateEar("169.254.0.11", "ovsha-none")
+    ear = DuplicateWatch("169.254.0.11", "ovsha-none")
     assert ear.run(1.0, holding=False) == []
     poller = Poller()
     ear.wait(poller, 1.0)

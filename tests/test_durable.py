@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from ovsha import durable
+from ovsha import atomic_file
 
 SEEN = """
 import sys
 from pathlib import Path
-from ovsha import durable
+from ovsha import atomic_file
 seen = []
 def hook(event, args):
     if event in ("open", "os.rename") and str(args[0]).startswith(sys.argv[1]):
         seen.append((event, str(args[0]).removeprefix(sys.argv[1]).rpartition(".")[2]))
 sys.addaudithook(hook)
-durable.write(Path(sys.argv[1], "file"), "new")
+atomic_file.write(Path(sys.argv[1], "file"), "new")
 print(*seen)
 """
 """Tells what a write opens and renames.  A directory is opened for one thing only: to bring its names to the disk."""
@@ -47,7 +47,7 @@ def names(directory: Path) -> list[str]:
 def test_a_file_is_replaced_whole_and_has_the_mode_that_was_asked_for(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "file"
     path.write_text("old and longer")
-    durable.write(path, "neü", mode)
+    atomic_file.write(path, "neü", mode)
     assert (path.read_text(encoding="utf-8"), stat.S_IMODE(path.stat().st_mode)) == ("neü", mode)
     assert names(tmp_path) == ["file"]
 
@@ -61,7 +61,7 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(tmp_path: Path
     path = tmp_path / "file"
     path.write_text("old")
     with pytest.raises(OSError, match="too large") as refused:
-        durable.write(path, "x" * (small_files + 1))
+        atomic_file.write(path, "x" * (small_files + 1))
     assert refused.value.errno == errno.EFBIG
     assert (names(tmp_path), path.read_text()) == (["file"], "old")
 
@@ -69,7 +69,7 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(tmp_path: Path
 def test_whoever_gives_up_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    with contextlib.suppress(KeyboardInterrupt), durable.whole(path) as file:
+    with contextlib.suppress(KeyboardInterrupt), atomic_file.whole(path) as file:
         file.write(b"half")
         raise KeyboardInterrupt
     assert (names(tmp_path), path.read_text()) == (["file"], "old")
@@ -82,7 +82,7 @@ def test_what_a_killed_writer_left_is_removed_and_what_another_one_is_writing_is
     strange = tmp_path / "file.some.part"
     for path in (killed, other, strange):
         path.write_text("half")
-    durable.write(tmp_path / "file", "new")
+    atomic_file.write(tmp_path / "file", "new")
     assert names(tmp_path) == ["file", "file.1.part", "file.some.part"]
 
 
@@ -90,5 +90,5 @@ def test_a_directory_is_named_when_what_is_in_it_is_complete(tmp_path: Path) -> 
     part = tmp_path / "bundle.part"
     part.mkdir()
     (part / "inside").write_text("whole")
-    durable.move(part, tmp_path / "bundle")
+    atomic_file.move(part, tmp_path / "bundle")
     assert (names(tmp_path), (tmp_path / "bundle" / "inside").read_text()) == (["bundle"], "whole")

@@ -8,12 +8,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from ovsha.core import side
+from ovsha.core import turn
 from ovsha.core.echo import BURST, PROVEN, RECENT, EchoWatch, dead_by_echo
 from ovsha.core.facts import Clag, EchoPath, Kernel, Presence, Record, Source, Vip
 from ovsha.core.liveness import presence
-from ovsha.core.memory import Memory
-from ovsha.core.view import View
+from ovsha.core.view import Memory, View
 from views import NOW, SETTINGS, backup_case, memories, views
 
 DEAD, STALL = SETTINGS.dead_interval, SETTINGS.stall_interval
@@ -96,10 +95,10 @@ def test_a_link_that_is_back_does_not_make_a_server_dead_that_has_not_been_reach
     back = moment(Kernel(), vip=Vip(link_up=True), source=Source(closed=True))
     assert see(back, link_lost=True) is Presence.SILENT
     assert see(replace(back, kernel=Kernel(ended=True)), link_lost=True) is Presence.DEAD
-    lost = side.turn(moment(Kernel()), replace(HEARD.memory, silent_since=NOW - 4)).memory
+    lost = turn.turn(moment(Kernel()), replace(HEARD.memory, silent_since=NOW - 4)).memory
     assert lost.link_lost
     answers = replace(back, source=Source(life_age=0.0, answer_age=0.0))
-    assert not side.turn(answers, lost).memory.link_lost
+    assert not turn.turn(answers, lost).memory.link_lost
 
 
 def test_a_heartbeat_since_then_is_a_sign_of_life_too() -> None:
@@ -180,7 +179,7 @@ def test_a_kernel_that_answers_holds_up_nothing_once_its_server_ended_or_hangs_o
 
 def test_after_a_goodbye_the_silence_of_the_agent_is_no_sign_that_the_link_took_the_switch_along() -> None:
     view = parted(Kernel(), vip=Vip(link_up=False), heard_age=DEAD)
-    decision = side.turn(view, replace(HEARD.memory, silent_since=None))
+    decision = turn.turn(view, replace(HEARD.memory, silent_since=None))
     assert decision.memory.silent_since is not None
 
 

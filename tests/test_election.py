@@ -7,13 +7,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from ovsha.core import side
-from ovsha.core.case import Case
+from ovsha.core import turn
 from ovsha.core.election import RULES, Goal, decide
 from ovsha.core.facts import Ask, Grant, Kind, Life, Presence, Role, Source, Stamp, State, Vip
 from ovsha.core.lineage import PARKED
-from ovsha.core.memory import Memory
-from ovsha.core.view import Settings, View
+from ovsha.core.situation import Situation
+from ovsha.core.view import Memory, Settings, View
 from views import (
     BACKUP_VIEW,
     MEMORY,
@@ -96,18 +95,18 @@ ONE_CASE_A_RULE = {
 @pytest.mark.parametrize("name", [each.name for each in RULES])
 def test_every_rule_is_the_one_that_decides_in_some_moment(name: str) -> None:
     case = ONE_CASE_A_RULE[name]
-    assert side.turn(case.view, case.memory).rule.name == name
+    assert turn.turn(case.view, case.memory).rule.name == name
 
 
 def rule(view: View, memory: Memory = MEMORY) -> str:
-    return side.turn(view, memory).rule.name
+    return turn.turn(view, memory).rule.name
 
 
 @settings(max_examples=200)
 @given(views, memories)
 def test_every_moment_has_exactly_one_decision_and_the_same_again(view: View, memory: Memory) -> None:
-    first = side.turn(view, memory)
-    assert first == side.turn(view, memory)
+    first = turn.turn(view, memory)
+    assert first == turn.turn(view, memory)
     assert first.rule in RULES
     assert first.why.startswith(first.rule.why)
 
@@ -115,7 +114,7 @@ def test_every_moment_has_exactly_one_decision_and_the_same_again(view: View, me
 @settings(max_examples=200)
 @given(views, memories)
 def test_side_that_hears_an_active_peer_never_begins_to_serve(view: View, memory: Memory) -> None:
-    decision = side.turn(view, memory)
+    decision = turn.turn(view, memory)
     hears = decision.presence is Presence.ALIVE and view.record is not None and view.record.serving
     began = memory.ordered is Role.ACTIVE or decision.record.serving or decision.rule.name == "granted"
     if hears and not began:
@@ -125,7 +124,7 @@ def test_side_that_hears_an_active_peer_never_begins_to_serve(view: View, memory
 @settings(max_examples=200)
 @given(views, memories)
 def test_side_that_has_promised_not_to_serve_does_not(view: View, memory: Memory) -> None:
-    decision = side.turn(view, memory)
+    decision = turn.turn(view, memory)
     if decision.memory.grant is not None:
         assert decision.rule.goal is not Goal.SERVE
         assert decision.memory.ask is None
@@ -134,7 +133,7 @@ def test_side_that_has_promised_not_to_serve_does_not(view: View, memory: Memory
 @settings(max_examples=200)
 @given(views, memories)
 def test_side_in_an_upgrade_never_begins_to_serve_and_asks_for_nothing(view: View, memory: Memory) -> None:
-    decision = side.turn(replace(view, upgrade=60.0), memory)
+    decision = turn.turn(replace(view, upgrade=60.0), memory)
     if decision.rule.name not in ("forced", "resolved"):
         assert decision.rule.goal is not Goal.SERVE or decision.record.serving
     assert decision.memory.ask is None
@@ -143,8 +142,8 @@ def test_side_in_an_upgrade_never_begins_to_serve_and_asks_for_nothing(view: Vie
 @settings(max_examples=200)
 @given(views, memories)
 def test_copy_known_to_be_old_never_begins_to_serve(view: View, memory: Memory) -> None:
-    decision = side.turn(view, memory)
-    case = Case(view, decision.memory, decision.presence)
+    decision = turn.turn(view, memory)
+    case = Situation(view, decision.memory, decision.presence)
     if case.outdated and not case.serving and not case.granted:
         assert decision.rule.goal is not Goal.SERVE
 
@@ -152,7 +151,7 @@ def test_copy_known_to_be_old_never_begins_to_serve(view: View, memory: Memory) 
 @pytest.mark.parametrize("life", [Life.DOWN, Life.HUNG])
 def test_side_without_a_server_lets_go_whatever_else_is_so(life: Life) -> None:
     view = replace(BACKUP_VIEW, server=replace(SERVING, life=life))
-    assert side.turn(view, MEMORY).rule.goal is Goal.FENCE
+    assert turn.turn(view, MEMORY).rule.goal is Goal.FENCE
 
 
 def test_backup_follows_an_active_peer() -> None:
@@ -180,9 +179,9 @@ def test_word_of_the_peers_agent_counts_for_nothing_against_an_answer_of_its_act
 
 def test_side_that_an_active_server_holds_back_asks_an_operator_whose_word_it_carries_out() -> None:
     said = replace(BACKUP_VIEW, record=an_idle_peer(life=Life.DOWN), source=ANSWERS)
-    waited = side.turn(said, replace(MEMORY, stuck_since=NOW - 10.0))
+    waited = turn.turn(said, replace(MEMORY, stuck_since=NOW - 10.0))
     assert waited.state is State.NEEDS_DECISION
-    decided = side.turn(said, replace(MEMORY, keep=NODE, keep_until=NOW + 1))
+    decided = turn.turn(said, replace(MEMORY, keep=NODE, keep_until=NOW + 1))
     ask = decided.memory.ask
     assert ask is not None
     assert ask.kind is Kind.RESOLVE
@@ -193,7 +192,7 @@ def test_side_that_an_active_server_holds_back_asks_an_operator_whose_word_it_ca
 def test_side_whose_server_takes_no_orders_stays_as_it_is_and_gives_way_to_nobody_while_it_serves() -> None:
     bound = active_case({"server": an_active(life=Life.UNKNOWN, undriven="no control socket"),
                          "record": an_idle_peer(ask=Ask("sw2-y-0", Kind.SWITCHOVER), in_sync_for=9.0)})  # fmt: skip
-    decision = side.turn(bound.view, bound.memory)
+    decision = turn.turn(bound.view, bound.memory)
     assert (decision.rule.goal, decision.step, decision.record.serving) == (Goal.KEEP, None, True)
     assert (decision.state, decision.record.undriven, decision.memory.grant) == (State.ACTIVE, True, None)
     assert "takes no orders" in decision.record.refusal
@@ -203,27 +202,27 @@ def test_side_whose_server_takes_no_orders_leaves_the_service_to_the_other_when_
     asks = an_idle_peer(ask=Ask("sw2-y-0", Kind.START))
     bound = backup_case({"server": a_copy(life=Life.UNKNOWN, undriven="no control socket", source=None),
                          "record": asks, "source": READ_ONLY["source"]})  # fmt: skip
-    grant = side.turn(bound.view, bound.memory).memory.grant
+    grant = turn.turn(bound.view, bound.memory).memory.grant
     assert grant is not None
     assert grant.drained
     other = backup_case({"record": an_idle_peer(life=Life.UNKNOWN, undriven=True), "source": READ_ONLY["source"]})
-    ask = side.turn(other.view, other.memory).memory.ask
+    ask = turn.turn(other.view, other.memory).memory.ask
     assert ask is not None
     assert ask.kind is Kind.START
     answers = backup_case({"record": an_idle_peer(life=Life.UNKNOWN, undriven=True), "source": ANSWERS})
-    assert side.turn(answers.view, answers.memory).memory.ask is None, "its active server answers"
+    assert turn.turn(answers.view, answers.memory).memory.ask is None, "its active server answers"
 
 
 @settings(max_examples=200)
 @given(views, memories)
 def test_nothing_begins_unasked_while_an_active_server_of_the_peer_answers(view: View, memory: Memory) -> None:
     answers = replace(view.source, life_age=0.0, answer_age=0.0, role=Role.ACTIVE, role_age=0.1)
-    assert not side.turn(replace(view, source=answers), memory).rule.unasked
+    assert not turn.turn(replace(view, source=answers), memory).rule.unasked
 
 
 def test_peer_whose_server_is_down_but_holds_the_vip_is_waited_for() -> None:
     holding = replace(PEER_SERVES, life=Life.DOWN, role=None)
-    assert side.turn(replace(BACKUP_VIEW, record=holding), MEMORY).rule.goal is not Goal.SERVE
+    assert turn.turn(replace(BACKUP_VIEW, record=holding), MEMORY).rule.goal is not Goal.SERVE
 
 
 def test_busy_peer_is_not_taken_for_dead() -> None:
@@ -265,7 +264,7 @@ def test_stranger_in_the_peers_place_who_says_that_he_serves_holds_us_back_and_n
     assert rule(replace(gone, estranged=replace(PEER_SERVES, serving=False))) == "peer-dead"
     assert rule(replace(BACKUP_VIEW, **READ_ONLY, estranged=PEER_SERVES)) == "peer-silent"
     poison = replace(PEER_SERVES, serving=False, term=10**9, stamp=Stamp(10**9, PEER), token=(10**9, 1))
-    assert side.turn(replace(gone, estranged=poison), MEMORY) == side.turn(
+    assert turn.turn(replace(gone, estranged=poison), MEMORY) == turn.turn(
         replace(gone, estranged=replace(PEER_SERVES, serving=False)), MEMORY
     )
 
@@ -283,13 +282,13 @@ def test_agent_that_woke_listens_before_it_acts() -> None:
 
 def test_source_that_hung_up_is_not_copied_from_again_before_it_was_looked_at() -> None:
     closed = replace(BACKUP_VIEW.source, loaded=False, closed=True, life_age=None)
-    decision = side.turn(replace(BACKUP_VIEW, source=closed), MEMORY)
+    decision = turn.turn(replace(BACKUP_VIEW, source=closed), MEMORY)
     assert (decision.rule.name, decision.rule.goal) == ("source-lost", Goal.PARK)
 
 
 def test_every_rule_has_a_name_of_its_own_and_the_last_always_holds() -> None:
     assert len({each.name for each in RULES}) == len(RULES)
-    nothing = Case(View(0.0, BACKUP_VIEW.settings), MEMORY, Presence.NEVER)
+    nothing = Situation(View(0.0, BACKUP_VIEW.settings), MEMORY, Presence.NEVER)
     assert RULES[-1].holds(nothing)
     assert decide(nothing) in RULES
 
@@ -297,7 +296,7 @@ def test_every_rule_has_a_name_of_its_own_and_the_last_always_holds() -> None:
 @settings(max_examples=200)
 @given(views, memories)
 def test_nothing_but_evidence_of_death_or_a_promise_makes_a_side_begin_to_serve(view: View, memory: Memory) -> None:
-    decision = side.turn(view, memory)
+    decision = turn.turn(view, memory)
     if decision.rule.goal is not Goal.SERVE or decision.record.serving:
         return
     evidence = {

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from asked import HOST, KEY, LIMIT, Rig
-from ovsha import exchange
-from ovsha.drivers.exchange import Exchange
 from ovsha.errors import DriverError
+from ovsha.peer import rpc_client
+from ovsha.peer.rpc_server import Exchange
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_the_peer_is_answered(rig: Rig) -> None:
 
 def test_one_connection_serves_for_many_questions(rig: Rig) -> None:
     def many() -> list[Any]:
-        with exchange.Asker(HOST, rig.server.port, KEY, LIMIT) as asker:
+        with rpc_client.Asker(HOST, rig.server.port, KEY, LIMIT) as asker:
             return [asker.ask("echo", {"n": number}) for number in range(50)]
 
     assert rig.spin(rig.start(many)) == [{"n": number} for number in range(50)]
@@ -59,7 +59,7 @@ def test_it_works_over_ipv6(tmp_path: Path) -> None:
 
 
 def test_a_slow_disk_holds_up_neither_the_loop_nor_what_needs_no_disk(rig: Rig) -> None:
-    hanging = rig.start(exchange.ask, HOST, rig.server.port, KEY, "hang", {}, LIMIT)
+    hanging = rig.start(rpc_client.ask, HOST, rig.server.port, KEY, "hang", {}, LIMIT)
     rig.until(lambda: any(each.working for each in rig.server._connections))
     assert rig.ask("echo", {"a": 1}) == {"a": 1}
     assert not hanging.done()
@@ -87,18 +87,18 @@ def test_nobody_there_is_one_line() -> None:
         probe.bind((HOST, 0))
         port = probe.getsockname()[1]
         with pytest.raises(DriverError) as told:
-            exchange.ask(HOST, port, KEY, "echo", {}, LIMIT)
+            rpc_client.ask(HOST, port, KEY, "echo", {}, LIMIT)
     assert str(told.value) == f"the agent at {HOST}:{port} cannot be reached: Connection refused"
 
 
 def test_an_agent_that_hangs_is_not_waited_for_longer_than_was_said() -> None:
     with socket.create_server((HOST, 0)) as mute, pytest.raises(DriverError, match=r"does not answer within 0.2 s"):
-        exchange.ask(HOST, mute.getsockname()[1], KEY, "echo", {}, 0.2)
+        rpc_client.ask(HOST, mute.getsockname()[1], KEY, "echo", {}, 0.2)
 
 
 def test_another_program_at_the_port_is_named() -> None:
     with socket.create_server((HOST, 0)) as server, ThreadPoolExecutor() as pool:
-        asked = pool.submit(exchange.ask, HOST, server.getsockname()[1], KEY, "echo", {}, LIMIT)
+        asked = pool.submit(rpc_client.ask, HOST, server.getsockname()[1], KEY, "echo", {}, LIMIT)
         sock, _ = server.accept()
         with sock:
             sock.sendall(b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n")

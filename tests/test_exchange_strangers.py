@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from asked import HOST, KEY, LIMIT, OTHER_KEY, Rig
-from ovsha import exchange
-from ovsha.core import exchange as codec
-from ovsha.drivers.exchange import IDLE, MAX_CONNECTIONS
 from ovsha.errors import DriverError
+from ovsha.peer import rpc_client
+from ovsha.peer.rpc_server import IDLE, MAX_CONNECTIONS
+from ovsha.protocol import seal
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def stack() -> Iterator[ExitStack]:
 
 
 def request(nonce: bytes, method: str = "echo", key: bytes = KEY, address: str = HOST) -> bytes:
-    return codec.request(key, address, nonce, b"n" * codec.NONCE, method, {"a": 1})
+    return seal.request(key, address, nonce, b"n" * seal.NONCE, method, {"a": 1})
 
 
 def test_who_has_another_key_gets_a_closed_connection_and_is_counted(rig: Rig) -> None:
@@ -49,7 +49,7 @@ def test_a_request_is_good_once_and_on_its_own_connection(rig: Rig) -> None:
         other.sendall(tape)
         assert rig.read(other) == b""
         sock.sendall(tape)
-        size = int.from_bytes(rig.read(sock, codec.LENGTH))
+        size = int.from_bytes(rig.read(sock, seal.LENGTH))
         assert b'"result":{"a":1}' in rig.read(sock, size)
         sock.sendall(tape)
         assert rig.read(sock) == b""
@@ -67,13 +67,13 @@ def test_a_request_meant_for_another_address_is_not_answered(rig: Rig) -> None:
 
 def test_an_answer_to_another_question_is_not_believed() -> None:
     """A server without the key repeats what it has recorded of a real one."""
-    nonce, own = b"s" * codec.NONCE, b"c" * codec.NONCE
-    tape = codec.answer(KEY, HOST, nonce, own, b"f" * codec.NONCE, {"lie": 1}, "")
+    nonce, own = b"s" * seal.NONCE, b"c" * seal.NONCE
+    tape = seal.answer(KEY, HOST, nonce, own, b"f" * seal.NONCE, {"lie": 1}, "")
     with socket.create_server((HOST, 0)) as liar, ThreadPoolExecutor() as pool:
-        asked = pool.submit(exchange.ask, HOST, liar.getsockname()[1], KEY, "echo", {}, LIMIT)
+        asked = pool.submit(rpc_client.ask, HOST, liar.getsockname()[1], KEY, "echo", {}, LIMIT)
         sock, _ = liar.accept()
         with sock:
-            sock.sendall(codec.MAGIC + nonce)
+            sock.sendall(seal.RPC_MAGIC + nonce)
             sock.recv(1000)
             sock.sendall(tape)
             with pytest.raises(DriverError, match="is forged: it has not our pair key"):
@@ -98,7 +98,7 @@ def test_a_sealed_request_without_the_form_of_one_is_refused(rig: Rig) -> None:
     for body in (b"[]", b"{}", b'{"method":1,"params":{},"nonce":""}', b"\xff", b"[" * 5000):
         sock, nonce = rig.greeted()
         with sock:
-            sock.sendall(codec._frame(body, codec._tag(KEY, b"ask", HOST, nonce, b"", body)))
+            sock.sendall(seal._frame(body, seal._tag(KEY, b"ask", HOST, nonce, b"", body)))
             assert rig.read(sock) == b""
     assert rig.count("malformed") == 5
 
@@ -121,17 +121,17 @@ def test_a_drop_at_a_time_is_read_as_well(rig: Rig) -> None:
         for byte in request(nonce):
             sock.sendall(bytes([byte]))
             rig.turn()
-        assert len(rig.read(sock, codec.LENGTH)) == codec.LENGTH
+        assert len(rig.read(sock, seal.LENGTH)) == seal.LENGTH
     assert rig.count("asked") == 1
 
 
 def test_who_does_not_read_its_answer_is_closed_at_its_time_and_blocks_nobody(rig: Rig, tmp_path: Path) -> None:
-    rig.server.methods["much"] = lambda params: "x" * (codec.MAX_ANSWER - 100)
+    rig.server.methods["much"] = lambda params: "x" * (seal.MAX_ANSWER - 100)
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect((HOST, rig.server.port))
         sock.settimeout(LIMIT)
-        nonce = rig.read(sock, codec.GREETING)[len(codec.MAGIC) :]
+        nonce = rig.read(sock, seal.GREETING)[len(seal.RPC_MAGIC) :]
         for each in rig.server._connections:
             each.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         sock.sendall(request(nonce, "much"))
@@ -148,14 +148,14 @@ def test_strangers_who_hold_connections_do_not_keep_the_peer_out(rig: Rig, stack
     rig.until(lambda: rig.count("crowded") == 4)
     assert len(rig.server._connections) == MAX_CONNECTIONS
     assert rig.ask("echo", {"a": 1}) == {"a": 1}
-    assert len(rig.read(held[0])) <= codec.GREETING, "the oldest were closed"
+    assert len(rig.read(held[0])) <= seal.GREETING, "the oldest were closed"
 
 
 def test_a_stranger_does_not_push_out_the_peer(rig: Rig, stack: ExitStack) -> None:
     for _ in range(MAX_CONNECTIONS):
         sock, nonce = rig.greeted()
         stack.enter_context(sock).sendall(request(nonce))
-        rig.read(sock, codec.LENGTH)
+        rig.read(sock, seal.LENGTH)
     late = stack.enter_context(rig.connect())
     assert rig.read(late) == b""
     assert len(rig.server._connections) == MAX_CONNECTIONS

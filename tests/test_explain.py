@@ -13,28 +13,29 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from ovsha import cli
-from ovsha.commands import moment
-from ovsha.config_switch import Recorder as Limits
-from ovsha.core import election, explanation, explanation_text, exposure, side, trace, whatif
+from ovsha import times
+from ovsha.cli import main
+from ovsha.config.switch import Recorder as Limits
+from ovsha.core import election
+from ovsha.core import turn as turns
 from ovsha.core.facts import Ask, Grant, Kernel, Kind, Life, MlagRole, Presence, Role
-from ovsha.core.memory import Memory
-from ovsha.core.trace import Entry, Trace
-from ovsha.core.view import View
-from ovsha.recorder import Recorder
+from ovsha.core.view import Memory, View
+from ovsha.history.recorder import Recorder
+from ovsha.report import explain, trace, what_if
+from ovsha.report.trace import Entry, Trace
 from test_history import CONFIG, moved
 from views import NOW, active_case, an_idle_peer, backup_case, memories, views
 
-TIMERS = exposure.Timers(0.15, 0.45, 10.0, 3.0, 60.0, 2.0, 1.0, 5.0, 3.0)
+TIMERS = what_if.Timers(0.15, 0.45, 10.0, 3.0, 60.0, 2.0, 1.0, 5.0, 3.0)
 
 
 def entry(view: View, memory: Memory) -> Entry:
-    return Trace().note(1.6e9, view, memory, side.turn(view, memory))
+    return Trace().note(1.6e9, view, memory, turns.turn(view, memory))
 
 
 def explained(view: View, memory: Memory) -> dict[str, Any]:
-    told = explanation.explain(entry(view, memory))
-    return {**told, "notes": [], "timers": exposure.document(TIMERS, 0.03, None, 0.001)}
+    told = explain.explain(entry(view, memory))
+    return {**told, "notes": [], "timers": what_if.document(TIMERS, 0.03, None, 0.001)}
 
 
 STEADY = backup_case()
@@ -44,27 +45,27 @@ STEADY = backup_case()
 def test_every_decision_can_be_explained_and_the_rule_that_fired_is_the_last_one_told(
     view: View, memory: Memory
 ) -> None:
-    told, decision = explained(view, memory), side.turn(view, memory)
+    told, decision = explained(view, memory), turns.turn(view, memory)
     *others, fired = told["rules"]
     assert (fired["rule"], fired["holds"], fired["why"]) == (decision.rule.name, True, decision.why)
     assert not any(rule["holds"] for rule in others)
     assert [rule["rule"] for rule in told["rules"]] == [rule.name for rule in election.RULES][: len(told["rules"])]
     assert json.loads(json.dumps(told)) == told
-    assert explanation_text.text(told, moment.local)
+    assert explain.text(told, times.local_moment)
 
 
 @given(views, memories)
 def test_whatever_is_said_to_change_a_decision_does(view: View, memory: Memory) -> None:
-    flips = {flip.fact: flip for flip in whatif.FLIPS}
-    actual = side.turn(view, memory)
-    for other in whatif.others(view, memory):
-        decision = side.turn(*flips[other.fact].change(view, memory))
+    flips = {flip.fact: flip for flip in what_if.FLIPS}
+    actual = turns.turn(view, memory)
+    for other in what_if.others(view, memory):
+        decision = turns.turn(*flips[other.fact].change(view, memory))
         assert (decision.rule.goal.value, decision.why) == (other.goal, other.why)
         assert decision.rule.goal is not actual.rule.goal or (decision.memory.ask and not actual.memory.ask)
 
 
 def changes(view: View, memory: Memory) -> dict[str, str]:
-    return {other.fact: other.rule for other in whatif.others(view, memory)}
+    return {other.fact: other.rule for other in what_if.others(view, memory)}
 
 
 def test_a_backup_would_take_over_from_a_peer_that_is_dead_and_not_from_one_whose_agent_is() -> None:
@@ -84,8 +85,8 @@ def test_an_active_side_goes_on_whatever_becomes_of_its_peer() -> None:
     assert not [fact for fact in found if fact.startswith("the peer")]
 
 
-@pytest.mark.parametrize("flip", whatif.FLIPS, ids=lambda flip: flip.fact)
-def test_each_flip_makes_its_sentence_true(flip: whatif.Flip) -> None:
+@pytest.mark.parametrize("flip", what_if.FLIPS, ids=lambda flip: flip.fact)
+def test_each_flip_makes_its_sentence_true(flip: what_if.Flip) -> None:
     """A flip that never applied, or changed nothing, would tell of nothing without a word."""
     asking = replace(an_idle_peer(), ask=Ask("sw2-y-0", Kind.RESTORE))
     cases = [
@@ -115,22 +116,22 @@ def test_the_facts_are_told_in_words() -> None:
 
 def test_what_another_release_decided_is_told_beside_what_this_one_does() -> None:
     then = replace(entry(STEADY.view, STEADY.memory), why="it was so")
-    told = {**explained(STEADY.view, STEADY.memory), **explanation.explain(then)}
+    told = {**explained(STEADY.view, STEADY.memory), **explain.explain(then)}
     assert told["same"] is False
     assert "note: then it was decided otherwise, by rule peer-serves: it was so; this release would not" in (
-        explanation_text.text(told, moment.local)
+        explain.text(told, times.local_moment)
     )
 
 
 def test_the_worst_case_is_made_of_the_timers() -> None:
-    told = exposure.document(TIMERS, 0.03, 0.04, 0.001)
+    told = what_if.document(TIMERS, 0.03, 0.04, 0.001)
     after = {each["fault"]: each["detected_after"] for each in told["faults"]}
     assert after["its switch dies or falls silent"] == 0.45
     assert after["its ovsdb-server hangs"] == 3.45
     assert after["its agent or all its programs stop, later its switch falls silent"] == pytest.approx(0.725)
     assert told["exposure"] == 3.0
-    assert "the last 3.00 s at most" in exposure.text(told)[-1]
-    assert "not measured yet" in exposure.text(exposure.document(TIMERS, None, None, None))[1]
+    assert "the last 3.00 s at most" in what_if.text(told)[-1]
+    assert "not measured yet" in what_if.text(what_if.document(TIMERS, None, None, None))[1]
 
 
 # -- the commands, on what was recorded --------------------------------------------------------------------------------
@@ -146,8 +147,8 @@ def place(tmp_path: Path) -> Iterator[Path]:
     for turn in range(20):
         view, memory = replace(STEADY.view, now=NOW + turn), STEADY.memory
         if turn >= 10:
-            view, memory = whatif._dead(view, memory)
-        recorder.note(decisions.note(now + turn, view, memory, side.turn(view, memory)))
+            view, memory = what_if._dead(view, memory)
+        recorder.note(decisions.note(now + turn, view, memory, turns.turn(view, memory)))
         if turn == 12:
             facts = {key: value for key, value in moved(0.0, age=2.0).items() if key not in ("kind", "text")}
             recorder.silently("service", "failover", **facts)
@@ -165,7 +166,7 @@ def _move_events_to(place: Path, at: float) -> None:
 
 
 def run(place: Path, *args: str) -> int:
-    return cli.main([*args, "--config", str(place / "ovsha.yaml")])
+    return main.main([*args, "--config", str(place / "ovsha.yaml")])
 
 
 def test_a_past_moment_is_explained_by_the_last_decision_recorded_by_then(

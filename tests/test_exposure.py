@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from made_up_pair import FOLLOWING, MEMORY, OUTSIDE, SERVING, document, lost, names
 from ovsha.core.facts import Copy, Lack, Source
-from ovsha.core.status_text import status_text
-from ovsha.core.sync_text import sync_text
+from ovsha.report.status_text import status_text, sync_text
 
 TOLD = replace(OUTSIDE, lacking_since="2026-01-02T02:15:41+01:00")
 LACKING = replace(MEMORY, peer_token=(7, 155), lack=Lack(960.0, (7, 136)))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ovsha.core import force, side
+from ovsha.core import operator_orders, turn
 from ovsha.core.facts import Life, Mode, Source, Stamp
 from ovsha.core.lineage import PARKED
 from test_election import GONE
@@ -31,18 +31,18 @@ REFUSALS = [
 def test_it_is_refused_where_there_is_a_better_way_or_nothing_to_serve(
     view: dict[str, object], memory: dict[str, object], words: str
 ) -> None:
-    assert words in force.refusal(backup_case(view, memory))
+    assert words in operator_orders.force_refusal(backup_case(view, memory))
 
 
 def test_it_is_refused_on_the_side_that_serves() -> None:
-    assert force.refusal(active_case()) == "sw1 serves already; nothing is to be forced"
+    assert operator_orders.force_refusal(active_case()) == "sw1 serves already; nothing is to be forced"
 
 
 def test_a_side_whose_peers_agent_is_silent_is_made_to_serve() -> None:
     case = backup_case(SILENT)
-    assert force.refusal(case) == ""
-    assert side.turn(case.view, case.memory).rule.name == "peer-silent"
-    forced = side.turn(case.view, force.ordered(case))
+    assert operator_orders.force_refusal(case) == ""
+    assert turn.turn(case.view, case.memory).rule.name == "peer-silent"
+    forced = turn.turn(case.view, operator_orders.force_ordered(case))
     assert (forced.rule.name, forced.step is not None) == ("forced", True)
 
 
@@ -52,33 +52,34 @@ def test_the_service_stays_where_it_was_forced_to() -> None:
     for preferred, chosen in ((PEER, True), (NODE, False)):
         settings = replace(case.view.settings, preferred=preferred)
         there = replace(case, view=replace(case.view, settings=settings))
-        opening = side.turn(there.view, force.ordered(there)).opening
+        opening = turn.turn(there.view, operator_orders.force_ordered(there)).opening
         assert (opening.node, opening.chosen) == (NODE, chosen)
-        assert ("until it is moved again" in "".join(force.exposure(there))) is chosen
+        assert ("until it is moved again" in "".join(operator_orders.force_exposure(there))) is chosen
 
 
 def test_a_copy_that_is_too_old_is_served_all_the_same() -> None:
     old = backup_case({**GONE, "server": a_copy(stamp=Stamp(2, PEER), token=(2, 1), source=PARKED)})
-    assert force.refusal(old) == ""
-    assert "our copy is of term 2, the peer's is of term 3; everything written since is lost" in force.exposure(old)
-    assert side.turn(old.view, force.ordered(old)).rule.name == "forced"
+    assert operator_orders.force_refusal(old) == ""
+    lost = "our copy is of term 2, the peer's is of term 3; everything written since is lost"
+    assert lost in operator_orders.force_exposure(old)
+    assert turn.turn(old.view, operator_orders.force_ordered(old)).rule.name == "forced"
 
 
 def test_the_order_is_void_as_soon_as_the_peer_is_heard() -> None:
     case = backup_case(SILENT)
-    heard = side.turn(backup_case().view, force.ordered(case))
+    heard = turn.turn(backup_case().view, operator_orders.force_ordered(case))
     assert heard.rule.name == "peer-serves"
     assert (heard.memory.keep, heard.memory.forced) == (None, False)
 
 
 def test_the_order_is_void_after_a_minute() -> None:
     case = backup_case(SILENT)
-    late = side.turn(replace(case.view, now=NOW + 61), force.ordered(case))
+    late = turn.turn(replace(case.view, now=NOW + 61), operator_orders.force_ordered(case))
     assert (late.rule.name, late.memory.forced) == ("peer-silent", False)
 
 
 def told(view: dict[str, object], memory: dict[str, object] | None = None) -> str:
-    return "\n".join(force.exposure(backup_case(view, memory)))
+    return "\n".join(operator_orders.force_exposure(backup_case(view, memory)))
 
 
 def test_what_may_be_lost_is_told_with_the_age_of_the_copy_and_the_last_that_was_seen_over_there() -> None:

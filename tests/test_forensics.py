@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 from ovs.poller import Poller
 
-from ovsha import bundles, config_pair, forensics_job
 from ovsha import config as configuration
-from ovsha.commands.forensics import Store
-from ovsha.drivers.exchange import Exchange
-from ovsha.duel import forensics_methods
+from ovsha.agent.split_brain import forensics_methods
+from ovsha.cli.forensics import Store
+from ovsha.config import schema
 from ovsha.errors import DriverError
+from ovsha.forensics import bundle, job
+from ovsha.peer.rpc_server import Exchange
 
 ROOT = Path(__file__).parents[1]
 KEY = "0123456789abcdef0123456789abcdef"
@@ -50,7 +51,7 @@ def make(directory: Path, node: str, peer: str) -> None:
     database.write_bytes(bytes(20_000))
     outcome = {"rule": "split-lost", "step": "drop the VIP", "state": "init", "presence": "alive"}
     for ident in IDENTS:
-        forensics_job.make(
+        job.make(
             {
                 "directory": str(directory), "keep": 5, "id": ident, "node": node, "key": KEY.encode().hex(),
                 "peer": {"node": peer, "address": "127.0.0.66", "port": 1},
@@ -78,7 +79,7 @@ class Rig:
     """A switch whose agent is down, and a peer whose agent answers."""
 
     def __init__(self, directory: Path, made: Path) -> None:
-        self.here, self.there = directory / "here" / bundles.DIRECTORY, directory / "there" / bundles.DIRECTORY
+        self.here, self.there = directory / "here" / bundle.DIRECTORY, directory / "there" / bundle.DIRECTORY
         shutil.copytree(made / "here", self.here)
         shutil.copytree(made / "there", self.there)
         key_file = directory / "pair.key"
@@ -94,7 +95,7 @@ class Rig:
         """What the commands ask with --peer; a file may not name a loopback address, at which the peer is here."""
         config = configuration.load(self.file)
         nodes = {name: replace(node, peer_link="127.0.0.10") for name, node in config.nodes.items()}
-        return Store(replace(config, nodes=nodes, exchange=config_pair.Exchange(port=self.peer.port)), peer=True)
+        return Store(replace(config, nodes=nodes, exchange=schema.Exchange(port=self.peer.port)), peer=True)
 
     def ask(self, question: Callable[[], Any]) -> Any:
         """Return the answer, while the peer's loop turns."""
@@ -165,26 +166,26 @@ def test_the_peers_are_asked_of_its_agent(rig: Rig) -> None:
     assert [each["id"] for each in found] == IDENTS
     assert {Path(each["place"]).parent for each in found} == {rig.there}
     shown = rig.ask(lambda: rig.far.show(IDENTS[1]))
-    assert shown == bundles.show(rig.there, IDENTS[1])
+    assert shown == bundle.show(rig.there, IDENTS[1])
     assert rig.ask(lambda: rig.far.clear(IDENTS[0])) == [IDENTS[0]]
     assert rig.ask(lambda: rig.far.clear(None)) == [IDENTS[1]]
-    assert (bundles.idents(rig.there), bundles.idents(rig.here)) == ([], IDENTS)
+    assert (bundle.idents(rig.there), bundle.idents(rig.here)) == ([], IDENTS)
 
 
 def test_what_the_peer_refuses_is_one_line(rig: Rig) -> None:
     for question in (lambda: rig.far.show("../../etc"), lambda: rig.far.clear("../../etc")):
         with pytest.raises(DriverError, match=r"refuses forensics-\w+: '../../etc' is no bundle of [^\n]*$"):
             rig.ask(question)
-    assert bundles.idents(rig.there) == IDENTS
+    assert bundle.idents(rig.there) == IDENTS
 
 
 def test_one_bundle_or_all_are_removed(rig: Rig) -> None:
     assert rig.told("clear", IDENTS[0], "--yes") == f"{IDENTS[0]}: removed\n"
-    assert bundles.idents(rig.here) == IDENTS[1:]
+    assert bundle.idents(rig.here) == IDENTS[1:]
     assert json.loads(rig.told("clear", "--yes", "--json"))["removed"] == IDENTS[1:]
     assert rig.told("list") == "sw1 keeps no forensic bundle\n"
     assert rig.told("clear", "--yes") == "sw1 keeps none\n"
-    assert bundles.idents(rig.there) == IDENTS, "and none of the peer's"
+    assert bundle.idents(rig.there) == IDENTS, "and none of the peer's"
 
 
 def test_nothing_is_removed_that_nobody_has_agreed_to(rig: Rig) -> None:
@@ -192,7 +193,7 @@ def test_nothing_is_removed_that_nobody_has_agreed_to(rig: Rig) -> None:
         2, "ovsha: all 2 bundles of sw1 would be removed for good: add --yes if that is meant",
     )  # fmt: skip
     assert rig.error("clear", IDENTS[0])[0] == 2
-    assert bundles.idents(rig.here) == IDENTS
+    assert bundle.idents(rig.here) == IDENTS
 
 
 @pytest.mark.parametrize(("answer", "status", "left"), [("n\n", 1, IDENTS), ("\n", 1, IDENTS), ("y\n", 0, IDENTS[1:])])
@@ -206,7 +207,7 @@ def test_an_operator_at_a_terminal_is_asked(rig: Rig, answer: str, status: int, 
         os.close(slave)
     assert done.returncode == status
     assert done.stdout.startswith(f"Remove the bundle {IDENTS[0]} of sw1 for good? [y/N] ")
-    assert bundles.idents(rig.here) == left
+    assert bundle.idents(rig.here) == left
 
 
 def test_a_bundle_that_is_not_there_is_one_line(rig: Rig) -> None:

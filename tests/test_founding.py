@@ -9,9 +9,10 @@ from functools import partial
 import pytest
 
 from made_up_pair import OUTSIDE
-from ovsha.core import diagnosis_lost, founding, side
+from ovsha.core import operator_orders, turn
 from ovsha.core.facts import Presence, Record, Role, Source, Stamp
 from ovsha.core.lineage import PARKED
+from ovsha.report import problems_serving
 from sim_play import in_order
 from simulation import BACKUP, LINK, NODES, LawBroken, Pair, started, wait_for
 from views import NODE, PEER, a_copy, active_case, backup_case
@@ -109,21 +110,21 @@ def test_it_is_refused_where_another_side_may_hold_data(
     view: dict[str, object], memory: dict[str, object], known: str, said: str
 ) -> None:
     case = backup_case(view, memory)
-    case = replace(case, presence=side.settled(case.view, case.memory).presence)
-    assert said in founding.refusal(case, known)
+    case = replace(case, presence=turn.settled(case.view, case.memory).presence)
+    assert said in operator_orders.founding_refusal(case, known)
 
 
 def test_a_blank_backup_in_the_peers_place_does_not_hold_it_up() -> None:
     blank = Source(True, life_age=0.0, answer_age=0.0, role=Role.BACKUP)
     case = backup_case({**ALONE, "source": blank}, UNMET | {"founding": True})
-    assert founding.refusal(replace(case, presence=Presence.SILENT), "") == ""
-    assert side.turn(case.view, case.memory).rule.name == "founding"
+    assert operator_orders.founding_refusal(replace(case, presence=Presence.SILENT), "") == ""
+    assert turn.turn(case.view, case.memory).rule.name == "founding"
 
 
 def test_data_that_is_not_what_it_was_does_not_serve_for_that_word_either() -> None:
     memory = UNMET | {"founding": True, "held": (3, 90)}
     case = backup_case({**ALONE, "server": a_copy(token=(3, 1), source=PARKED)}, memory)
-    assert side.turn(case.view, case.memory).rule.name == "rolled-back"
+    assert turn.turn(case.view, case.memory).rule.name == "rolled-back"
 
 
 @pytest.mark.parametrize(
@@ -142,15 +143,15 @@ def test_a_new_unit_takes_the_place_of_a_lost_one_only_if_nothing_of_that_one_li
 ) -> None:
     known = NEW if identity == "known" else "f" * 32
     case = active_case(view)
-    case = replace(case, presence=side.settled(case.view, case.memory).presence)
-    answer = founding.replacement_refusal(case, node, NEW if identity == "known" else identity, known)
+    case = replace(case, presence=turn.settled(case.view, case.memory).presence)
+    answer = operator_orders.replacement_refusal(case, node, NEW if identity == "known" else identity, known)
     assert (said in answer) if said else answer == ""
 
 
 def test_a_side_that_does_not_serve_has_nothing_for_a_new_unit() -> None:
     case = backup_case({"heard_age": 5.0, "source": Source(closed=True)})
     case = replace(case, presence=Presence.DEAD)
-    assert f"{NODE} does not serve" in founding.replacement_refusal(case, PEER, NEW, "f" * 32)
+    assert f"{NODE} does not serve" in operator_orders.replacement_refusal(case, PEER, NEW, "f" * 32)
 
 
 def test_the_pair_keeps_its_laws_whatever_happens_while_it_is_made() -> None:
@@ -185,6 +186,6 @@ def test_started_pairs_are_no_founders() -> None:
 
 def test_status_says_that_the_other_side_has_not_joined_and_what_to_do() -> None:
     case = active_case({**ALONE, "source": Source(closed=True)}, UNMET | {"founding": True})
-    found = list(diagnosis_lost.lost(replace(case, presence=Presence.NEVER), OUTSIDE, NODE))
+    found = list(problems_serving.lost(replace(case, presence=Presence.NEVER), OUTSIDE, NODE))
     assert [what for what, _ in found] == [f"{PEER} has not joined the pair yet"]
     assert f"`ovsha join` on {PEER}" in found[0][1]

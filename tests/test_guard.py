@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from ovsha.core import guard, lineage, side
-from ovsha.core.case import Case
+from ovsha.core import guard, lineage, turn
 from ovsha.core.facts import Role, Schema, Source, Stamp, State
 from ovsha.core.lineage import PARKED
-from ovsha.core.memory import Memory
+from ovsha.core.situation import Situation
+from ovsha.core.view import Memory
 from views import BACKUP_VIEW, MEMORY, NODE, NOW, PEER, a_copy, a_peer, backup_case, memories, views
 
 OWN = a_copy(source=PARKED, cells=5000, schema=Schema("hardware_vtep", "1.7.0", "c0ffee"))
@@ -85,17 +85,17 @@ def test_nobody_can_overrule_what_ovsdb_server_itself_would_not_copy() -> None:
 
 def test_a_side_that_refuses_for_a_second_says_that_it_needs_a_decision_and_names_the_reason() -> None:
     view = replace(BACKUP_VIEW, server=OWN, source=replace(OFFER, stamp=None), record=a_peer(stamp=None))
-    first = side.turn(view, MEMORY)
+    first = turn.turn(view, MEMORY)
     assert (first.rule.name, first.state) == ("source-refused", State.INIT)
-    later = side.turn(replace(view, now=NOW + 1), first.memory)
+    later = turn.turn(replace(view, now=NOW + 1), first.memory)
     assert later.state is State.NEEDS_DECISION
     assert "of unknown lineage" in later.record.decision
 
 
 @given(views, memories)
 def test_whatever_is_followed_has_passed_every_guard(view: object, memory: Memory) -> None:
-    decision = side.turn(view, memory)  # type: ignore[arg-type]
-    case = Case(view, decision.memory, decision.presence)  # type: ignore[arg-type]
+    decision = turn.turn(view, memory)  # type: ignore[arg-type]
+    case = Situation(view, decision.memory, decision.presence)  # type: ignore[arg-type]
     if decision.rule.goal.value == "follow" and not case.following:
         assert guard.objection(case) is None
         assert case.keep == PEER or lineage.refusal(case.view.server, case.view.source) == ""

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 
 from ovsha.core import handover
-from ovsha.core.case import Case
 from ovsha.core.election import Goal
 from ovsha.core.facts import (
     Ask,
@@ -27,10 +26,10 @@ from ovsha.core.facts import (
     Written,
 )
 from ovsha.core.lineage import PARKED
-from ovsha.core.memory import Memory
-from ovsha.core.side import turn
+from ovsha.core.situation import Situation
 from ovsha.core.transition import Step
-from ovsha.core.view import View
+from ovsha.core.turn import turn
+from ovsha.core.view import Memory, View
 from views import (
     NODE,
     NOW,
@@ -97,7 +96,7 @@ def test_a_service_that_an_operator_moved_is_not_taken_back() -> None:
     assert handover.wish(backup_case({"record": record, "server": server})) is None
 
 
-def cut(held: float, record: object = None, **view: object) -> Case:
+def cut(held: float, record: object = None, **view: object) -> Situation:
     base: dict[str, object] = {
         "settings": replace(SETTINGS, preferred=PEER), "clag": PRIMARY, "server": a_copy(source=None),
         "record": record or a_peer(mlag=MlagRole.SECONDARY),
@@ -321,7 +320,8 @@ def test_a_promise_to_a_side_whose_data_was_newer_from_the_start_is_kept() -> No
     newer = asker(Kind.START, stamp=Stamp(4, PEER))
     memory = handover.advance(active_case({**newer, **DARK}))
     assert memory.grant == Grant(THEIRS, Kind.START, drained=True)
-    assert handover.advance(Case(active_case({**newer, **DARK}).view, memory, Presence.ALIVE)).grant == memory.grant
+    now = Situation(active_case({**newer, **DARK}).view, memory, Presence.ALIVE)
+    assert handover.advance(now).grant == memory.grant
 
 
 @pytest.mark.parametrize(
@@ -362,12 +362,12 @@ def test_who_serves_commits_tokens_that_only_grow_within_its_term(token: Token |
      active_case({"server": an_active(stamp=Stamp(3, PEER))}), active_case(asker(), granting())],
     ids=["backup", "not stamped yet", "stamped by the peer", "gives the service away"],
 )  # fmt: skip
-def test_nobody_else_commits_a_token(case: Case) -> None:
+def test_nobody_else_commits_a_token(case: Situation) -> None:
     decision = turn(*looked_at(case))
     assert handover.periodic_token(decision.record, decision.opening) is None
 
 
-def looked_at(case: Case) -> tuple[View, Memory]:
+def looked_at(case: Situation) -> tuple[View, Memory]:
     return case.view, case.memory
 
 
@@ -376,14 +376,14 @@ def looked_at(case: Case) -> tuple[View, Memory]:
 
 @settings(max_examples=200)
 @given(cases)
-def test_a_side_that_has_granted_never_has_an_ask_of_its_own(case: Case) -> None:
+def test_a_side_that_has_granted_never_has_an_ask_of_its_own(case: Situation) -> None:
     memory = handover.advance(case)
     assert memory.grant is None or memory.ask is None
 
 
 @settings(max_examples=200)
 @given(cases)
-def test_a_name_of_an_ask_is_never_used_again(case: Case) -> None:
+def test_a_name_of_an_ask_is_never_used_again(case: Situation) -> None:
     memory = handover.advance(case)
     if memory.ask is not None and memory.ask != case.memory.ask:
         assert memory.asks == case.memory.asks + 1

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsha.core.heartbeat import Conversation, PathState
-from ovsha.core.packet import MAGIC, MAX_PACKET
+from ovsha.protocol.heartbeat import Conversation, PathState
+from ovsha.protocol.seal import HEARTBEAT_MAGIC, MAX_PACKET
 
 KEY = bytes(range(32))
 PATHS = ("peer_link", "backup_path")
@@ -67,12 +67,12 @@ def met() -> tuple[Side, Side, float]:
 
 
 def forge(body: object, key: bytes = KEY) -> bytes:
-    signed = MAGIC + (body if isinstance(body, bytes) else json.dumps(body).encode())
+    signed = HEARTBEAT_MAGIC + (body if isinstance(body, bytes) else json.dumps(body).encode())
     return signed + hmac.digest(key, signed, "sha256")
 
 
 def body_of(packet: bytes) -> dict[str, object]:
-    body: dict[str, object] = json.loads(packet[len(MAGIC) : -32])
+    body: dict[str, object] = json.loads(packet[len(HEARTBEAT_MAGIC) : -32])
     return body
 
 
@@ -180,7 +180,7 @@ def test_a_packet_cut_short_or_drawn_out_is_refused(cut: int, tail: bytes) -> No
     assert sum(refused(left).values()) == 2
 
 
-@given(st.one_of(st.binary(max_size=2000), st.binary(max_size=1500).map(MAGIC.__add__)))
+@given(st.one_of(st.binary(max_size=2000), st.binary(max_size=1500).map(HEARTBEAT_MAGIC.__add__)))
 def test_random_bytes_are_counted_and_change_nothing(noise: bytes) -> None:
     left, _, at = met()
     before = left.talk.path_state("peer_link", at, DEAD)

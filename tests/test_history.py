@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from ovsha import cli, recorder
-from ovsha.commands import moment
-from ovsha.core import history, history_text
-from ovsha.core.history import Ledger, Witness
+from ovsha import times
+from ovsha.cli import main
 from ovsha.errors import ConfigError
+from ovsha.history import recorder
+from ovsha.report import history
+from ovsha.report.history import Ledger, Witness
 
 NOW = 1795250000.0
 CONFIG = """
@@ -56,7 +57,7 @@ def nobody(node: str) -> Witness | None:
 def text(*events: dict[str, Any], ask: history.Ask = nobody, everything: bool = False) -> list[str]:
     rows = history.rows(history.chosen(events, everything), ask)
     document = {"node": "sw2", "since": None, "earlier": 0, "rows": rows, "troubles": []}
-    return history_text.text(document, lambda at: f"t={at - NOW:.1f}").splitlines()
+    return history.text(document, lambda at: f"t={at - NOW:.1f}").splitlines()
 
 
 def risk(*, knows: Witness | None, **facts: Any) -> dict[str, Any]:
@@ -160,7 +161,7 @@ def record(place: Path, *lines: str) -> None:
 
 
 def told(place: Path, *args: str) -> int:
-    return cli.main(["history", *args, "--config", str(place / "ovsha.yaml")])
+    return main.main(["history", *args, "--config", str(place / "ovsha.yaml")])
 
 
 def test_it_needs_no_agent_and_no_journal(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,14 +208,14 @@ def test_a_wrong_word_is_one_line_and_status_2(
 
 
 def test_a_moment_is_written_in_local_time_or_as_so_long_ago() -> None:
-    midday = moment.past("2026-11-21T12:00:00", NOW)
-    assert moment.past("11:59:30", midday) == midday - 30
-    assert moment.past("12:01", midday) == midday - 86400 + 60, "that was yesterday"
-    assert moment.past("90s", midday) == moment.past("1.5m ago", midday) == midday - 90
-    assert moment.past("2d", midday) == midday - 2 * 86400
-    assert moment.past(moment.local(midday + 0.123), NOW) == pytest.approx(midday + 0.123)
+    midday = times.past_moment("2026-11-21T12:00:00", NOW)
+    assert times.past_moment("11:59:30", midday) == midday - 30
+    assert times.past_moment("12:01", midday) == midday - 86400 + 60, "that was yesterday"
+    assert times.past_moment("90s", midday) == times.past_moment("1.5m ago", midday) == midday - 90
+    assert times.past_moment("2d", midday) == midday - 2 * 86400
+    assert times.past_moment(times.local_moment(midday + 0.123), NOW) == pytest.approx(midday + 0.123)
     with pytest.raises(ConfigError, match="is no time; write 2026"):
-        moment.past("tomorrow", NOW)
+        times.past_moment("tomorrow", NOW)
 
 
 def test_that_a_decision_is_needed_is_told_once_by_its_alarm() -> None:

@@ -9,23 +9,25 @@ import pytest
 
 from made_up_pair import MEMORY, SERVING
 from ovsha import config
-from ovsha.core import occasions, side
-from ovsha.core.occasions import Occasion
-from ovsha.told import facts, timeless
+from ovsha.agent.publish import facts, timeless
+from ovsha.core import turn
+from ovsha.report import notifications
+from ovsha.report.notifications import Notification
 from small_agent import settings
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "monitoring.rst").read_text()
 
 
 def test_every_event_is_named() -> None:
-    events = {occasions.BEFORE, occasions.AFTER, occasions.DEGRADED, occasions.ALARM, occasions.CLEARED}
+    told = notifications
+    events = {told.BEFORE, told.AFTER, told.DEGRADED, told.ALARM, told.CLEARED}
     named = re.findall(r"^``([a-z-]+)`` ", PAGE, re.MULTILINE)
     assert set(named) == events
 
 
 def test_every_fact_that_a_hook_gets_is_named(tmp_path: Path) -> None:
     read: config.Config = settings(tmp_path)
-    told = facts(read, SERVING, side.turn(SERVING, MEMORY), Occasion(occasions.ALARM, "why"))
+    told = facts(read, SERVING, turn.turn(SERVING, MEMORY), Notification(notifications.ALARM, "why"))
     hooks = PAGE[PAGE.index("\nHooks\n") : PAGE.index("\nJournal\n")]
     assert set(re.findall(r"``OVSHA_(\w+)``", hooks)) == {name.upper() for name in told}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ovsha.drivers.hooks import MOST, Event, Hooks
+from ovsha.host.hooks import MOST, Event, Hooks
 
 LIMIT = 20.0
 FACTS = {"event": "alarm", "node": "sw1", "from": None, "serving": True, "term": 7, "reason": "two\nlines\0 of words"}
@@ -221,7 +221,7 @@ def test_a_hook_that_hangs_does_not_keep_the_agent_from_ending(tmp_path: Path) -
     script = f"""
 import time
 from pathlib import Path
-from ovsha.drivers.hooks import Event, Hooks
+from ovsha.host.hooks import Event, Hooks
 hooks = Hooks(Path({str(place.path)!r}), 1000.0)
 hooks.tell(Event("alarm", {{}}))
 while not Path({str(tmp_path / "pid")!r}).exists():

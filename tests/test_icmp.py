@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ovsha.core.echo import BURST
-from ovsha.drivers import egress, icmp, icmp_packet
-from ovsha.drivers.icmp import Echoes
-from ovsha.drivers.path_socket import Endpoint
+from ovsha.net import icmp, netlink
+from ovsha.net.icmp import Echoes
+from ovsha.net.path_socket import Endpoint
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a raw socket takes root")
 LIMIT = 10.0
@@ -90,15 +90,15 @@ def test_where_the_address_is_not_ours_there_are_no_facts_and_one_line_of_troubl
 @pytest.mark.parametrize(("family", "here"), FAMILIES)
 def test_the_filter_passes_only_replies_to_our_identifier(family: socket.AddressFamily, here: str) -> None:
     ours, theirs = 4711, 4712
-    with icmp_packet.raw_socket(family) as ear, icmp_packet.raw_socket(family) as mouth:
-        icmp_packet.pass_replies_only(ear, ours)
+    with icmp.raw_socket(family) as ear, icmp.raw_socket(family) as mouth:
+        icmp.pass_replies_only(ear, ours)
         ear.bind((here, 0))
         for identifier in (theirs, ours, theirs):
-            mouth.sendto(icmp_packet.request(family, identifier, identifier, b"nonce"), (here, 0))
+            mouth.sendto(icmp.request(family, identifier, identifier, b"nonce"), (here, 0))
         assert select.select([ear], [], [], LIMIT)[0]
         heard = []
         while select.select([ear], [], [], 0.1)[0]:
-            heard.append(icmp_packet.reply(family, ear.recv(512), ours))
+            heard.append(icmp.reply(family, ear.recv(512), ours))
     assert heard == [(ours, b"nonce")]
 
 
@@ -107,9 +107,9 @@ def test_a_reply_with_another_nonce_or_a_second_time_is_not_counted() -> None:
     made = Echoes([endpoint("127.0.0.1", "127.0.0.1")])
     spin(made, lambda: made.answered >= 1, every=100.0)
     asker = made._askers[0]
-    with icmp_packet.raw_socket(socket.AF_INET) as mouth:
+    with icmp.raw_socket(socket.AF_INET) as mouth:
         for _ in range(3):  # its kernel answers these to the identifier of ours, as a forger would
-            mouth.sendto(icmp_packet.request(socket.AF_INET, asker._identifier, 0, bytes(16)), ("127.0.0.1", 0))
+            mouth.sendto(icmp.request(socket.AF_INET, asker._identifier, 0, bytes(16)), ("127.0.0.1", 0))
     assert asker._sock is not None
     assert select.select([asker._sock], [], [], LIMIT)[0]
     made.run(time.monotonic(), 100.0)
@@ -118,16 +118,16 @@ def test_a_reply_with_another_nonce_or_a_second_time_is_not_counted() -> None:
 
 
 def test_a_reply_is_read_or_is_none() -> None:
-    assert icmp_packet.reply(socket.AF_INET, b"", 1) is None
-    assert icmp_packet.reply(socket.AF_INET6, b"\x81", 1) is None
+    assert icmp.reply(socket.AF_INET, b"", 1) is None
+    assert icmp.reply(socket.AF_INET6, b"\x81", 1) is None
     reply = b"\x81\0\0\0\0\1\0\2nonce"
-    assert icmp_packet.reply(socket.AF_INET6, reply, 1) == (2, b"nonce")
-    assert icmp_packet.reply(socket.AF_INET6, reply, 3) is None
-    assert icmp_packet.reply(socket.AF_INET6, b"\x80" + reply[1:], 1) is None
+    assert icmp.reply(socket.AF_INET6, reply, 1) == (2, b"nonce")
+    assert icmp.reply(socket.AF_INET6, reply, 3) is None
+    assert icmp.reply(socket.AF_INET6, b"\x80" + reply[1:], 1) is None
 
 
 def test_an_interface_that_is_not_there_has_no_carrier() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        assert egress.carrier(sock, 1), "that of the loopback device, which is up on any machine that runs tests"
-        assert not egress.carrier(sock, 2**30)
+        assert netlink.carrier(sock, 1), "that of the loopback device, which is up on any machine that runs tests"
+        assert not netlink.carrier(sock, 2**30)
     assert icmp.SPACING <= 0.01

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ovsha.drivers.identity import own_identity
 from ovsha.errors import DriverError
+from ovsha.host.state_file import own_identity
 
 
 def test_an_identity_is_drawn_once_and_is_nobody_elses_business(tmp_path: Path) -> None:

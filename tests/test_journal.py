@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ovsha.drivers.journal import FILES, Journal, files
+from ovsha.host.journal import FILES, Journal, files
 
 LIMIT = 20.0
 SIZE = 80_000

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ovsha.journald import JournalHandler, datagram, handler
+from ovsha.host.systemd import JournalHandler, datagram, handler
 
 Fields = dict[str, str]
 

@@ -15,12 +15,12 @@ import pytest
 
 import tables
 from made_up_pair import FOLLOWING, MEMORY, OUTSIDE, SERVING, document
-from ovsha.core import status
-from ovsha.core.collisions import Collision, Kind
 from ovsha.core.facts import Ask, Grant
 from ovsha.core.facts import Kind as Wish
-from ovsha.core.outside import Divergence, Identities, ServiceMove, Stands, Upgrade
-from ovsha.ledger import shelf
+from ovsha.divergence import ledger
+from ovsha.protocol.conflicts import Conflict, Kind
+from ovsha.report import status
+from ovsha.report.assessment import Divergence, Identities, ServiceMove, Stands, Upgrade
 from small_agent import CONFIG, MOVE_HERE, Running, SmallAgent, settings
 from test_cli import ovsha
 from test_forensics import Rig, made, rig  # noqa: F401
@@ -65,7 +65,7 @@ EVERYTHING = document(
     replace(SERVING, record=replace(SERVING.record, grant=Grant("sw2-boot-0", Wish.RESTORE, (7, 40)))),
     replace(
         OUTSIDE,
-        collisions=(Collision(Kind.VIP, "00:16:3e:00:00:01", "peerlink.4094", "", 61.5, 2.25, 3),),
+        collisions=(Conflict(Kind.VIP, "00:16:3e:00:00:01", "peerlink.4094", "", 61.5, 2.25, 3),),
         service=ServiceMove(3.5, "failover", "sw1", "sw2", "because"),
         divergences=(Divergence("20261121T072714Z", 3, True, "s"),),
         identities=Identities("aa", "bb", "cc", 0.1),
@@ -141,7 +141,7 @@ def test_what_is_seen_without_an_agent_has_the_keys_that_are_described(tmp_path:
 
 def test_ledgers_have_the_keys_that_are_described(tmp_path: Path) -> None:
     switch = Switch(tmp_path)
-    shelf.add(switch.ledgers, HEAD, ENTRIES)
+    ledger.add(switch.ledgers, HEAD, ENTRIES)
     shown = [
         json.loads(switch(*command, "--json").stdout)
         for command in (("list",), ("show", HEAD.id), ("dismiss", HEAD.id, "--yes", "--reason", "no need"))

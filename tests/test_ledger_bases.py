@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from ovsha.ledger import bases
-from ovsha.ledger.bases import Base, choose
+from ovsha.divergence import baseline
+from ovsha.divergence.baseline import Baseline, choose
 
 
-def base(term: int, node: str, origin: tuple[int, str] | None, token: tuple[int, int] | None = None) -> Base:
-    return Base(term, node, origin, token, file=f"term{term}.db")
+def base(term: int, node: str, origin: tuple[int, str] | None, token: tuple[int, int] | None = None) -> Baseline:
+    return Baseline(term, node, origin, token, file=f"term{term}.db")
 
 
-def planned(term: int, node: str, origin: tuple[int, str]) -> Base:
-    return Base(term, node, origin, planned=True)
+def planned(term: int, node: str, origin: tuple[int, str]) -> Baseline:
+    return Baseline(term, node, origin, planned=True)
 
 
 def test_a_failed_side_is_compared_with_what_the_survivor_took_over() -> None:
@@ -72,7 +72,7 @@ def test_a_base_that_was_not_kept_is_said_to_be_missing_and_why() -> None:
 
 
 @pytest.mark.parametrize("peers", [[], [base(4, "sw2", (3, "sw1"))]])
-def test_a_survivor_that_has_not_kept_its_base_yet_is_waited_for(peers: list[Base]) -> None:
+def test_a_survivor_that_has_not_kept_its_base_yet_is_waited_for(peers: list[Baseline]) -> None:
     assert choose((5, "sw1"), (6, "sw2"), [], peers) is None
 
 
@@ -85,19 +85,19 @@ def test_lineages_without_a_common_past_cannot_be_compared_by_a_base() -> None:
 
 def test_a_base_is_read_as_it_was_written(tmp_path: Path) -> None:
     kept = base(6, "sw2", (5, "sw1"), (5, 40))
-    bases.save(tmp_path, kept)
-    bases.save(tmp_path, planned(7, "sw2", (6, "sw1")))
-    assert bases.load(tmp_path) == [kept, planned(7, "sw2", (6, "sw1"))]
+    baseline.save(tmp_path, kept)
+    baseline.save(tmp_path, planned(7, "sw2", (6, "sw1")))
+    assert baseline.load(tmp_path) == [kept, planned(7, "sw2", (6, "sw1"))]
 
 
 def test_only_the_newest_bases_keep_their_data(tmp_path: Path) -> None:
     for term in range(1, 40):
         (tmp_path / f"term{term}.db").touch()
-        bases.save(tmp_path, base(term, "sw2", None))
+        baseline.save(tmp_path, base(term, "sw2", None))
     assert {path.name for path in tmp_path.glob("*.db")} == {"term37.db", "term38.db", "term39.db"}
-    found = bases.load(tmp_path)
+    found = baseline.load(tmp_path)
     assert [each.term for each in found if each.file] == [37, 38, 39]
-    assert len(found) == 10 * bases.KEEP
+    assert len(found) == 10 * baseline.KEEP
     assert "removed" in found[0].why
 
 
@@ -106,7 +106,7 @@ def test_only_the_newest_bases_keep_their_data(tmp_path: Path) -> None:
 )
 def test_a_damaged_record_is_passed_over(tmp_path: Path, text: str) -> None:
     (tmp_path / "term1.json").write_text(text)
-    assert bases.load(tmp_path) == []
+    assert baseline.load(tmp_path) == []
 
 
 def test_a_record_says_all_that_a_base_is() -> None:

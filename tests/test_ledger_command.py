@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ovsha.ledger import shelf
-from ovsha.ledger.compare import Entry, Kind
-from ovsha.ledger.shelf import Head
+from ovsha.divergence import ledger
+from ovsha.divergence.compare import Entry, Kind
+from ovsha.divergence.ledger import Head
 
 ROOT = Path(__file__).parents[1]
 HEAD = Head("20261121T070000Z-term5", "sw2", 5, "sw1", 6, "2026-11-21T07:00:00Z", "one.db", 99, "hardware_vtep",
@@ -57,7 +57,7 @@ def switch(tmp_path: Path) -> Switch:
 
 @pytest.fixture
 def kept(switch: Switch) -> Switch:
-    shelf.add(switch.ledgers, HEAD, ENTRIES)
+    ledger.add(switch.ledgers, HEAD, ENTRIES)
     return switch
 
 
@@ -98,7 +98,7 @@ def test_a_ledger_is_dismissed_once_and_with_a_reason(kept: Switch) -> None:
 
 
 def test_a_ledger_without_rows_cannot_be_replayed(switch: Switch) -> None:
-    shelf.add(switch.ledgers, Head(**{**vars_of(HEAD), "failed": "ovsdb-tool is missing"}), [])
+    ledger.add(switch.ledgers, Head(**{**vars_of(HEAD), "failed": "ovsdb-tool is missing"}), [])
     assert "ovsdb-tool is missing" in switch.fails("replay", HEAD.id, "--yes")
 
 
@@ -127,7 +127,7 @@ def test_a_damaged_ledger_is_warned_of_and_hides_no_other(kept: Switch) -> None:
 @pytest.fixture
 def doubted(switch: Switch) -> Switch:
     """Keep a ledger as the first release wrote it when the survivor had no base."""
-    shelf.add(switch.ledgers, HEAD, ENTRIES)
+    ledger.add(switch.ledgers, HEAD, ENTRIES)
     path = switch.ledgers / f"{HEAD.id}.json"
     head = json.loads(path.read_text())
     path.write_text(json.dumps({**head, "base": None, "exact": False, "why": "sw1 does not answer"}))

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger_files import SCHEMA
-from ovsha.ledger import content, schema
-from ovsha.ledger.compare import Entry, Kind, difference
-from ovsha.ledger.content import Rows, line
+from ovsha.divergence.compare import Entry, Kind, difference
+from ovsha.ovsdb import contents
+from ovsha.ovsdb.contents import Rows, line
 
 UUIDS = st.sampled_from([f"u{number}" for number in range(6)])
 ROW = st.fixed_dictionaries({"MAC": st.sampled_from("ab"), "ipaddr": st.sampled_from("xyz")})
@@ -50,7 +50,7 @@ def test_the_kinds_turn_round_with_the_sides(base: Rows, ours: Rows) -> None:
     assert there == back
 
 
-COLUMNS = {name: table.columns for name, table in schema.tables(SCHEMA).items()}
+COLUMNS = {name: table.columns for name, table in contents.tables(SCHEMA).items()}
 
 
 def answer(**rows: dict[str, object]) -> str:
@@ -66,9 +66,9 @@ def test_ephemeral_columns_are_not_asked_for() -> None:
 
 
 def test_sets_and_maps_are_the_same_in_any_order() -> None:
-    one = content.read(answer(Manager={"target": ["set", ["a", "b"]]}), COLUMNS)
-    assert one == content.read(answer(Manager={"target": ["set", ["b", "a"]]}), COLUMNS)
-    assert content.read(answer(Manager={"target": ["set", ["a"]]}), COLUMNS) == content.read(
+    one = contents.read(answer(Manager={"target": ["set", ["a", "b"]]}), COLUMNS)
+    assert one == contents.read(answer(Manager={"target": ["set", ["b", "a"]]}), COLUMNS)
+    assert contents.read(answer(Manager={"target": ["set", ["a"]]}), COLUMNS) == contents.read(
         answer(Manager={"target": "a"}), COLUMNS
     )
 
@@ -76,4 +76,4 @@ def test_sets_and_maps_are_the_same_in_any_order() -> None:
 def test_what_ovsha_itself_writes_is_no_difference() -> None:
     plain = answer(Global={"other_config": ["map", [["colour", "red"]]]})
     stamped = answer(Global={"other_config": ["map", [["colour", "red"], ["ovsha:term", "7"], ["ovsha:token", "7.1"]]]})
-    assert content.read(plain, COLUMNS) == content.read(stamped, COLUMNS)
+    assert contents.read(plain, COLUMNS) == contents.read(stamped, COLUMNS)

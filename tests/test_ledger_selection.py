@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
+from ovsha.divergence import replay, replay_check
+from ovsha.divergence.compare import Entry, Kind, difference, doubts
+from ovsha.divergence.replay import Plan
+from ovsha.divergence.replay_check import Judged, Selection, Verdict, judge, questions
 from ovsha.errors import UsageError
-from ovsha.ledger import replay, selection
-from ovsha.ledger.compare import Entry, Kind, difference, doubts
-from ovsha.ledger.judge import Judged, Verdict, judge, questions
-from ovsha.ledger.replay import Plan
-from ovsha.ledger.schema import Table, tables
-from ovsha.ledger.selection import Selection
+from ovsha.ovsdb.contents import Table, tables
 
 SWITCH, SET, OTHER_SET = (f"{letter * 8}-0000-4000-8000-000000000000" for letter in "abc")
 REFERENCE = {"type": {"key": {"type": "uuid", "refTable": "Physical_Locator_Set"}}}
@@ -91,8 +90,8 @@ def test_rows_that_only_the_survivor_has_are_no_doubts() -> None:
 
 def test_a_row_is_named_by_a_beginning_that_no_other_has() -> None:
     entries = [Entry("T", uuid, Kind.DOUBT, {}, None) for uuid in (SWITCH, SET, f"{SET[:-1]}1")]
-    assert selection.named(entries, [SWITCH[:4].upper(), f" {SET}"]) == {SWITCH, SET}
+    assert replay_check.named(entries, [SWITCH[:4].upper(), f" {SET}"]) == {SWITCH, SET}
     with pytest.raises(UsageError, match="2 rows of the ledger begin so"):
-        selection.named(entries, ["bbbb"])
+        replay_check.named(entries, ["bbbb"])
     with pytest.raises(UsageError, match="no row"):
-        selection.named(entries, ["aaa"])
+        replay_check.named(entries, ["aaa"])

@@ -9,8 +9,7 @@ from hypothesis import given
 
 from ovsha.core.facts import Clag, Presence, Source, Vip
 from ovsha.core.liveness import only_the_agent_is_silent, presence
-from ovsha.core.memory import Memory
-from ovsha.core.view import View
+from ovsha.core.view import Memory, View
 from views import NOW, SETTINGS, backup_case, memories, views
 
 DEAD, STALL = SETTINGS.dead_interval, SETTINGS.stall_interval

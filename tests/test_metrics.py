@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from made_up_pair import FOLLOWING, MEMORY, OUTSIDE, SERVING, STAMP, document, lost
-from ovsha.core import heartbeat, metrics
-from ovsha.core.collisions import Collision, Kind
 from ovsha.core.facts import Ask, Grant, MlagRole, Presence
 from ovsha.core.facts import Kind as Wish
-from ovsha.core.outside import Divergence, ServiceMove, Stands
+from ovsha.protocol import heartbeat
+from ovsha.protocol.conflicts import Conflict, Kind
+from ovsha.report import metrics
+from ovsha.report.assessment import Divergence, ServiceMove, Stands
 
 GRANTED = replace(
     SERVING, record=replace(SERVING.record, behind=70.5, grant=Grant("sw2-boot-0", Wish.RESTORE, (7, 40), drained=True))
@@ -23,7 +24,7 @@ EVERYTHING = document(
     replace(GRANTED, server=replace(SERVING.server, cells=5000, token=(7, 75))),
     replace(
         OUTSIDE,
-        collisions=(Collision(Kind.VIP, "00:16:3e:00:00:01", "peerlink.4094", "", 61.5, 2.25, 3),),
+        collisions=(Conflict(Kind.VIP, "00:16:3e:00:00:01", "peerlink.4094", "", 61.5, 2.25, 3),),
         collisions_missed=4,
         pause=Stands("2026-01-02T03:04:05+00:00", 600.0, "root (uid 0)", "change 4711"),
         plan=Stands("2026-01-02T04:04:05+00:00", 4200.0, to="sw1", saved=False),
@@ -58,7 +59,7 @@ def test_every_number_of_the_status_is_in_a_metric(told: dict[str, Any]) -> None
     # Each number is made another one in turn, and that must show.
     before = samples(told)
     unseen = [path for path, number in numbers(told) if samples(changed(told, path, number + 0.5)) == before]
-    assert unseen == [], "add a row to METRICS in ovsha/core/metrics.py"
+    assert unseen == [], "add a row to METRICS in ovsha/report/metrics.py"
 
 
 def changed(value: Any, path: str, number: float) -> Any:
@@ -121,7 +122,7 @@ def test_a_counter_that_the_table_does_not_know_is_told_all_the_same() -> None:
 
 
 def test_a_scrape_holds_every_sample_in_both_formats() -> None:
-    exposition = pytest.importorskip("ovsha.exposition", reason="python3-prometheus-client is not installed")
+    exposition = pytest.importorskip("ovsha.agent.exposition", reason="python3-prometheus-client is not installed")
     from prometheus_client import parser
     from prometheus_client.openmetrics import parser as openmetrics
 

@@ -13,15 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsha import mlag
-from ovsha.checks import mlag as check
-from ovsha.checks import mlag_detail
-from ovsha.checks.outcome import Level
-from ovsha.config_switch import Clag as Settings
+from ovsha.checks import pair as check
+from ovsha.checks.result import Level
+from ovsha.config.switch import Clag as Settings
 from ovsha.core.facts import Clag, MlagRole
-from ovsha.drivers.clag_parse import parse
-from ovsha.drivers.mlag_facts import CLAGCTL, NV, OWN, SOURCES, How, Source
 from ovsha.errors import DriverError
+from ovsha.mlag import parse, reader
+from ovsha.mlag.parse import facts_of
+from ovsha.mlag.sources import CLAGCTL, NV, OWN, SOURCES, How, Source
 
 FIXTURES = Path(__file__).parent / "fixtures" / "mlag"
 EXAMPLE = Path(__file__).parent.parent / "etc" / "mlag-facts.keepalived"
@@ -59,7 +58,7 @@ def test_every_sample_has_a_meaning() -> None:
 
 @pytest.mark.parametrize(("source", "name"), SAMPLES)
 def test_each_shape_is_understood(source: Source, name: str) -> None:
-    assert parse(sample(name), source) == meaning(name)
+    assert facts_of(sample(name), source) == meaning(name)
 
 
 def flat(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -94,9 +93,9 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
 def test_the_shape_in_which_nv_tells_its_fields_changes_nothing(name: str, change: str) -> None:
     values = {key: value for key, value in json.loads(sample(name)).items() if not isinstance(value, dict)}
     assert values
-    as_before = parse(json.dumps(values), NV)
+    as_before = facts_of(json.dumps(values), NV)
     assert as_before.role is not None
-    assert parse(json.dumps(CHANGES[change](values)), NV) == as_before
+    assert facts_of(json.dumps(CHANGES[change](values)), NV) == as_before
 
 
 @pytest.mark.parametrize(
@@ -118,34 +117,34 @@ def test_the_shape_in_which_nv_tells_its_fields_changes_nothing(name: str, chang
     ],
 )
 def test_what_is_not_understood_is_unknown_and_named(source: Source, text: str, named: str) -> None:
-    facts = parse(text, source)
+    facts = facts_of(text, source)
     assert facts == Clag(trouble=facts.trouble)
     assert named in facts.trouble
 
 
 def test_an_own_command_is_believed_only_when_it_ends_with_0_and_the_others_by_what_they_print() -> None:
     text = sample("command-whole.json")
-    assert parse(text, OWN, 1) == Clag(trouble="clag.own_command ended with status 1: '{'")
-    assert parse(sample("nv-peer-dead.json"), NV, 1).role is PRIMARY
+    assert facts_of(text, OWN, 1) == Clag(trouble="clag.own_command ended with status 1: '{'")
+    assert facts_of(sample("nv-peer-dead.json"), NV, 1).role is PRIMARY
 
 
 def test_a_backup_path_without_an_address_is_believed_of_an_own_command_only() -> None:
     told = {"role": "primary", "peer_alive": True, "backup_alive": True}
-    assert parse(json.dumps(told), OWN).backup_active is True
-    assert parse(json.dumps(told | {"backup_address": "false"}), OWN).backup_active is None
+    assert facts_of(json.dumps(told), OWN).backup_active is True
+    assert facts_of(json.dumps(told | {"backup_address": "false"}), OWN).backup_active is None
 
 
 def test_what_an_operator_wants_to_know_is_read_as_well() -> None:
-    detail = mlag_detail.read(NV, sample("nv-flat-strings.json"))
+    detail = parse.read_detail(NV, sample("nv-flat-strings.json"))
     assert (detail.priority, detail.peer_priority, detail.ident) == (1000, 32768, "44:38:39:00:00:09")
     assert (detail.peer_interface, detail.peer_address) == ("peerlink.4094", "169.254.0.10")
     assert (detail.backup, detail.vrf) == ("192.168.100.2", "mgmt")
     assert (detail.system_mac, detail.anycast) == ("44:38:39:ff:40:01", "10.9.9.9")
-    assert mlag_detail.read(OWN, sample("command-whole.json")).peer_priority == 100
+    assert parse.read_detail(OWN, sample("command-whole.json")).peer_priority == 100
 
 
 def judged(source: Source, text: str) -> Level:
-    return check.judge(parse(text, source), mlag_detail.read(source, text), source).level
+    return check.judge(facts_of(text, source), parse.read_detail(source, text), source).level
 
 
 @pytest.mark.parametrize(
@@ -161,7 +160,7 @@ def judged(source: Source, text: str) -> Level:
     ],
 )
 def test_each_answer_has_a_meaning_to_an_operator(source: Source, name: str, level: Level) -> None:
-    found = check.judge(parse(sample(name), source), mlag_detail.read(source, sample(name)), source)
+    found = check.judge(facts_of(sample(name), source), parse.read_detail(source, sample(name)), source)
     assert found.level is level
     assert bool(found.do) == (level is not Level.OK)
     assert "clagctl" not in found.text
@@ -188,7 +187,7 @@ sources = st.sampled_from([NV, OWN])
 @given(sources, st.dictionaries(keys, values | st.dictionaries(keys, values)))
 def test_any_json_gives_facts_and_never_a_dead_peer_unless_it_says_so(source: Source, told: dict[str, Any]) -> None:
     text = json.dumps(told)
-    facts = parse(text, source)
+    facts = facts_of(text, source)
     assert (facts.role is None) == bool(facts.trouble)
     assert facts.peer_alive is not False or "false" in text.lower()
     judged(source, text)
@@ -196,7 +195,7 @@ def test_any_json_gives_facts_and_never_a_dead_peer_unless_it_says_so(source: So
 
 @given(sources, st.text() | st.text('{}[]":,aeiloprsuR \n()-_', max_size=400))
 def test_any_text_gives_facts(source: Source, text: str) -> None:
-    facts = parse(text, source)
+    facts = facts_of(text, source)
     assert (facts.role is None) == bool(facts.trouble)
     judged(source, text)
 
@@ -206,7 +205,7 @@ def test_a_damaged_sample_gives_facts(which: tuple[Source, str], at: int, cut: i
     source, name = which
     text = sample(name)
     at %= len(text)
-    facts = parse(text[:at] + put + text[at + cut :], source)
+    facts = facts_of(text[:at] + put + text[at + cut :], source)
     assert (facts.role is None) == bool(facts.trouble)
 
 
@@ -214,7 +213,7 @@ def test_a_damaged_sample_gives_facts(which: tuple[Source, str], at: int, cut: i
 def test_a_truncated_sample_gives_no_facts_at_all(which: tuple[Source, str], at: int) -> None:
     source, name = which
     text = sample(name).rstrip()
-    assert parse(text[: at % len(text)], source).role is None
+    assert facts_of(text[: at % len(text)], source).role is None
 
 
 # ------------------------------------------------------------------ who is asked
@@ -247,7 +246,7 @@ def test_auto_asks_the_first_that_is_there(
     settings: Callable[..., Settings], tmp_path: Path, there: tuple[str, ...], chosen: Source
 ) -> None:
     own = (f"{tmp_path}/own",)
-    assert mlag.questions(settings(*there, own_command=own))[0].source is chosen
+    assert reader.questions(settings(*there, own_command=own))[0].source is chosen
 
 
 @pytest.mark.parametrize(("named", "chosen"), [("clagctl", CLAGCTL), ("nv", NV), ("command", OWN)])
@@ -255,14 +254,14 @@ def test_a_source_that_is_named_is_asked_whether_it_is_there_or_not(
     settings: Callable[..., Settings], named: str, chosen: Source
 ) -> None:
     asked = settings("clagctl", "nv", source=named, own_command=("/nowhere",))
-    assert [each.source for each in mlag.questions(asked)] == [chosen]
+    assert [each.source for each in reader.questions(asked)] == [chosen]
 
 
 def test_the_answer_comes_with_who_gave_it(settings: Callable[..., Settings]) -> None:
-    answer = mlag.ask(settings("nv"))
+    answer = reader.ask(settings("nv"))
     assert (answer.source, answer.clag.peer_alive, answer.detail.priority) == (NV, False, 1000)
     with pytest.raises(DriverError, match="clagctl cannot be run"):
-        mlag.ask(settings("nv", source="clagctl"))
+        reader.ask(settings("nv", source="clagctl"))
 
 
 # ------------------------------------------------------------------ the tables and the example
@@ -294,12 +293,12 @@ def test_the_example_for_keepalived_tells_what_keepalived_knows(
     daemon = tmp_path / "pid"
     daemon.write_text(f"{os.getpid()}\n")
     ran = subprocess.run([str(EXAMPLE), str(file), str(daemon)], capture_output=True, text=True, check=True)
-    found = parse(ran.stdout, OWN, ran.returncode)
+    found = facts_of(ran.stdout, OWN, ran.returncode)
     assert found.trouble.startswith(expected.trouble)
     assert (found.role, found.peer_alive) == (expected.role, expected.peer_alive)
     daemon.unlink()
     ran = subprocess.run([str(EXAMPLE), str(file), str(daemon)], capture_output=True, text=True, check=True)
-    assert "keepalived does not run" in parse(ran.stdout, OWN, ran.returncode).trouble
+    assert "keepalived does not run" in facts_of(ran.stdout, OWN, ran.returncode).trouble
 
 
 types = {
@@ -324,7 +323,7 @@ PROPERTIES = SCHEMA["properties"]
     optional={name: of_schema(each) for name, each in PROPERTIES.items() if name not in SCHEMA["required"]},
 ))  # fmt: skip
 def test_all_that_the_schema_allows_is_believed(told: dict[str, Any]) -> None:
-    found = parse(json.dumps(told), OWN)
+    found = facts_of(json.dumps(told), OWN)
     role = told["role"]
     assert found.role is (MlagRole(role) if role else None), found.trouble
     assert role is None or found.peer_alive is told["peer_alive"]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ovsha.commands import moments
+from ovsha import times
 from ovsha.errors import UsageError
 
 NOW = datetime(2026, 11, 21, 14, 30, 15).astimezone()
@@ -16,13 +16,13 @@ NOW = datetime(2026, 11, 21, 14, 30, 15).astimezone()
     ("text", "seconds"), [("30m", 1800), ("90s", 90), ("1h30m", 5400), ("2 h", 7200), ("1d", 86400), ("5min", 300)]
 )
 def test_spans(text: str, seconds: float) -> None:
-    assert moments.seconds(text) == seconds
+    assert times.seconds(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "30", "0s", "half an hour", "30m!", "-5m", "m"])
 def test_what_is_no_span_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is no span of time"):
-        moments.seconds(text)
+        times.seconds(text)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_what_is_no_span_is_refused(text: str) -> None:
     ],
 )
 def test_moments_are_local_and_a_time_of_day_is_the_next_one(text: str, wanted: datetime) -> None:
-    assert moments.moment(text, NOW) == wanted
+    assert times.future_moment(text, NOW) == wanted
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_moments_are_local_and_a_time_of_day_is_the_next_one(text: str, wanted: 
 )
 def test_a_moment_that_cannot_be_meant_is_refused(text: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
-        moments.moment(text, NOW)
+        times.future_moment(text, NOW)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from made_up_pair import ACTIVE_PEER, BACKUP_PEER, FOLLOWING, MEMORY, SERVING
-from ovsha.core import side
-from ovsha.core.diagnosis import Level, Problem
+from ovsha.core import turn
 from ovsha.core.facts import Life, Role, Server, Source, State
-from ovsha.core.occasions import Occasions
 from ovsha.core.view import View
+from ovsha.report.diagnosis import Level, Problem
+from ovsha.report.notifications import Notifications
 
 HOLD = 5.0
 DOWN = Problem("server-down", Level.BROKEN, "ovsdb-server on sw1 is not running", "start it")
@@ -30,23 +30,23 @@ TAKING_OVER = (
 """The peer's server has died; ours is active, and nothing is open yet; the whole service is here."""
 
 
-def roles(occasions: Occasions, *views: View) -> list[tuple[str, str | None, str | None]]:
+def roles(occasions: Notifications, *views: View) -> list[tuple[str, str | None, str | None]]:
     """Take the turns, and return what was told of roles."""
     told = []
     memory = replace(MEMORY, active_since=None)
     for view in views:
-        decision = side.turn(view, memory)
+        decision = turn.turn(view, memory)
         memory = decision.memory
         told += [(each.event, each.before, each.to) for each in occasions.roles(view.now, decision)]
     return told
 
 
-def problems(occasions: Occasions, now: float, *found: Problem) -> list[tuple[str, str | None]]:
+def problems(occasions: Notifications, now: float, *found: Problem) -> list[tuple[str, str | None]]:
     return [(each.event, each.problem) for each in occasions.problems(now, found)]
 
 
 def test_the_first_role_is_told_once_and_comes_from_the_start() -> None:
-    occasions = Occasions(HOLD)
+    occasions = Notifications(HOLD)
     assert roles(occasions, FOLLOWING, FOLLOWING) == [
         ("before-role-change", "start", "backup"),
         ("after-role-change", "start", "backup"),
@@ -55,7 +55,7 @@ def test_the_first_role_is_told_once_and_comes_from_the_start() -> None:
 
 
 def test_a_failover_is_told_when_it_begins_and_when_it_is_over() -> None:
-    occasions = Occasions(HOLD)
+    occasions = Notifications(HOLD)
     roles(occasions, FOLLOWING)
     begun, open_, over = (roles(occasions, view) for view in TAKING_OVER)
     assert begun == [("before-role-change", "backup", "active")]
@@ -64,12 +64,12 @@ def test_a_failover_is_told_when_it_begins_and_when_it_is_over() -> None:
 
 
 def test_a_role_is_told_with_the_reason_and_the_rule_that_began_the_move() -> None:
-    occasions = Occasions(HOLD)
+    occasions = Notifications(HOLD)
     roles(occasions, FOLLOWING)
     told = [
         each
         for view in TAKING_OVER
-        for each in occasions.roles(view.now, side.turn(view, replace(MEMORY, active_since=None)))
+        for each in occasions.roles(view.now, turn.turn(view, replace(MEMORY, active_since=None)))
     ]
     assert [(each.rule, each.reason) for each in told] == [
         ("peer-cannot", "the peer's ovsdb-server cannot serve: down"),
@@ -78,14 +78,14 @@ def test_a_role_is_told_with_the_reason_and_the_rule_that_began_the_move() -> No
 
 
 def test_what_the_agent_finds_when_it_starts_is_said_to_be_found() -> None:
-    decision = side.turn(SERVING, MEMORY)
-    assert {each.reason for each in Occasions(HOLD).roles(1.0, replace(decision, step=None))} == {
+    decision = turn.turn(SERVING, MEMORY)
+    assert {each.reason for each in Notifications(HOLD).roles(1.0, replace(decision, step=None))} == {
         "the agent has started and found it so"
     }
 
 
 def test_a_server_that_dies_is_told_as_one_change() -> None:
-    occasions = Occasions(HOLD)
+    occasions = Notifications(HOLD)
     roles(occasions, SERVING)
     dead = replace(SERVING, server=Server(Life.DOWN))
     assert roles(occasions, dead, dead) == [
@@ -95,7 +95,7 @@ def test_a_server_that_dies_is_told_as_one_change() -> None:
 
 
 def test_to_be_between_two_roles_is_told_when_it_lasts() -> None:
-    occasions = Occasions(HOLD)
+    occasions = Notifications(HOLD)
     roles(occasions, FOLLOWING)
     idle = replace(
         FOLLOWING,
@@ -110,7 +110,7 @@ def test_to_be_between_two_roles_is_told_when_it_lasts() -> None:
 
 
 def test_a_problem_is_told_when_it_has_stood_and_once() -> None:
-    occasions = Occasions(HOLD)
+    occasions = Notifications(HOLD)
     assert problems(occasions, 100.0, DOWN, PATH) == []
     assert problems(occasions, 104.9, DOWN, PATH) == []
     assert problems(occasions, 105.0, DOWN, PATH) == [("alarm", "server-down"), ("degraded", "path")]
@@ -118,7 +118,7 @@ def test_a_problem_is_told_when_it_has_stood_and_once() -> None:
 
 
 def test_what_passes_by_is_not_told() -> None:
-    occasions = Occasions(HOLD)
+    occasions = Notifications(HOLD)
     assert problems(occasions, 100.0, DOWN) == []
     assert problems(occasions, 101.0) == []
     assert problems(occasions, 105.5, DOWN) == [], "it began anew"
@@ -127,7 +127,7 @@ def test_what_passes_by_is_not_told() -> None:
 
 
 def test_what_is_over_is_told_when_it_has_stayed_away_and_then_may_come_again() -> None:
-    occasions = Occasions(HOLD)
+    occasions = Notifications(HOLD)
     problems(occasions, 100.0, PATH)
     problems(occasions, 105.0, PATH)
     assert problems(occasions, 106.0) == []
@@ -140,11 +140,11 @@ def test_what_is_over_is_told_when_it_has_stayed_away_and_then_may_come_again() 
 
 
 def test_a_split_brain_is_told_at_once() -> None:
-    assert problems(Occasions(HOLD), 100.0, SPLIT) == [("alarm", "split-brain")]
+    assert problems(Notifications(HOLD), 100.0, SPLIT) == [("alarm", "split-brain")]
 
 
 def test_what_is_told_names_the_problem_and_what_to_do() -> None:
-    occasions = Occasions(0.0)
+    occasions = Notifications(0.0)
     (told,) = occasions.problems(100.0, [DOWN])
     assert (told.reason, told.level, told.remedy) == (DOWN.what, "broken", "start it")
     assert told.before is told.to is None

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from ovsha.core import damping, handover, ordered, side
-from ovsha.core.case import Case
+from ovsha.core import damping, handover, turn
 from ovsha.core.facts import Ask, Grant, Kind, Role, Stamp
-from ovsha.core.memory import Memory
+from ovsha.core.situation import Situation
+from ovsha.core.view import Memory
 from simulation import NODES, Pair, started, wait_for
 from views import NODE, PEER, a_peer, active_case, an_active, an_idle_peer, backup_case
 
@@ -31,7 +31,7 @@ def test_the_giver_knows_the_order_when_its_grant_has_ended_before_the_peer_serv
     given = handover.advance(active_case(memory={"holder": NODE}, view={"record": asking()}))
     assert given.sent is Kind.SWITCHOVER
     later = replace(given, grant=None, ask=None)
-    assert not counted(damping.count(backup_case(memory={"holder": NODE, "sent": later.sent})))
+    assert not counted(damping.count_move(backup_case(memory={"holder": NODE, "sent": later.sent})))
 
 
 def asking() -> object:
@@ -42,51 +42,52 @@ def asking() -> object:
 
 def test_the_taker_knows_the_order_when_its_ask_has_ended_before_it_serves() -> None:
     case = backup_case({"record": an_idle_peer(grant=GIVEN)}, {"holder": PEER, "ask": ASKED})
-    sent = ordered.noticed(case)
+    sent = damping.order_noticed(case)
     assert sent.sent is Kind.SWITCHOVER
-    begun = ordered.begun(replace(case, memory=sent), "granted")
+    begun = damping.order_begun(replace(case, memory=sent), "granted")
     assert (begun.by_order, begun.chosen) == (True, True)
-    assert not counted(damping.count(active_case(memory={"holder": PEER, "by_order": begun.by_order})))
+    assert not counted(damping.count_move(active_case(memory={"holder": PEER, "by_order": begun.by_order})))
 
 
 def test_the_word_of_the_side_that_serves_counts_and_an_older_agent_says_none() -> None:
-    told = {word: counted(damping.count(seen_from(word))) for word in (True, False, None)}
+    told = {word: counted(damping.count_move(seen_from(word))) for word in (True, False, None)}
     assert told == {True: False, False: True, None: True}
-    assert not counted(damping.count(seen_from(None, sent=Kind.RESOLVE)))
-    assert counted(damping.count(seen_from(False, sent=Kind.SWITCHOVER))), "the crash came before the order was done"
+    assert not counted(damping.count_move(seen_from(None, sent=Kind.RESOLVE)))
+    after = damping.count_move(seen_from(False, sent=Kind.SWITCHOVER))
+    assert counted(after), "the crash came before the order was done"
 
 
-def seen_from(by_order: bool | None, **memory: object) -> Case:
+def seen_from(by_order: bool | None, **memory: object) -> Situation:
     return backup_case({"record": a_peer(by_order=by_order)}, {"holder": NODE, **memory})
 
 
 @pytest.mark.parametrize(("rule", "order"), [("forced", True), ("resolved", True), ("peer-dead", False)])
 def test_a_side_that_serves_without_the_peer_knows_by_which_rule_it_began(rule: str, order: bool) -> None:
-    assert ordered.begun(backup_case(memory={"holder": PEER, "sent": Kind.SWITCHOVER}), rule).by_order is order
+    assert damping.order_begun(backup_case(memory={"holder": PEER, "sent": Kind.SWITCHOVER}), rule).by_order is order
 
 
 def test_a_side_that_has_only_just_started_does_not_claim_to_know() -> None:
-    assert ordered.begun(backup_case(), "granted").by_order is None
+    assert damping.order_begun(backup_case(), "granted").by_order is None
 
 
 def test_an_order_is_over_when_the_old_holder_serves_on() -> None:
     stays = {"holder": PEER, "sent": Kind.SWITCHOVER, "by_order": True, "chosen": True}
-    after = ordered.noticed(backup_case(memory=stays))
+    after = damping.order_noticed(backup_case(memory=stays))
     assert (after.sent, after.by_order, after.chosen) == (None, None, False)
     drains = backup_case({"record": an_idle_peer()}, stays)
-    assert ordered.noticed(drains).sent is Kind.SWITCHOVER, "nobody serves yet"
+    assert damping.order_noticed(drains).sent is Kind.SWITCHOVER, "nobody serves yet"
 
 
 def test_the_restore_that_was_ordered_is_an_order_and_the_one_that_was_due_is_not() -> None:
-    assert ordered.kind(backup_case(memory={"restore": True}), Kind.RESTORE) is Kind.RESTORE
-    assert ordered.kind(backup_case(), Kind.RESTORE) is None
+    assert damping.order_kind(backup_case(memory={"restore": True}), Kind.RESTORE) is Kind.RESTORE
+    assert damping.order_kind(backup_case(), Kind.RESTORE) is None
 
 
 def test_the_stamp_says_that_the_side_was_chosen_although_the_ask_is_gone() -> None:
     settings = replace(active_case().view.settings, preferred=PEER)
     begun = {"holder": PEER, "ordered": Role.ACTIVE, "chosen": True, "by_order": True, "ask": None, "claim": 4}
     case = active_case({"settings": settings, "server": an_active(stamp=Stamp(3, PEER))}, begun)
-    assert side.turn(case.view, case.memory).opening == Stamp(4, NODE, chosen=True)
+    assert turn.turn(case.view, case.memory).opening == Stamp(4, NODE, chosen=True)
 
 
 @pytest.mark.parametrize("trouble", ["nothing else", "latency", "loss", "agents restart", "orders refused"])

@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 
-from ovsha.core import side
-from ovsha.core.memory import Memory
-from ovsha.core.side import Decision
+from ovsha.agent.steps import ACTS, Done, StepExecutor
+from ovsha.core import turn
 from ovsha.core.transition import Step
-from ovsha.core.view import Settings, View
+from ovsha.core.turn import Decision
+from ovsha.core.view import Memory, Settings, View
 from ovsha.errors import DriverError
-from ovsha.orders import ACTS, Done, Orders
 
 SETTINGS = Settings("sw1", "sw2", "sw1", "tcp:169.254.0.10:9999")
-QUIET = side.turn(View(1.0, SETTINGS), Memory("b007"))
+QUIET = turn.turn(View(1.0, SETTINGS), Memory("b007"))
 
 
 class SmallServer:
@@ -70,7 +69,7 @@ def test_every_step_but_the_one_of_the_store_has_its_act() -> None:
 
 
 def test_second_order_waits_for_the_answer_to_the_first(switch: Any) -> None:
-    orders = Orders(switch)
+    orders = StepExecutor(switch)
     assert not orders.carry_out(ordered(Step.PROMOTE), 1.0)
     assert not orders.carry_out(ordered(Step.PARK_SERVER), 1.0)
     assert switch.server.asked == ["promote"]
@@ -80,7 +79,7 @@ def test_second_order_waits_for_the_answer_to_the_first(switch: Any) -> None:
 
 
 def test_vip_is_dropped_even_while_the_server_owes_an_answer(switch: Any) -> None:
-    orders = Orders(switch)
+    orders = StepExecutor(switch)
     orders.carry_out(ordered(Step.PROMOTE), 1.0)
     assert orders.carry_out(ordered(Step.DROP_VIP), 1.0)
     assert not switch.vip
@@ -88,7 +87,7 @@ def test_vip_is_dropped_even_while_the_server_owes_an_answer(switch: Any) -> Non
 
 
 def test_failed_step_is_tried_again_and_ever_more_seldom(switch: Any) -> None:
-    orders = Orders(switch)
+    orders = StepExecutor(switch)
     switch.refuses = True
     tried, now = [], 0.0
     while now < 8.0:
@@ -104,7 +103,7 @@ def test_failed_step_is_tried_again_and_ever_more_seldom(switch: Any) -> None:
 
 
 def test_step_that_goes_well_at_last_is_forgotten_as_a_failure(switch: Any) -> None:
-    orders = Orders(switch)
+    orders = StepExecutor(switch)
     switch.refuses = True
     orders.carry_out(ordered(Step.DROP_VIP), 0.0)
     switch.refuses = False
@@ -114,6 +113,6 @@ def test_step_that_goes_well_at_last_is_forgotten_as_a_failure(switch: Any) -> N
 
 
 def test_nothing_is_done_when_nothing_is_ordered() -> None:
-    orders = Orders(SimpleNamespace())  # type: ignore[arg-type]
+    orders = StepExecutor(SimpleNamespace())  # type: ignore[arg-type]
     assert not orders.carry_out(replace(QUIET, step=None), 1.0)
     assert not orders.carry_out(ordered(Step.RESERVE_TERM), 1.0)

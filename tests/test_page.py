@@ -14,13 +14,11 @@ from typing import Any
 import pytest
 
 from made_up_pair import BACKUP_PEER, FOLLOWING, OUTSIDE, SERVING, document, lost
+from ovsha.agent.publish import Front
 from ovsha.core.facts import Copy, Life, Source, State
-from ovsha.page.assets import SCRIPT, STYLE
-from ovsha.page.events import Events
-from ovsha.page.markup import element, join
-from ovsha.page.render import POLICY, page
-from ovsha.page.timeline import DAY, listed, moves, spans
-from ovsha.told import Front
+from ovsha.history.recordings import Events
+from ovsha.report.page.html import SCRIPT, STYLE, element, join
+from ovsha.report.page.page import DAY, POLICY, listed, moves, page, spans
 
 NOW = time.time()
 EVIL = "<script>alert('x')</script>&\"'"

@@ -9,10 +9,9 @@ import pytest
 
 from ovsha.core.election import Goal
 from ovsha.core.facts import Life, Mode, Record, Role, Stamp, State, Vip
-from ovsha.core.movewatch import PATIENCE, Passages
-from ovsha.core.passage import Passage
-from ovsha.core.side import Decision, turn
 from ovsha.core.transition import Step
+from ovsha.core.turn import Decision, turn
+from ovsha.report.moves import PATIENCE, MoveTracker, TimedMove
 from sim_side import Agent
 from simulation import NODES, Pair, serves, wait_for
 from views import NODE, NOW, PEER, a_copy, a_peer, active_case, an_active
@@ -25,8 +24,8 @@ class Watched(Pair):
 
     def __init__(self, seed: int = 0, **changed: object) -> None:
         super().__init__(seed, **changed)
-        self.meters: dict[str, Passages] = {}
-        self.seen: dict[str, list[Passage]] = {node: [] for node in NODES}
+        self.meters: dict[str, MoveTracker] = {}
+        self.seen: dict[str, list[TimedMove]] = {node: [] for node in NODES}
         for node in NODES:
             self.power_on(node)
         wait_for(self, lambda: self.settled("sw1"), 10.0)
@@ -44,7 +43,7 @@ class Watched(Pair):
         self.seen[agent.host.node] += meter.decided(view, decision)
 
     def _attach(self, agent: Agent) -> None:
-        meter = self.meters[agent.boot] = Passages()
+        meter = self.meters[agent.boot] = MoveTracker()
         agent.orders.ended = lambda step: meter.stepped(step, self.clock.now)
         add = agent.add_vip
 
@@ -72,16 +71,16 @@ def pair() -> Watched:
     return Watched()
 
 
-def one(moves: list[Passage], side: str) -> Passage:
+def one(moves: list[TimedMove], side: str) -> TimedMove:
     (move,) = (each for each in moves if each.side == side)
     return move
 
 
-def names(move: Passage) -> list[str]:
+def names(move: TimedMove) -> list[str]:
     return [phase.name for phase in move.phases]
 
 
-def assert_without_gaps(move: Passage) -> None:
+def assert_without_gaps(move: TimedMove) -> None:
     phases = [phase for phase in move.phases if phase.name != "controller"]
     assert phases[0].begin == 0.0
     assert all(phase.took >= 0.0 for phase in move.phases)
@@ -257,7 +256,7 @@ def test_what_is_under_way_when_the_agent_stops_is_told(pair: Watched) -> None:
 
 
 def test_a_step_outside_of_a_move_is_none_of_its_phases() -> None:
-    meter = Passages()
+    meter = MoveTracker()
     meter.stepped(Step.COMMIT_TOKEN, 5.0)
     meter.vip_added(5.0)
     meter.controller_seen(5.0)
@@ -311,7 +310,7 @@ class Recorded:
     """One side's turns on facts that were recorded, and the moves that it tells."""
 
     def __init__(self) -> None:
-        self.meter, self.told = Passages(), list[Passage]()
+        self.meter, self.told = MoveTracker(), list[TimedMove]()
         self.memory = active_case().memory
 
     def turn(self, at: float, record: Record, **view: object) -> Decision:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import ovs.poller
 import pytest
 
-from ovsha.core.heartbeat import Conversation
-from ovsha.drivers.path_socket import Endpoint
-from ovsha.drivers.peer import MAX_TURN, PeerLink
+from ovsha.net.path_socket import Endpoint
+from ovsha.peer.link import MAX_TURN, PeerLink
+from ovsha.protocol.heartbeat import Conversation
 
 KEY = bytes(range(32))
 PATHS = ("peer_link", "backup_path")

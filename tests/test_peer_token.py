@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ovsha.agent.peer_token import FILE, Known, PeerTokenFile, lack_of, noted
 from ovsha.core.facts import Lack, Token
-from ovsha.core.memory import Memory
-from ovsha.peer_token import FILE, Keeper, Known, lack_of, noted
+from ovsha.core.view import Memory
 
 LAG = 1.0
 BEHIND = Memory("x", peer_token=(1, 35), lack=Lack(100.0, (1, 16)))
@@ -25,12 +25,12 @@ class Clock:
         return self.now
 
 
-def kept_after(directory: Path, memory: Memory, at: float, boot: str = "one") -> Keeper:
+def kept_after(directory: Path, memory: Memory, at: float, boot: str = "one") -> PeerTokenFile:
     """Return what an agent reads that is started at once after another one, which knew this, was killed."""
-    keeper = Keeper(directory, boot, Clock(at), Clock(5000.0))
+    keeper = PeerTokenFile(directory, boot, Clock(at), Clock(5000.0))
     keeper.run(memory, LAG)
     keeper.close()
-    return Keeper(directory, boot, Clock(at), Clock(5000.0))
+    return PeerTokenFile(directory, boot, Clock(at), Clock(5000.0))
 
 
 def test_it_is_read_again_as_it_was(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_file_that_cannot_be_read_counts_as_none_and_is_told_of_in_one_line(
 ) -> None:
     (tmp_path / FILE).write_text(text)
     with caplog.at_level(logging.ERROR, "ovsha"):
-        keeper = Keeper(tmp_path, "one", Clock(1.0), Clock(1.0))
+        keeper = PeerTokenFile(tmp_path, "one", Clock(1.0), Clock(1.0))
     assert (keeper.now, keeper.lack) == (Known(), None)
     assert len(caplog.records) == 1
     keeper.close()

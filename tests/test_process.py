@@ -15,8 +15,8 @@ import pytest
 from ovs.poller import Poller
 
 from child import child, end, locking, stop, work
-from ovsha.drivers import lockfile, search
-from ovsha.drivers.process import Places, Process
+from ovsha.ovsdb import process as processes
+from ovsha.ovsdb.process import Places, Process
 
 LIMIT_MS = 10_000
 
@@ -238,7 +238,7 @@ def test_lock_is_found_through_symbolic_links_and_in_a_directory_with_a_long_nam
     deep.mkdir()
     file = places(pidfile).file
     file.symlink_to(deep / "real.db")
-    assert lockfile.lock_of(file) == deep / ".real.db.~lock~"
+    assert processes.lock_of(file) == deep / ".real.db.~lock~"
     with locking(file) as running:
         process.run(0.0)
         assert process.pid == running.pid
@@ -247,23 +247,23 @@ def test_lock_is_found_through_symbolic_links_and_in_a_directory_with_a_long_nam
 def test_who_accepts_is_told_on_a_socket_with_a_long_name(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 120)
     deep.mkdir()
-    assert lockfile.listener(deep / "db.sock") is None
-    assert lockfile.listener(deep / "none" / "db.sock") is None
+    assert processes.listener(deep / "db.sock") is None
+    assert processes.listener(deep / "none" / "db.sock") is None
     with socket.socket(socket.AF_UNIX) as accepting:
         descriptor = os.open(deep, os.O_PATH)
         accepting.bind(f"/proc/self/fd/{descriptor}/db.sock")
         os.close(descriptor)
-        assert lockfile.listener(deep / "db.sock") is None
+        assert processes.listener(deep / "db.sock") is None
         accepting.listen()
-        assert lockfile.listener(deep / "db.sock") == os.getpid()
+        assert processes.listener(deep / "db.sock") == os.getpid()
 
 
 def test_to_look_at_a_lock_does_not_take_it(tmp_path: Path) -> None:
     file = tmp_path / "conf.db"
-    lockfile.lock_of(file).touch()
-    assert lockfile.holder(file) is None
+    processes.lock_of(file).touch()
+    assert processes.lock_holder(file) is None
     with locking(file) as running:
-        assert [lockfile.holder(file) for _ in range(3)] == [running.pid] * 3
+        assert [processes.lock_holder(file) for _ in range(3)] == [running.pid] * 3
 
 
 def lose_the_name(file: Path) -> None:
@@ -282,7 +282,7 @@ def link_from_another_disk(file: Path) -> None:
 
 def pipes(file: Path) -> None:
     """Put pipes that nobody writes to in the place of lock, pidfile and socket."""
-    for path in (lockfile.lock_of(file), file.with_name("ovsdb-server.pid"), file.with_name("db.sock")):
+    for path in (processes.lock_of(file), file.with_name("ovsdb-server.pid"), file.with_name("db.sock")):
         os.mkfifo(path)
 
 
@@ -320,7 +320,7 @@ def test_server_whose_command_line_says_nothing_is_known_by_the_file_that_it_has
 
 def searched(file: Path, *under: str) -> str:
     """Return what the search of a process finds that runs `under` a command; skips where that cannot be."""
-    words = (sys.executable, "-c", "import sys; from pathlib import Path; from ovsha.drivers import search\n"
+    words = (sys.executable, "-c", "import sys; from pathlib import Path; from ovsha.ovsdb import process as search\n"
              "print(search.server_of(Path(sys.argv[1]), 'ovsdb-server'))", str(file))  # fmt: skip
     seen = subprocess.run((*under, *words), capture_output=True, text=True, check=False)
     if seen.returncode:
@@ -350,5 +350,5 @@ def test_same_path_in_another_network_namespace_is_another_server(tmp_path: Path
     file = tmp_path / "conf.db"
     with child(tmp_path) as server:
         file.unlink()
-        assert search.server_of(file, "ovsdb-server") == (server.pid, "")
+        assert processes.server_of(file, "ovsdb-server") == (server.pid, "")
         assert searched(file, "unshare", "--net") == str((None, ""))

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from ovsha import programs
 from ovsha.errors import DriverError
+from ovsha.host import child
 
 LIMIT = 60.0
 LEAVES = "sleep 1000 & echo $!"
 """A program that ends at once, and leaves one running that holds its standard output and its complaints open."""
 
 WAYS = [
-    lambda command, limit: programs.run(command, limit)[0].decode(),
-    lambda command, limit: programs.read(command, limit)[1],
+    lambda command, limit: child.run(command, limit)[0].decode(),
+    lambda command, limit: child.read_output(command, limit)[1],
 ]
 either = pytest.mark.parametrize("output_of", WAYS, ids=["run", "read"])
 Way = Callable[[list[str], float], str]
@@ -67,8 +67,8 @@ def test_a_program_that_is_not_there_is_named(output_of: Way) -> None:
 
 def test_what_is_to_be_kept_and_what_it_complained_of_are_apart_and_no_more_is_read_than_is_wanted() -> None:
     command = ["sh", "-c", "echo 12345; echo first >&2; echo last >&2; exit 3"]
-    assert programs.run(command, LIMIT, most=3) == (b"123", 3, "last")
+    assert child.run(command, LIMIT, most=3) == (b"123", 3, "last")
 
 
 def test_what_is_to_be_parsed_is_all_in_one_in_the_c_locale_and_from_the_root() -> None:
-    assert programs.read(["sh", "-c", "echo $LC_ALL; echo bad >&2; pwd; exit 3"], LIMIT) == (3, "C\nbad\n/\n")
+    assert child.read_output(["sh", "-c", "echo $LC_ALL; echo bad >&2; pwd; exit 3"], LIMIT) == (3, "C\nbad\n/\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsha.core.reach import Reach
+from ovsha.core.split_brain import Reach
 
 
 def after(*looks: tuple[bool, float]) -> Reach:

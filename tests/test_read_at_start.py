@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from ovsha import clocks, durable, peer_token, standing, upgrading
-from ovsha.clocks import Clocks
+from ovsha import atomic_file
+from ovsha.agent import maintenance, peer_token, upgrade
+from ovsha.agent.peer_token import Known
 from ovsha.core.facts import Mode
-from ovsha.drivers import identity, journal, process, proofs, store
+from ovsha.divergence import baseline, ledger, pending
 from ovsha.errors import DriverError
-from ovsha.ledger import bases, errand, shelf
-from ovsha.peer_token import Known
+from ovsha.host import boot_clock, journal, state_file
+from ovsha.host.boot_clock import Clocks
+from ovsha.host.state_file import UPGRADE_MARK, UPGRADES
+from ovsha.ovsdb import process, proofs
 
 CLOCKS = Clocks("boot", lambda: 1000.0, lambda: 500.0)
 
@@ -46,50 +49,50 @@ whatever_is_there = pytest.mark.parametrize("place", PLACED.values(), ids=PLACED
 def test_what_is_no_file_of_a_size_is_an_error_at_once(tmp_path: Path, place: Callable[[Path], object]) -> None:
     place(tmp_path / "file")
     with pytest.raises(OSError, match=r"Not a regular file|Is a directory|File too large"):
-        durable.read(tmp_path / "file")
+        atomic_file.read(tmp_path / "file")
 
 
 def test_a_file_is_read_whole_up_to_what_it_may_have(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("sechs ü")
-    assert durable.read(path, 8) == "sechs ü"
+    assert atomic_file.read(path, 8) == "sechs ü"
     with pytest.raises(OSError, match="too large"):
-        durable.read(path, 7)
+        atomic_file.read(path, 7)
 
 
 def read_pause(directory: Path) -> None:
-    keeper = standing.Keeper(directory, False, CLOCKS)
+    keeper = maintenance.MaintenanceFile(directory, False, CLOCKS)
     assert keeper.mode is Mode.ACTIVE
     assert keeper.unread
     keeper.close()
 
 
 def read_peer_token(directory: Path) -> None:
-    keeper = peer_token.Keeper(directory, "boot", lambda: 500.0, lambda: 1000.0)
+    keeper = peer_token.PeerTokenFile(directory, "boot", lambda: 500.0, lambda: 1000.0)
     assert keeper.now == Known()
     keeper.close()
 
 
 def read_upgrade(directory: Path) -> None:
-    keeper = upgrading.Upgrading(directory, 600.0, CLOCKS)
+    keeper = upgrade.Upgrading(directory, 600.0, CLOCKS)
     assert keeper.now is None
     keeper.close()
 
 
 def read_mark(directory: Path) -> None:
-    keeper = upgrading.Upgrading(directory, 600.0, CLOCKS)
+    keeper = upgrade.Upgrading(directory, 600.0, CLOCKS)
     assert keeper.age == 0.0, "it is only more careful"
     keeper.close()
 
 
 DROPPED: dict[str, Callable[[Path], object]] = {
     proofs.NAME: lambda directory: proofs.load(directory / proofs.NAME),
-    standing.FILE: read_pause,
-    standing.PASSED: lambda directory: clocks.load(directory / standing.PASSED),
+    maintenance.FILE: read_pause,
+    maintenance.PASSED: lambda directory: boot_clock.load(directory / maintenance.PASSED),
     peer_token.FILE: read_peer_token,
-    f"{upgrading.DIRECTORY}/{upgrading.MARK}": read_mark,
-    f"{upgrading.DIRECTORY}/{upgrading.FINISHED}": read_upgrade,
-    "term3.json": bases.load,
+    f"{UPGRADES}/{UPGRADE_MARK}": read_mark,
+    f"{UPGRADES}/{upgrade.FINISHED}": read_upgrade,
+    "term3.json": baseline.load,
 }
 
 
@@ -98,16 +101,16 @@ DROPPED: dict[str, Callable[[Path], object]] = {
 def test_what_cannot_be_read_is_passed_over_with_one_line(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, place: Callable[[Path], object]
 ) -> None:
-    (tmp_path / upgrading.DIRECTORY).mkdir()
+    (tmp_path / UPGRADES).mkdir()
     place(tmp_path / name)
     DROPPED[name](tmp_path)
     assert [str(tmp_path / name) in record.getMessage() for record in caplog.records] == [True]
 
 
 REFUSED: dict[str, Callable[[Path], object]] = {
-    "state.json": lambda path: store.load(path, "rack7", "sw1"),
-    "identity": identity.own_identity,
-    "20260101T000000Z-term3.errand": errand.load,
+    "state.json": lambda path: state_file.load(path, "rack7", "sw1"),
+    "identity": state_file.own_identity,
+    "20260101T000000Z-term3.errand": pending.load,
 }
 
 
@@ -128,7 +131,7 @@ def test_neither_a_pidfile_nor_a_ledger_holds_anybody_up(
     for name in ("ovsdb-server.pid", "x.json"):
         place(tmp_path / name)
     assert process.named_by(tmp_path / "ovsdb-server.pid") is None
-    heads, troubles = shelf.heads(tmp_path)
+    heads, troubles = ledger.heads(tmp_path)
     assert (heads, len(troubles)) == ([], 1)
 
 

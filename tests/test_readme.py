@@ -10,9 +10,9 @@ import yaml
 import tables
 from made_up_pair import BACKUP_PEER, FOLLOWING, MEMORY, OUTSIDE, SERVING, document
 from ovsha import config
-from ovsha.core import status_text, sync_text
 from ovsha.core.facts import Life, Stamp, State
-from ovsha.core.outside import ServiceMove
+from ovsha.report import status_text
+from ovsha.report.assessment import ServiceMove
 
 TEXT = tables.README.read_text()
 
@@ -48,7 +48,7 @@ def labels(lines: list[str]) -> list[str]:
 
 
 def test_what_the_readme_shows_of_sync_status_has_its_present_form() -> None:
-    assert keys(shown("sync-status")) == keys(sync_text.sync_text(document(FOLLOWING)).splitlines())
+    assert keys(shown("sync-status")) == keys(status_text.sync_text(document(FOLLOWING)).splitlines())
 
 
 def test_what_the_readme_shows_of_status_has_its_present_form() -> None:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsha.core import record as codec
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Mode, Record, Role, Stamp, State
-from ovsha.core.packet import MAX_PACKET, Echo, Hello, Message, TooLarge, pack
-from ovsha.core.record import SHED, WORDS, YOUNGER, from_plain, read, to_plain, urgent
+from ovsha.protocol import record as codec
+from ovsha.protocol.record import SHED, WORDS, YOUNGER, from_plain, read, to_plain, urgent
+from ovsha.protocol.seal import MAX_PACKET, Echo, Hello, Message, TooLarge, pack
 
 words = st.text(max_size=20)
 numbers = st.integers(0, 2**40)

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from ovsha import recorder
-from ovsha.config_switch import Recorder as Limits
-from ovsha.core import side, trace
-from ovsha.core.around import EVERY, SPACING, SPAN, Around
+from ovsha.config.switch import Recorder as Limits
+from ovsha.core import turn
 from ovsha.core.facts import Role
-from ovsha.core.trace import Entry, Trace
 from ovsha.core.view import View
-from ovsha.drivers.journal import files
-from ovsha.recorder import Recorder
+from ovsha.history import recorder
+from ovsha.history.recorder import Recorder
+from ovsha.host.journal import files
+from ovsha.report import trace
+from ovsha.report.trace import EVERY, SPACING, SPAN, DecisionSample, Entry, Trace
 from views import NOW, a_copy, backup_case
 
 MEMORY = backup_case().memory
@@ -39,9 +39,9 @@ class Turns:
     def next(self, role: Role | None = Role.BACKUP) -> Entry:
         self.now += SPACING / 5
         seen = view(self.now, role)
-        return self.trace.note(1.6e9 + self.now, seen, MEMORY, side.turn(seen, MEMORY))
+        return self.trace.note(1.6e9 + self.now, seen, MEMORY, turn.turn(seen, MEMORY))
 
-    def run(self, around: Around, seconds: float) -> list[Entry]:
+    def run(self, around: DecisionSample, seconds: float) -> list[Entry]:
         """Take turns for so long; return what was chosen of them."""
         return [kept for _ in range(round(5 * seconds / SPACING)) for kept in around.note(self.next())]
 
@@ -51,7 +51,7 @@ def seconds(entries: list[Entry]) -> float:
 
 
 def test_nothing_happens_and_nearly_nothing_is_kept() -> None:
-    turns, around = Turns(), Around()
+    turns, around = Turns(), DecisionSample()
     first = around.note(turns.next())
     assert len(first) == 1
     assert turns.run(around, EVERY - 1) == []
@@ -59,7 +59,7 @@ def test_nothing_happens_and_nearly_nothing_is_kept() -> None:
 
 
 def test_a_decision_that_differs_is_kept_with_the_last_ones_before_it() -> None:
-    turns, around = Turns(), Around()
+    turns, around = Turns(), DecisionSample()
     around.note(turns.next())
     turns.run(around, 10)
     kept = around.note(turns.next(None))
@@ -69,7 +69,7 @@ def test_a_decision_that_differs_is_kept_with_the_last_ones_before_it() -> None:
 
 
 def test_the_seconds_before_and_after_an_event_are_kept() -> None:
-    turns, around = Turns(), Around()
+    turns, around = Turns(), DecisionSample()
     around.note(turns.next())
     turns.run(around, 10)
     before = around.event()
@@ -81,7 +81,7 @@ def test_the_seconds_before_and_after_an_event_are_kept() -> None:
 
 
 def test_before_the_first_decision_an_event_has_none() -> None:
-    assert Around().event() == []
+    assert DecisionSample().event() == []
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ovs.poller import Poller
 
-from ovsha.core import rival
-from ovsha.core.case import Case
-from ovsha.core.collisions import QUIET, Collisions, Kind
+from ovsha.agent.conflicts import Rivals
 from ovsha.core.election import Goal
 from ovsha.core.facts import Mode, Presence, Vip
-from ovsha.rivals import Rivals
+from ovsha.core.situation import Situation
+from ovsha.protocol import conflicts
+from ovsha.protocol.conflicts import QUIET, Conflicts, Kind
 from small_agent import settings
 from test_election import GONE
 from views import a_peer, active_case, an_idle_peer, backup_case, memories, views
@@ -25,37 +25,37 @@ PEERS, STRANGERS = "44:38:39:00:00:10", "02:00:00:00:00:99"
 MACS = [PEERS, STRANGERS]
 
 
-def beside(**peer: object) -> Case:
+def beside(**peer: object) -> Situation:
     """Return the serving side's case, beside a peer that says this of itself."""
     return active_case({"record": an_idle_peer(mac=PEERS, **peer)})
 
 
 def test_who_serves_answers_a_stranger_and_a_peer_that_says_that_it_does_not_serve() -> None:
-    assert [rival.answered(beside(), Goal.SERVE, mac) for mac in MACS] == [True, True]
+    assert [conflicts.claim_answered(beside(), Goal.SERVE, mac) for mac in MACS] == [True, True]
 
 
 @pytest.mark.parametrize("claim", [{"serving": True}, {"vip": True}])
 def test_a_peer_that_says_that_it_serves_or_holds_the_vip_is_left_alone_and_a_stranger_is_not(
     claim: dict[str, bool],
 ) -> None:
-    assert [rival.answered(beside(**claim), Goal.SERVE, mac) for mac in MACS] == [False, True]
+    assert [conflicts.claim_answered(beside(**claim), Goal.SERVE, mac) for mac in MACS] == [False, True]
 
 
 @pytest.mark.parametrize("goal", [goal for goal in Goal if goal is not Goal.SERVE])
 def test_who_gives_the_service_away_answers_nobody(goal: Goal) -> None:
-    assert [rival.answered(beside(), goal, mac) for mac in MACS] == [False, False]
+    assert [conflicts.claim_answered(beside(), goal, mac) for mac in MACS] == [False, False]
 
 
 def test_who_does_not_hold_the_vip_answers_nobody() -> None:
-    assert not any(rival.answered(backup_case(), Goal.SERVE, mac) for mac in MACS)
+    assert not any(conflicts.claim_answered(backup_case(), Goal.SERVE, mac) for mac in MACS)
     without = active_case({"vip": Vip(link_up=True)})
-    assert not any(rival.answered(without, Goal.SERVE, mac) for mac in MACS)
+    assert not any(conflicts.claim_answered(without, Goal.SERVE, mac) for mac in MACS)
 
 
 def test_a_peer_that_is_not_heard_any_more_but_claims_the_vip_is_left_alone() -> None:
     silent = active_case({**GONE, "record": an_idle_peer(mac=PEERS)})
     assert not silent.alive
-    assert [rival.answered(silent, Goal.SERVE, mac) for mac in MACS] == [False, True]
+    assert [conflicts.claim_answered(silent, Goal.SERVE, mac) for mac in MACS] == [False, True]
 
 
 @pytest.mark.parametrize("presence", Presence)
@@ -63,23 +63,23 @@ def test_who_does_not_know_the_peers_mac_answers_only_when_the_peer_cannot_be_th
     unmet = active_case({"record": None})
     known = presence in (Presence.DEAD, Presence.NEVER)
     for mac in MACS:
-        assert rival.answered(replace(unmet, presence=presence), Goal.SERVE, mac) is known
+        assert conflicts.claim_answered(replace(unmet, presence=presence), Goal.SERVE, mac) is known
 
 
 def test_a_switch_that_stands_alone_answers_everybody() -> None:
     alone = beside(vip=True)
     settings = replace(alone.view.settings, peer="", source="")
     alone = replace(alone, view=replace(alone.view, settings=settings, record=None))
-    assert rival.answered(alone, Goal.SERVE, STRANGERS)
+    assert conflicts.claim_answered(alone, Goal.SERVE, STRANGERS)
 
 
 @given(views, memories, st.sampled_from(Presence), st.sampled_from(Goal), st.sampled_from(MACS))
 def test_a_claim_of_the_peer_is_never_answered_while_it_says_that_it_serves(
     view: object, memory: object, presence: Presence, goal: Goal, mac: str
 ) -> None:
-    case = Case(view, memory, presence)  # type: ignore[arg-type]
+    case = Situation(view, memory, presence)  # type: ignore[arg-type]
     case = replace(case, view=replace(case.view, record=a_peer(mac=PEERS, serving=True)))
-    if rival.answered(case, goal, mac):
+    if conflicts.claim_answered(case, goal, mac):
         assert mac != PEERS
         assert case.serving
 
@@ -104,7 +104,7 @@ class Rig:
     """The serving side, which hears claims."""
 
     def __init__(self, directory: Path) -> None:
-        self.ear, self.table = Ear(), Collisions()
+        self.ear, self.table = Ear(), Conflicts()
         self.rivals = Rivals(settings(directory), self.ear, self.table)  # type: ignore[arg-type]
 
     def turn(self, now: float, *claims: str, goal: Goal = Goal.SERVE, **view: object) -> bool:
@@ -139,7 +139,7 @@ def test_no_flood_is_answered_more_than_once_in_ten_seconds(flood: list[tuple[fl
         now += pause
         if rig.turn(now, *claims):
             answers.append(now)
-    assert all(later - earlier >= rival.INTERVAL for earlier, later in pairwise(answers))
+    assert all(later - earlier >= conflicts.ANSWER_INTERVAL for earlier, later in pairwise(answers))
 
 
 def test_a_side_that_carries_out_nothing_answers_when_it_acts_again(rig: Rig) -> None:
@@ -193,7 +193,7 @@ def test_that_the_two_prefer_different_sides_is_over_once_they_prefer_the_same(r
 
 @pytest.mark.parametrize("kind", Kind)
 def test_what_was_not_seen_for_a_while_is_over_and_is_kept_and_is_no_news_when_it_is_seen_again(kind: Kind) -> None:
-    table = Collisions()
+    table = Conflicts()
     table.see(0.0, kind, STRANGERS, "peer-link")
     table.news(0.0)
     assert [each.over for each in table.listed(QUIET[kind] - 1.0)] == [False]

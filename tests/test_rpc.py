@@ -15,7 +15,7 @@ import pytest
 from ovs.poller import Poller
 
 from endpoint import Endpoint, Refusal, spin
-from ovsha.drivers.rpc import Channel
+from ovsha.ovsdb.channel import Channel
 
 Replies = list[tuple[Any, str | None]]
 LIMIT_MS = 10_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-from ovsha.core import schema
+from ovsha.core import lineage
 
 OLD: dict[str, Any] = {
     "name": "hardware_vtep",
@@ -18,25 +18,25 @@ OLD: dict[str, Any] = {
 def test_a_schema_lacks_nothing_of_itself_or_of_an_older_one() -> None:
     new = deepcopy(OLD)
     new["tables"]["Global"]["columns"]["colour"] = {"type": "string"}
-    assert schema.gap(OLD, OLD) == ""
-    assert schema.gap(new, OLD) == ""
+    assert lineage.schema_gap(OLD, OLD) == ""
+    assert lineage.schema_gap(new, OLD) == ""
 
 
 def test_what_is_missing_is_named() -> None:
     new = deepcopy(OLD)
     new["tables"]["Global"]["columns"]["colour"] = {"type": "string"}
-    assert schema.gap(OLD, new) == "a column Global.colour"
+    assert lineage.schema_gap(OLD, new) == "a column Global.colour"
     new["tables"] = {"Paint": {"columns": {}}, **OLD["tables"]}
-    assert schema.gap(OLD, new) == "a table Paint"
+    assert lineage.schema_gap(OLD, new) == "a table Paint"
     new["tables"] = deepcopy(OLD["tables"])
     new["tables"]["Global"]["columns"]["managers"]["type"] = "integer"
-    assert schema.gap(OLD, new) == "another type of column Global.managers"
+    assert lineage.schema_gap(OLD, new) == "another type of column Global.managers"
 
 
 def test_the_checksum_is_of_the_tables_and_not_what_the_author_wrote() -> None:
     renamed = {**OLD, "cksum": "3 4"}
-    assert schema.describe(renamed) == schema.describe(OLD)
+    assert lineage.describe_schema(renamed) == lineage.describe_schema(OLD)
     changed = deepcopy(OLD)
     changed["tables"]["Global"]["columns"]["colour"] = {"type": "string"}
-    assert schema.describe(changed).checksum != schema.describe(OLD).checksum
-    assert schema.describe({}) == schema.Schema("", "", schema.describe({}).checksum)
+    assert lineage.describe_schema(changed).checksum != lineage.describe_schema(OLD).checksum
+    assert lineage.describe_schema({}) == lineage.Schema("", "", lineage.describe_schema({}).checksum)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from child import child, end
-from ovsha.core import schema as schemas
+from ovsha.core import lineage as schemas
 from ovsha.core.facts import Life, Role, Server, Stamp
 from ovsha.core.lineage import PARKED
 from ovsha.core.stamps import written, written_token
@@ -65,7 +65,7 @@ def test_without_a_process_the_server_is_down_and_nothing_else_is_known(tmp_path
 
 def test_safe_start_is_seen_as_backup_of_the_address_that_cannot_answer(rig: Rig) -> None:
     now = rig.known()
-    schema = schemas.describe(SCHEMA)
+    schema = schemas.describe_schema(SCHEMA)
     parked = Server(life=Life.UP, role=Role.BACKUP, source=PARKED, loaded=True, cells=CELLS, schema=schema)
     facts = rig.server.facts(now)
     assert replace(facts, process="") == parked

@@ -14,10 +14,10 @@ import pytest
 
 from ovsha import config
 from ovsha.errors import ConfigError, DriverError
-from ovsha.setup import document, files, key
-from ovsha.setup.document import Node, Settings
-from ovsha.setup.files import Wanted
-from ovsha.setup.step import Step, plan, run
+from ovsha.provision import config_file, files
+from ovsha.provision.config_file import Node, Settings
+from ovsha.provision.files import Wanted
+from ovsha.provision.step import Step, plan, run
 
 PAIR = Settings(
     node="sw1",
@@ -35,8 +35,8 @@ def names(directory: Path) -> list[str]:
 
 
 def test_the_vrf_of_the_backup_path_is_written_where_there_is_one() -> None:
-    assert "vrf" not in document.render(PAIR)
-    assert "backup_path:\n  vrf: mgmt\n" in document.render(replace(PAIR, backup_vrf="mgmt"))
+    assert "vrf" not in config_file.render(PAIR)
+    assert "backup_path:\n  vrf: mgmt\n" in config_file.render(replace(PAIR, backup_vrf="mgmt"))
 
 
 def test_a_new_file_leaves_no_copy(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def room(size: int) -> Iterator[None]:
 
 
 def test_a_new_document_says_what_it_was_told_and_no_default() -> None:
-    text = document.render(PAIR)
+    text = config_file.render(PAIR)
     read = config.parse(text, "it")
     assert (read.node, read.pair.id, read.pair.preferred, str(read.vip.address)) == (
         "sw1", "rack7", "sw1", "169.254.0.11",
@@ -113,43 +113,43 @@ def test_a_new_document_says_what_it_was_told_and_no_default() -> None:
 
 def test_ipv6_addresses_and_words_that_yaml_takes_for_others_come_back() -> None:
     nodes = {"yes": Node(peer_link="fd00::9"), "off": Node(peer_link="fd00::a")}
-    read = config.parse(document.render(Settings(node="yes", pair="null1", nodes=nodes, vip="fd00::b")), "it")
+    read = config.parse(config_file.render(Settings(node="yes", pair="null1", nodes=nodes, vip="fd00::b")), "it")
     assert [str(each.peer_link) for each in read.nodes.values()] == ["fd00::9", "fd00::a"]
 
 
 def test_keys_of_an_older_file_that_are_not_spoken_of_stay() -> None:
-    before = document.render(PAIR) + "restore: {delay: 2}\nmetrics: {enabled: false}\nmode: advise\n"
-    text = document.render(Settings(node="sw1", pair="rack8", nodes=PAIR.nodes, vip="169.254.0.12"), before)
+    before = config_file.render(PAIR) + "restore: {delay: 2}\nmetrics: {enabled: false}\nmode: advise\n"
+    text = config_file.render(Settings(node="sw1", pair="rack8", nodes=PAIR.nodes, vip="169.254.0.12"), before)
     read = config.parse(text, "it")
     assert (read.pair.id, str(read.vip.address)) == ("rack8", "169.254.0.12")
     assert (read.restore.delay, read.metrics.enabled, read.mode, read.pair.preferred) == (2, False, "advise", "sw1")
 
 
 def test_a_file_that_means_the_same_keeps_its_comments() -> None:
-    before = "# mine\n" + document.render(PAIR) + "replication: {port: 9999}\n"
-    assert document.render(PAIR, before) == before
+    before = "# mine\n" + config_file.render(PAIR) + "replication: {port: 9999}\n"
+    assert config_file.render(PAIR, before) == before
 
 
 def test_what_cannot_be_used_is_not_written() -> None:
     with pytest.raises(ConfigError, match=r"vip.address"):
-        document.render(Settings(node="sw1", pair="rack7", nodes=PAIR.nodes, vip="169.254.0.9"))
+        config_file.render(Settings(node="sw1", pair="rack7", nodes=PAIR.nodes, vip="169.254.0.9"))
 
 
 def test_a_key_is_made_once(tmp_path: Path) -> None:
     file = tmp_path / "pair.key"
-    assert key.make_once(file)
+    assert files.make_once(file)
     first = config.read_key(file)
-    assert not key.make_once(file)
+    assert not files.make_once(file)
     assert config.read_key(file) == first
-    assert first != key.make().strip()
+    assert first != files.make().strip()
 
 
 def test_a_key_that_others_may_read_is_refused_and_stays(tmp_path: Path) -> None:
     file = tmp_path / "pair.key"
-    file.write_bytes(key.make())
+    file.write_bytes(files.make())
     file.chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 0600"):
-        key.make_once(file)
+        files.make_once(file)
 
 
 def failing() -> str:

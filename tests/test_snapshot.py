@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ovsha.drivers.snapshot import Snapshots, label
+from ovsha.host.snapshot import Snapshots, label
 
 DAY = 86400
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from ovsha.drivers.sockdiag import destroy_tcp, established
+from ovsha.net.sock_diag import destroy_tcp, established
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from endpoint import Endpoint, spin
-from ovsha.core import schema as schemas
+from ovsha.core import lineage as schemas
 from ovsha.core.facts import Role, Source, Stamp
 from ovsha.core.stamps import written
-from ovsha.drivers.source import PeerSource
+from ovsha.ovsdb.peer_server import PeerSource
 
 ROW = "6b1c2c54-0000-4000-8000-000000000001"
 STAMP = Stamp(7, "sw2")
@@ -83,7 +83,7 @@ def test_lineage_and_role_of_the_peer_are_read(peer: Endpoint, source: PeerSourc
     now = spin(turns(source, 1e9), [peer], lambda: source.contents.loaded and not unanswered(source))
     assert source.facts(now) == Source(
         loaded=True, life_age=0.0, answer_age=0.0, role=Role.ACTIVE, stamp=STAMP, token=(7, 0), empty=True,
-        schema=schemas.describe(SCHEMA), role_age=source.facts(now).role_age,
+        schema=schemas.describe_schema(SCHEMA), role_age=source.facts(now).role_age,
     )
     assert source.trouble == ""
 

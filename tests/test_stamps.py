@@ -14,12 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ovsha.core import plain, record, stamps
+from ovsha import codec
+from ovsha.core import stamps
 from ovsha.core.facts import Proof, Record, Stamp
-from ovsha.drivers import proofs, store
-from ovsha.drivers.database import _read
+from ovsha.divergence import baseline, ledger, pending
 from ovsha.errors import DriverError
-from ovsha.ledger import bases, errand, shelf
+from ovsha.host import state_file
+from ovsha.ovsdb import proofs
+from ovsha.ovsdb.database import _read
+from ovsha.protocol import record
 
 ABSURD = ["", " 1", "1 ", "-1", "+1", "1.0", "1e3", "nan", "inf", "0x10", "1_000", "\u0661", "\u00b2", "True",
           "9" * 5000, "9" * 65536, str(2**62 + 1), "\0", "[" * 65536, "1\n"]  # fmt: skip
@@ -96,7 +99,7 @@ def test_any_state_is_read_or_refused(tmp_path: Path, name: str, value: Any) -> 
     with contextlib.suppress(ValueError):  # a number of thousands of digits has no text
         path.write_text(json.dumps({**KEPT, name: value}))
         with contextlib.suppress(DriverError):
-            kept = store.load(path, "rack7", "sw1")
+            kept = state_file.load(path, "rack7", "sw1")
             assert max(kept.term, kept.reserved, *(kept.held or ())) <= stamps.BELIEVED_END
 
 
@@ -107,7 +110,7 @@ def test_a_number_beyond_belief_in_the_state_is_dropped_with_one_line(
     path, far = tmp_path / "state.json", 2**61 + 1
     value = {"held": [3, far], "peer_stamp": {"term": far, "node": "sw2", "chosen": False}}.get(name, far)
     path.write_text(json.dumps({**KEPT, name: value}))
-    kept = store.load(path, "rack7", "sw1")
+    kept = state_file.load(path, "rack7", "sw1")
     assert asdict(kept)[name] in (0, None)
     assert len(caplog.records) == 1
     assert f"{name} is beyond" in caplog.text
@@ -152,15 +155,15 @@ def test_a_proof_is_kept_and_dropped(tmp_path: Path) -> None:
 
 @given(st.sampled_from(["", "[" * 65536, "9" * 5000, "NaN", "[]", "{}", "null"]) | st.text(max_size=40))
 def test_what_is_no_base_no_ledger_and_no_errand_is_a_value_error(text: str) -> None:
-    for read in (bases.parse, lambda text: shelf.parse(text, "x"), errand.parse, plain.parse):
+    for read in (baseline.parse, lambda text: ledger.parse(text, "x"), pending.parse, codec.parse):
         with contextlib.suppress(ValueError):
             read(text)
 
 
 @pytest.mark.parametrize("number", [2**61 + 1, -1, True, 1.5, "1", None, [1]])
 def test_a_base_with_a_number_that_is_none_is_passed_over(number: Any) -> None:
-    good = asdict(bases.Base(3, "sw1", (2, "sw2"), (2, 9)))
-    assert bases.parse(json.dumps(good)).term == 3
+    good = asdict(baseline.Baseline(3, "sw1", (2, "sw2"), (2, 9)))
+    assert baseline.parse(json.dumps(good)).term == 3
     for spoilt in ({"term": number}, {"origin": [number, "sw2"]}, {"token": [2, number]}):
         with pytest.raises(ValueError, match="whole number"):
-            bases.parse(json.dumps({**good, **spoilt}))
+            baseline.parse(json.dumps({**good, **spoilt}))

@@ -7,15 +7,15 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsha.core import side, status, status_text, sync_text
+from ovsha.core import turn as turns
 from ovsha.core.election import Goal
 from ovsha.core.facts import Life, Role, Server, Stamp, State, Vip
 from ovsha.core.lineage import PARKED
-from ovsha.core.memory import Memory
-from ovsha.core.outside import Outside
 from ovsha.core.transition import Step
-from ovsha.core.view import Settings, View
-from ovsha.core.whatif import others
+from ovsha.core.view import Memory, Settings, View
+from ovsha.report import status, status_text
+from ovsha.report.assessment import StatusInputs
+from ovsha.report.what_if import others
 from views import NODE, NOW, a_copy, an_active, memories, servers, vips
 
 ALONE = Settings(NODE, "", preferred=NODE, source="")
@@ -34,14 +34,14 @@ fresh = st.builds(
 
 @given(views, fresh)
 def test_it_has_nobody_to_follow_to_drain_for_or_to_ask(view: View, memory: Memory) -> None:
-    decision = side.turn(view, memory)
+    decision = turns.turn(view, memory)
     assert decision.rule.goal in (Goal.SERVE, Goal.PARK, Goal.FENCE, Goal.KEEP)
     assert (decision.record.ask, decision.record.grant) == (None, None)
 
 
 @given(views, fresh)
 def test_it_serves_unless_its_server_cannot_or_its_data_is_in_doubt(view: View, memory: Memory) -> None:
-    decision = side.turn(view, memory)
+    decision = turns.turn(view, memory)
     doubts = {"server-down", "server-hung", "server-undriven", "server-unknown", "server-unread", "rolled-back",
               "found-unstamped", "copy-too-old", "standalone-copies"}  # fmt: skip
     assert decision.rule.goal is Goal.SERVE or decision.rule.name in doubts
@@ -49,7 +49,7 @@ def test_it_serves_unless_its_server_cannot_or_its_data_is_in_doubt(view: View, 
 
 @given(views, fresh)
 def test_without_a_vip_none_is_added_and_no_listener_is_opened(view: View, memory: Memory) -> None:
-    decision = side.turn(replace(view, settings=WITHOUT_VIP), memory)
+    decision = turns.turn(replace(view, settings=WITHOUT_VIP), memory)
     assert decision.step not in (Step.ADD_VIP, Step.OPEN_LISTENER)
 
 
@@ -57,7 +57,7 @@ def carried_out(view: View, memory: Memory) -> tuple[list[Step], View, Memory]:
     """Return the steps that are ordered until none is left, each of which does what it should."""
     steps = []
     while True:
-        decision = side.turn(view, memory)
+        decision = turns.turn(view, memory)
         memory, server = decision.memory, view.server
         if decision.step is None:
             return steps, view, memory
@@ -74,7 +74,7 @@ def carried_out(view: View, memory: Memory) -> tuple[list[Step], View, Memory]:
 
 
 def test_a_server_that_is_back_after_a_crash_is_served_again_in_a_term_of_its_own() -> None:
-    down = side.turn(View(NOW, WITHOUT_VIP, Server(life=Life.DOWN)), MEMORY)
+    down = turns.turn(View(NOW, WITHOUT_VIP, Server(life=Life.DOWN)), MEMORY)
     assert (down.state, down.rule.goal) == (State.FAULT, Goal.FENCE)
     steps, view, _ = carried_out(View(NOW, WITHOUT_VIP, BACK), down.memory)
     assert steps == [Step.RESERVE_TERM, Step.PROMOTE, Step.STAMP, Step.OPEN_MANAGERS]
@@ -88,7 +88,7 @@ def test_with_a_vip_it_is_taken_and_nobody_elses_sockets_are_looked_for() -> Non
 
 def test_an_agent_that_is_started_anew_finds_the_service_and_touches_nothing() -> None:
     started = Memory("y", term=3, held=(3, 10), awake=NOW)
-    decision = side.turn(SERVING, started)
+    decision = turns.turn(SERVING, started)
     assert (decision.rule.name, decision.step, decision.state) == ("we-serve", None, State.ACTIVE)
 
 
@@ -102,8 +102,8 @@ def test_a_single_server_that_served_before_ovsha_came_is_stamped_where_it_stand
 def test_a_blank_database_after_a_crash_is_not_served_before_an_operator_says_so() -> None:
     blank = View(NOW, WITHOUT_VIP, replace(BACK, stamp=None, token=None, empty=True))
     for view in (blank, replace(blank, server=replace(blank.server, role=Role.ACTIVE, source=None))):
-        first = side.turn(view, MEMORY)
-        later = side.turn(replace(view, now=NOW + 2), first.memory)
+        first = turns.turn(view, MEMORY)
+        later = turns.turn(replace(view, now=NOW + 2), first.memory)
         assert (later.rule.name, later.state) == ("rolled-back", State.NEEDS_DECISION)
         assert "once held 3.10" in later.why
     kept = replace(later.memory, keep=NODE, keep_until=NOW + 60)
@@ -112,36 +112,36 @@ def test_a_blank_database_after_a_crash_is_not_served_before_an_operator_says_so
 
 def test_a_copy_that_is_older_than_what_the_former_peer_had_is_not_served_unasked() -> None:
     left_behind = replace(MEMORY, peer_stamp=Stamp(5, "sw2"))
-    first = side.turn(View(NOW, WITHOUT_VIP, BACK), left_behind)
+    first = turns.turn(View(NOW, WITHOUT_VIP, BACK), left_behind)
     assert (first.rule.name, first.rule.goal) == ("copy-too-old", Goal.PARK)
 
 
 def test_a_former_backup_whose_source_still_answers_leaves_that_one_its_service() -> None:
     view = View(NOW, WITHOUT_VIP, a_copy(source="tcp:169.254.0.10:9999"))
-    decision = side.turn(view, MEMORY)
+    decision = turns.turn(view, MEMORY)
     assert (decision.rule.name, decision.step) == ("standalone-copies", None)
     alone = replace(view, server=replace(view.server, replicating=False))
-    assert side.turn(alone, decision.memory).rule.name == "standalone"
+    assert turns.turn(alone, decision.memory).rule.name == "standalone"
 
 
 def test_the_first_of_two_keeps_its_term_and_goes_on_serving_when_a_second_one_joins() -> None:
     pair = replace(ALONE, peer="sw2", source="tcp:169.254.0.10:9999")
     serving = View(NOW, pair, an_active(), Vip(present=True))
-    decision = side.turn(serving, Memory("y", term=3, held=(3, 10), awake=NOW - 10))
+    decision = turns.turn(serving, Memory("y", term=3, held=(3, 10), awake=NOW - 10))
     assert (decision.rule.name, decision.step, decision.opening.term) == ("we-serve", None, 3)
 
 
 def told(view: View, memory: Memory) -> dict[str, object]:
     """Return the document of ovsha status."""
-    outside = Outside("0", "rack7", 1, 60.0, "hardware_vtep", "", "", 9998)
-    return status.status(view, side.turn(view, memory), outside)
+    outside = StatusInputs("0", "rack7", 1, 60.0, "hardware_vtep", "", "", 9998)
+    return status.status(view, turns.turn(view, memory), outside)
 
 
 def test_status_says_that_it_stands_alone_and_shows_nothing_of_a_pair_as_broken() -> None:
     document = told(SERVING, MEMORY)
     assert (document["standalone"], document["peer"], document["in_sync"], document["do"]) == (True, None, None, None)
     assert (document["problems"], list(document["sides"])) == ([], [NODE])  # type: ignore[call-overload]
-    assert sync_text.sync_text(document).endswith("\nverdict: standalone, and serving\n")
+    assert status_text.sync_text(document).endswith("\nverdict: standalone, and serving\n")
     text = status_text.status_text(document)
     assert text.startswith("OK: standalone, and serving, nothing is wrong\n")
     assert not any(word in text for word in ("peer", "clagd", "MLAG", "in sync", "VIP "))
@@ -165,7 +165,7 @@ def test_on_a_full_disk_nothing_is_promoted_before_the_term_is_kept_and_what_is_
     """A term that is not on disk could be used twice; what is open already needs no new one."""
     memory = MEMORY
     for turn in range(3):
-        decision = side.turn(View(NOW + turn, WITHOUT_VIP, BACK, reserved=3), memory)
+        decision = turns.turn(View(NOW + turn, WITHOUT_VIP, BACK, reserved=3), memory)
         memory = decision.memory
         assert decision.step is Step.RESERVE_TERM
-    assert side.turn(replace(SERVING, reserved=3), MEMORY).step is None
+    assert turns.turn(replace(SERVING, reserved=3), MEMORY).step is None

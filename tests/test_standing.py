@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ovsha.clocks import Clocks
+from ovsha.agent.maintenance import FILE, FORGOTTEN_FOR, PASSED, Maintenance, MaintenanceFile, Pause, Plan
 from ovsha.core.facts import Mode
-from ovsha.standing import FILE, FORGOTTEN_FOR, PASSED, Keeper, Pause, Plan, Standing
+from ovsha.host.boot_clock import Clocks
 from views import BACKUP_VIEW
 
 
@@ -41,17 +41,18 @@ def wall() -> Wall:
     return Wall()
 
 
-def kept(directory: Path, wall: Wall, stands: Standing) -> Keeper:
+def kept(directory: Path, wall: Wall, stands: Maintenance) -> MaintenanceFile:
     """Return the keeper of an agent that was started after another one had been told `stands`."""
-    first = Keeper(directory, False, wall.clocks)
+    first = MaintenanceFile(directory, False, wall.clocks)
     first.now = stands
     first.run()
     first.close()
-    return Keeper(directory, False, wall.clocks)
+    return MaintenanceFile(directory, False, wall.clocks)
 
 
 def test_a_pause_and_a_plan_survive_the_agent(tmp_path: Path, wall: Wall) -> None:
-    stands = Standing(Pause(wall.now, wall.now + 60, "alice", "cabling"), Plan("sw2", wall.now + 90, "bob", "window"))
+    pause = Pause(wall.now, wall.now + 60, "alice", "cabling")
+    stands = Maintenance(pause, Plan("sw2", wall.now + 90, "bob", "window"))
     again = kept(tmp_path, wall, stands)
     assert (again.now, again.mode, again.saved) == (stands, Mode.PAUSED, True)
     again.close()
@@ -59,7 +60,7 @@ def test_a_pause_and_a_plan_survive_the_agent(tmp_path: Path, wall: Wall) -> Non
 
 def test_a_pause_ends_once_by_itself_and_is_told_as_forgotten_for_a_day(tmp_path: Path, wall: Wall) -> None:
     pause = Pause(wall.now, wall.now + 60)
-    keeper = kept(tmp_path, wall, Standing(pause))
+    keeper = kept(tmp_path, wall, Maintenance(pause))
     assert keeper.run() is None
     assert keeper.colour(BACKUP_VIEW) == replace(BACKUP_VIEW, mode=Mode.PAUSED, mode_left=60.0)
     wall.pass_by(60)
@@ -79,14 +80,14 @@ def test_a_pause_ends_once_by_itself_and_is_told_as_forgotten_for_a_day(tmp_path
 STEPS = [-86400.0 * 2000, -7200.0, -1.0, 0.0, 1.0, 7200.0, 86400.0 * 2000]
 
 
-def paused(directory: Path, wall: Wall, length: float = 600.0, limit: float = 3600.0) -> Keeper:
+def paused(directory: Path, wall: Wall, length: float = 600.0, limit: float = 3600.0) -> MaintenanceFile:
     """Return a keeper that was told a pause."""
-    keeper = Keeper(directory, False, wall.clocks, limit)
+    keeper = MaintenanceFile(directory, False, wall.clocks, limit)
     keeper.pause(length, "alice", "cabling")
     return keeper
 
 
-def saved(keeper: Keeper) -> Keeper:
+def saved(keeper: MaintenanceFile) -> MaintenanceFile:
     """Have what stands reach the disk, as it does a moment later, and the agent be killed."""
     keeper.run()
     while not keeper.saved:
@@ -119,7 +120,7 @@ def test_an_agent_that_is_killed_and_started_in_the_same_boot_goes_on_counting(
     killed = saved(paused(tmp_path, wall))
     wall.pass_by(200)
     wall.now += step
-    again = Keeper(tmp_path, False, wall.clocks)
+    again = MaintenanceFile(tmp_path, False, wall.clocks)
     assert again.left == 400.0
     for keeper in (killed, again):
         keeper.close()
@@ -136,7 +137,7 @@ def test_over_a_reboot_the_wall_clock_counts_unless_it_is_before_the_beginning(
     """Of a boot that ended up to a minute is not known, and counts as passed."""
     killed = saved(paused(tmp_path, wall))
     wall.reboot(at=wall.now + step)
-    again = Keeper(tmp_path, False, wall.clocks)
+    again = MaintenanceFile(tmp_path, False, wall.clocks)
     assert again.left == left
     again.run()
     wall.now += 86400.0 * 2000
@@ -154,7 +155,7 @@ def test_a_switch_that_boots_again_and_again_with_its_clock_reset_is_not_paused_
         boots += 1
         assert boots <= 10
         wall.reboot(at=0.0)
-        keeper = Keeper(tmp_path, False, wall.clocks)
+        keeper = MaintenanceFile(tmp_path, False, wall.clocks)
         keeper.run()
     keeper.close()
 
@@ -166,7 +167,7 @@ def test_what_has_passed_is_noted_each_minute(tmp_path: Path, wall: Wall) -> Non
         wall.pass_by(61)
     keeper.close()
     wall.reboot(at=0.0)
-    again = Keeper(tmp_path, False, wall.clocks)
+    again = MaintenanceFile(tmp_path, False, wall.clocks)
     assert again.left == 600.0 - 5 * 61 - 60.0
     again.close()
 
@@ -174,7 +175,7 @@ def test_what_has_passed_is_noted_each_minute(tmp_path: Path, wall: Wall) -> Non
 def test_a_limit_that_is_lower_than_a_pause_was_meant_to_be_ends_it(tmp_path: Path, wall: Wall) -> None:
     saved(paused(tmp_path, wall)).close()
     wall.pass_by(100)
-    again = Keeper(tmp_path, False, wall.clocks, limit=100.0)
+    again = MaintenanceFile(tmp_path, False, wall.clocks, limit=100.0)
     assert again.run() is not None
     again.close()
 
@@ -193,7 +194,7 @@ def test_where_it_is_not_known_what_has_passed_the_wall_clock_tells(
     else:
         (tmp_path / PASSED).write_text(text)
     wall.pass_by(100)
-    again = Keeper(tmp_path, False, wall.clocks)
+    again = MaintenanceFile(tmp_path, False, wall.clocks)
     assert again.left == 500.0
     again.close()
 
@@ -201,8 +202,8 @@ def test_where_it_is_not_known_what_has_passed_the_wall_clock_tells(
 @pytest.mark.parametrize("text", ["", "[]", '{"pause": {"began": "now"}}', json.dumps({"plan": {"to": "sw2"}})])
 def test_a_damaged_file_counts_as_no_order_and_is_told(tmp_path: Path, wall: Wall, text: str) -> None:
     (tmp_path / FILE).write_text(text)
-    keeper = Keeper(tmp_path, False, wall.clocks)
-    assert keeper.now == Standing()
+    keeper = MaintenanceFile(tmp_path, False, wall.clocks)
+    assert keeper.now == Maintenance()
     assert "cannot be read, so no pause and no planned switchover stands" in keeper.trouble
     keeper.run()
     keeper.close()
@@ -214,21 +215,21 @@ def test_a_damaged_file_is_told_until_an_operator_gives_another_order(
     tmp_path: Path, wall: Wall, order: Pause | None
 ) -> None:
     (tmp_path / FILE).write_text("{")
-    keeper = Keeper(tmp_path, False, wall.clocks)
-    keeper.now = Standing(order)
+    keeper = MaintenanceFile(tmp_path, False, wall.clocks)
+    keeper.now = Maintenance(order)
     if order is None:
         keeper.unread = ""
     keeper.run()
     assert keeper.trouble == ""
     keeper.close()
-    again = Keeper(tmp_path, False, wall.clocks)
+    again = MaintenanceFile(tmp_path, False, wall.clocks)
     assert (again.now.pause, again.trouble) == (order, "")
     again.close()
 
 
 def test_a_disk_that_takes_nothing_is_told_and_the_pause_holds_all_the_same(tmp_path: Path, wall: Wall) -> None:
-    keeper = Keeper(tmp_path / "missing", False, wall.clocks)
-    keeper.now = Standing(Pause(wall.now, wall.now + 60))
+    keeper = MaintenanceFile(tmp_path / "missing", False, wall.clocks)
+    keeper.now = Maintenance(Pause(wall.now, wall.now + 60))
     while not keeper.trouble:
         keeper.run()
     assert "a pause does not survive a restart" in keeper.trouble
@@ -237,6 +238,6 @@ def test_a_disk_that_takes_nothing_is_told_and_the_pause_holds_all_the_same(tmp_
 
 
 def test_mode_advise_of_the_configuration_goes_before_a_pause(tmp_path: Path, wall: Wall) -> None:
-    keeper = Keeper(tmp_path, True, wall.clocks)
+    keeper = MaintenanceFile(tmp_path, True, wall.clocks)
     assert (keeper.mode, keeper.colour(BACKUP_VIEW).mode) == (Mode.ADVISE, Mode.ADVISE)
     keeper.close()

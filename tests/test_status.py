@@ -20,19 +20,18 @@ from made_up_pair import (
     document,
     lost,
 )
-from ovsha.core import status, status_text, sync_text
 from ovsha.core.facts import Ask, Clag, Copy, Grant, Kind, Life, Mode, Server, Source, Stamp, State
 from ovsha.core.lineage import PARKED, WITHOUT
-from ovsha.core.memory import Memory
-from ovsha.core.outside import Divergence, Manager, PathReport, ServiceMove, Stands
-from ovsha.core.path import Path, PathState
-from ovsha.core.view import View
-from ovsha.core.words import ago, span, yes
+from ovsha.core.view import Memory, View
+from ovsha.protocol.path import Path, PathState
+from ovsha.report import status, status_text
+from ovsha.report.assessment import Divergence, Manager, PathReport, ServiceMove, Stands
+from ovsha.words import ago, span, yes
 
 
 def test_sync_status_of_a_backup_shows_the_vendors_lines_and_that_they_are_true() -> None:
     assert (
-        sync_text.sync_text(document())
+        status_text.sync_text(document())
         == """\
 sw1: the peer, heard 0.050 s ago
 state: active
@@ -60,7 +59,7 @@ verdict: in sync
 
 def test_sync_status_of_the_active_side_shows_the_same_two_sides() -> None:
     assert (
-        sync_text.sync_text(document(SERVING))
+        status_text.sync_text(document(SERVING))
         == """\
 sw1: the peer, heard 0.050 s ago
 state: backup
@@ -87,7 +86,7 @@ verdict: in sync
 
 def test_a_lost_peer_keeps_its_lines_with_their_age() -> None:
     assert (
-        sync_text.sync_text(document(lost(SERVING)))
+        status_text.sync_text(document(lost(SERVING)))
         == """\
 sw1: the peer, last heard 12 s ago; what follows was true then
 state: backup (when last heard)
@@ -115,7 +114,7 @@ verdict: sw1 is silent on every path for 12 s; see whether sw1 runs and is cable
 def test_a_peer_that_was_never_heard_has_a_line_too() -> None:
     told = document(View(1000.0, SETTINGS, Server(Life.DOWN)), memory=Memory("boot"))
     assert (
-        sync_text.sync_text(told)
+        status_text.sync_text(told)
         == """\
 sw1: the peer, never heard
 
@@ -263,17 +262,17 @@ def test_tables_that_a_backup_leaves_out_are_named_and_it_is_not_in_sync() -> No
         SOURCE, "hardware_vtep:Ucast_Macs_Remote",
     )  # fmt: skip
     assert not told["in_sync"]
-    text = sync_text.sync_text(told)
+    text = status_text.sync_text(told)
     assert f"\nreplicating: {SOURCE}\ndatabase: hardware_vtep\nexclude: hardware_vtep:Ucast" in text
     assert "hardware_vtep:Ucast_Macs_Remote" in status_text.status_text(told)
 
 
 def test_rows_that_only_a_ledger_has_are_told_beside_the_verdict() -> None:
     diverged = replace(OUTSIDE, divergences=(Divergence("20261121T072714Z", 3, False, "s"),))
-    told = sync_text.sync_text(document(outside=diverged))
+    told = status_text.sync_text(document(outside=diverged))
     assert "\ndivergence: 3 rows in doubt in ledger 20261121T072714Z, not exact\n\nverdict: in sync\n" in told
     unknown = replace(OUTSIDE, divergences=(Divergence("x", 0, False, "s", "the file is damaged"),))
-    told = sync_text.sync_text(document(outside=unknown))
+    told = status_text.sync_text(document(outside=unknown))
     assert "\ndivergence: of snapshot s not known: the file is damaged\n" in told
 
 
@@ -437,13 +436,13 @@ def test_sync_status_as_json_is_a_part_of_the_document() -> None:
     part = status.sync_status(told)
     assert part["in_sync"] is True
     assert part.items() <= told.items()
-    assert sync_text.sync_text(part) == sync_text.sync_text(told)
+    assert status_text.sync_text(part) == status_text.sync_text(told)
 
 
 def test_a_parked_backup_is_not_shown_as_connecting() -> None:
     parked = replace(FOLLOWING.server, source=PARKED, replicating=False)
     told = document(replace(FOLLOWING, server=parked, source=Source(loaded=True), copy=Copy()))
-    assert f"\nparked: {PARKED}\n" in sync_text.sync_text(told)
+    assert f"\nparked: {PARKED}\n" in status_text.sync_text(told)
     assert told["verdict"] == (
         "sw2 is not in sync: it does not follow sw1, because the peer is active but must not be copied: "
         "the peer's database is of unknown lineage"
@@ -453,7 +452,7 @@ def test_a_parked_backup_is_not_shown_as_connecting() -> None:
 
 def test_a_backup_that_does_not_replicate_yet_is_connecting() -> None:
     told = document(replace(FOLLOWING, server=replace(FOLLOWING.server, replicating=False), copy=Copy()))
-    assert f"\nconnecting: {SOURCE}\n" in sync_text.sync_text(told)
+    assert f"\nconnecting: {SOURCE}\n" in status_text.sync_text(told)
     assert told["verdict"] == f"sw2 is not in sync: it is connecting to {SOURCE}"
 
 
@@ -494,7 +493,7 @@ def test_an_operators_choice_is_shown_over_the_configured_side() -> None:
 
 def test_an_agent_that_has_slept_says_so_of_its_peer() -> None:
     told = document(replace(SERVING, heard_age=None, source=Source(), link_silent_for=None))
-    assert "sw1: the peer, not heard since this agent slept; what follows was true then" in sync_text.sync_text(told)
+    assert "sw1: the peer, not heard since this agent slept; what follows was true then" in status_text.sync_text(told)
 
 
 @pytest.mark.parametrize(

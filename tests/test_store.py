@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from ovsha.core.facts import Stamp
-from ovsha.drivers.store import Kept, Store, load, save
 from ovsha.errors import DriverError
+from ovsha.host.state_file import PersistentState, Store, load, save
 
-KEPT = Kept(
+KEPT = PersistentState(
     "rack7", "sw1", term=5, reserved=6, peer_stamp=Stamp(5, "sw2", True), met_in="b007", peer_identity="ab" * 16
 )
 
@@ -27,7 +27,7 @@ def wait_for(run: Callable[[], None], until: Callable[[], object]) -> None:
 
 
 def test_first_start_begins_with_nothing(tmp_path: Path) -> None:
-    assert load(tmp_path / "state.json", "rack7", "sw1") == Kept("rack7", "sw1")
+    assert load(tmp_path / "state.json", "rack7", "sw1") == PersistentState("rack7", "sw1")
 
 
 def test_what_was_saved_is_loaded(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from conftest import TIMES
 from faults import FAULTS
-from ovsha.core.collisions import Kind
-from ovsha.core.heartbeat import Conversation
+from ovsha.protocol.conflicts import Kind
+from ovsha.protocol.heartbeat import Conversation
 from sim_side import BACKUP, LINK, Host
 from simulation import NODES, Pair, started, wait_for
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsha.drivers.systemd import Notifier
+from ovsha.host.systemd import Notifier
 
 
 @pytest.fixture(params=["path", "abstract"])

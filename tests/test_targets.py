@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsha.drivers.clients import Clients
-from ovsha.drivers.database import Manager
-from ovsha.drivers.targets import Target, read, read_all
+from ovsha.ovsdb.database import Manager
+from ovsha.ovsdb.endpoints import Target, read, read_all
+from ovsha.ovsdb.sessions import ClientSessions
 
 FOUR, SIX = ip_address("10.0.0.1"), ip_address("fd00::1")
 
@@ -77,7 +77,7 @@ def session(host: str) -> Iterator[int]:
 
 def counted(*spelled: str, server: int | None = None, no_controllers: tuple[str, ...] = ()) -> int:
     rows = [Manager(each, connected=True) for each in spelled]
-    return Clients("192.0.2.1", 1, lambda: rows, lambda: server, no_controllers).controllers()
+    return ClientSessions("192.0.2.1", 1, lambda: rows, lambda: server, no_controllers).controllers()
 
 
 def test_sessions_are_found_by_every_spelling_of_their_target_and_each_is_counted_once() -> None:

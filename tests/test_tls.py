@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from ovs.poller import Poller
 
-from ovsha.drivers import tls
-from ovsha.drivers.rpc import Channel
-from ovsha.drivers.tls import Credentials
 from ovsha.errors import DriverError
+from ovsha.ovsdb import transport
+from ovsha.ovsdb.channel import Channel
+from ovsha.ovsdb.transport import Credentials
 
 LIMIT = 10.0
 
@@ -84,7 +84,7 @@ class Talk:
 
     def __init__(self, listener: socket.socket, credentials: Credentials) -> None:
         target = f"ssl:127.0.0.1:{listener.getsockname()[1]}"
-        tls.use(target, credentials)
+        transport.use(target, credentials)
         self.channel = Channel(target, 60.0, self._greet)
         self.answers: list[tuple[Any, str | None]] = []
 

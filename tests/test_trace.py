@@ -9,17 +9,18 @@ from typing import Any, get_type_hints
 import pytest
 from hypothesis import given
 
-from ovsha.core import plain, side, trace
-from ovsha.core.memory import Memory
-from ovsha.core.trace import Entry, Trace
-from ovsha.core.view import Settings, View
+from ovsha import codec
+from ovsha.core import turn as turns
+from ovsha.core.view import Memory, Settings, View
+from ovsha.report import trace
+from ovsha.report.trace import Entry, Trace
 from views import NOW, SETTINGS, a_copy, backup_case, memories, views
 
 
 def noted(view: View, memory: Memory) -> Entry:
     """Return the entry that a turn on these leaves."""
     kept = Trace()
-    kept.note(1.6e9, view, memory, side.turn(view, memory))
+    kept.note(1.6e9, view, memory, turns.turn(view, memory))
     (entry,) = kept.entries()
     return entry
 
@@ -44,7 +45,7 @@ def test_an_entry_survives_the_journey(view: View, memory: Memory) -> None:
 @given(views, memories)
 def test_the_facts_of_an_entry_lead_to_its_decision_again(view: View, memory: Memory) -> None:
     entry = through_json(noted(view, memory))
-    assert trace.replay(entry) == side.turn(view, memory)
+    assert trace.replay(entry) == turns.turn(view, memory)
     assert trace.holds(entry)
 
 
@@ -57,7 +58,7 @@ def test_a_changed_decision_is_found_out() -> None:
 @pytest.mark.parametrize("kind", [View, Memory, Settings])
 def test_every_field_that_a_decision_is_taken_on_can_be_carried(kind: type) -> None:
     hints = get_type_hints(kind)
-    assert all(callable(plain._reader(hints[field.name])) for field in fields(kind))  # type: ignore[arg-type]
+    assert all(callable(codec._reader(hints[field.name])) for field in fields(kind))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -95,9 +96,9 @@ def test_only_changes_are_kept_and_the_very_last_turn() -> None:
     kept = Trace()
     away = replace(a_copy(), role=None)
     for turn, view in enumerate([steady(), steady(NOW + 1), steady(NOW + 2, server=away), steady(NOW + 3)], 1):
-        kept.note(1.6e9 + turn, view, MEMORY, side.turn(view, MEMORY))
+        kept.note(1.6e9 + turn, view, MEMORY, turns.turn(view, MEMORY))
     for turn in range(5, 50):
-        kept.note(1.6e9 + turn, steady(NOW + turn), MEMORY, side.turn(steady(NOW + turn), MEMORY))
+        kept.note(1.6e9 + turn, steady(NOW + turn), MEMORY, turns.turn(steady(NOW + turn), MEMORY))
     assert [entry.number for entry in kept.entries()] == [1, 3, 4, 49]
     assert [entry.number for entry in kept.entries(after=3)] == [4, 49]
     assert [entry.at - 1.6e9 for entry in kept.entries()] == [1, 3, 4, 49]
@@ -107,7 +108,7 @@ def test_the_oldest_changes_are_forgotten_first() -> None:
     kept = Trace(size=3)
     for turn in range(10):
         view = steady(NOW + turn, server=replace(a_copy(), role=None)) if turn % 2 else steady(NOW + turn)
-        kept.note(0.0, view, MEMORY, side.turn(view, MEMORY))
+        kept.note(0.0, view, MEMORY, turns.turn(view, MEMORY))
     assert [entry.number for entry in kept.entries()] == [8, 9, 10]
     assert Trace().entries() == []
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 
-from ovsha.core.case import Case
 from ovsha.core.election import Goal
 from ovsha.core.facts import Grant, Kind, Life, Presence, Role, Source, Stamp
 from ovsha.core.lineage import PARKED
-from ovsha.core.memory import Memory
+from ovsha.core.situation import Situation
 from ovsha.core.transition import PLANS, Step, next_step, opening_term
-from ovsha.core.view import View
+from ovsha.core.view import Memory, View
 from views import BACKUP_VIEW, MEMORY, SERVING, memories, views
 
 ORDERS = [
@@ -33,8 +32,8 @@ ORDERS = [
 ]
 
 
-def case(view: View, memory: Memory = MEMORY) -> Case:
-    return Case(view, memory, Presence.ALIVE)
+def case(view: View, memory: Memory = MEMORY) -> Situation:
+    return Situation(view, memory, Presence.ALIVE)
 
 
 @pytest.mark.parametrize(("goal", "first", "then"), ORDERS, ids=lambda value: value.value)
@@ -119,4 +118,4 @@ def test_hanging_server_that_serves_is_fenced_and_a_hanging_copy_is_left_alone()
 def test_serving_side_outbids_a_silent_peer_only_when_that_is_active_no_more(role: Role, term: int) -> None:
     theirs = Source(True, False, 0.0, 0.0, role, Stamp(5, "sw2"), (5, 0), empty=False)
     view = replace(BACKUP_VIEW, server=SERVING, record=None, heard_age=None, source=theirs)
-    assert opening_term(Case(view, replace(MEMORY, term=5), Presence.SILENT)) == term
+    assert opening_term(Situation(view, replace(MEMORY, term=5), Presence.SILENT)) == term

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ovsha.agent.steps import MADE_ACTIVE, QUIET, WORDS, Undone
 from ovsha.core.transition import Step
-from ovsha.undone import MADE_ACTIVE, QUIET, WORDS, Undone
 
 PUT_BACK = [Step.PROMOTE, Step.ADD_VIP, Step.OPEN_LISTENER, Step.OPEN_MANAGERS]
 TAKEN_AWAY = [Step.DROP_VIP, Step.CLOSE_LISTENER, Step.CLOSE_MANAGERS]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ovsha.core.facts import Role
-from ovsha.drivers.unixctl_parse import SyncStatus, sync_status, version
+from ovsha.ovsdb.unixctl import SyncStatus, sync_status, version
 
 OLD_BACKUP = "state: backup\nreplicating: tcp:169.254.0.9:9999\ndatabase: hardware_vtep\n"
 NEW_BACKUP = "database: _Server\nstate: active\n\ndatabase: hardware_vtep\nstate: backup\nreplicating: tcp:a:1\n"

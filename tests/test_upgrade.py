@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ovsha.clocks import Clocks
-from ovsha.core import resolve, switchover, upgrade
-from ovsha.core.case import Case
+from ovsha.agent.upgrade import RECENT, Finished, Upgrade, Upgrading
+from ovsha.core import operator_orders
 from ovsha.core.facts import Ask, Copy, Kind, Life, Mode, Role, State
-from ovsha.upgrading import RECENT, Finished, Upgrade, Upgrading
+from ovsha.core.situation import Situation
+from ovsha.host.boot_clock import Clocks
 from sim_laws import serves
 from sim_network import NODES
 from sim_play import recover, rows
@@ -294,8 +294,8 @@ def test_how_long_an_upgrade_takes_is_not_changed_by_setting_the_clock(tmp_path:
         (backup_case({"copy": Copy(), "schema_gap": "a table Foo"}), ""),
     ],
 )  # fmt: skip
-def test_a_switch_is_upgraded_only_where_the_other_one_serves_meanwhile(case: Case, says: str) -> None:
-    refused = upgrade.prepare_refusal(case)
+def test_a_switch_is_upgraded_only_where_the_other_one_serves_meanwhile(case: Situation, says: str) -> None:
+    refused = operator_orders.upgrade_prepare_refusal(case)
     assert says in refused if says else refused == ""
 
 
@@ -309,11 +309,11 @@ def test_a_switch_is_upgraded_only_where_the_other_one_serves_meanwhile(case: Ca
         (backup_case({"upgrade": 60.0, "record": an_idle_peer(upgrade=9.0)}), "sw2 is in an upgrade too"),
         (backup_case({"upgrade": 60.0, "heard_age": 5.0}), "add --peer-lost"),
         (backup_case({"upgrade": 60.0, "copy": Copy(), "schema_gap": "a table Foo"}), "was not upgraded"),
-        (backup_case({"upgrade": 60.0, "copy": Copy()}), upgrade.NOT_YET),
+        (backup_case({"upgrade": 60.0, "copy": Copy()}), operator_orders.NOT_YET),
     ],
 )  # fmt: skip
-def test_an_upgrade_is_finished_by_a_copy_in_sync_and_by_nothing_less(case: Case, says: str) -> None:
-    refused = upgrade.finish_refusal(case)
+def test_an_upgrade_is_finished_by_a_copy_in_sync_and_by_nothing_less(case: Situation, says: str) -> None:
+    refused = operator_orders.upgrade_finish_refusal(case)
     assert says in refused if says else refused == ""
 
 
@@ -322,17 +322,17 @@ def test_service_is_not_moved_while_a_side_is_in_an_upgrade() -> None:
         (backup_case({"upgrade": 60.0}), NODE),
         (active_case({"record": replace(active_case().peer, upgrade=60.0)}), PEER),
     ):
-        assert f"{node} is in an upgrade" in switchover.refusal(case, NODE)
-        assert f"{node} is in an upgrade" in switchover.refusal(case, PEER)
+        assert f"{node} is in an upgrade" in operator_orders.switchover_refusal(case, NODE)
+        assert f"{node} is in an upgrade" in operator_orders.switchover_refusal(case, PEER)
 
 
 def test_only_the_side_in_the_upgrade_is_told_to_keep_its_data() -> None:
     told = backup_case({"record": an_idle_peer(upgrade=60.0, decision="which?")})
-    assert "say it on sw2" in resolve.refusal(told, True, PEER)
-    assert resolve.refusal(told, True, NODE) == ""
+    assert "say it on sw2" in operator_orders.resolve_refusal(told, True, PEER)
+    assert operator_orders.resolve_refusal(told, True, NODE) == ""
 
 
 def test_a_lost_peer_is_one_that_is_not_heard() -> None:
-    assert "is not lost" in upgrade.lost_refusal(backup_case({"upgrade": 60.0}))
-    assert upgrade.lost_refusal(backup_case({"upgrade": 60.0, "heard_age": 5.0})) == ""
-    assert upgrade.lost_refusal(backup_case()) == "sw1 is in no upgrade"
+    assert "is not lost" in operator_orders.peer_lost_refusal(backup_case({"upgrade": 60.0}))
+    assert operator_orders.peer_lost_refusal(backup_case({"upgrade": 60.0, "heard_age": 5.0})) == ""
+    assert operator_orders.peer_lost_refusal(backup_case()) == "sw1 is in no upgrade"

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ovsha.commands.upgrade_status import next_step
+from ovsha.cli.upgrade_actions import next_step
 from ovsha.config import Config, parse
 from ovsha.errors import DriverError
-from ovsha.upgrades import differences, manifest, save
-from ovsha.upgrades.differences import State
-from ovsha.upgrades.manifest import Database, File, Kind, Manifest, Save
+from ovsha.provision import upgrade
+from ovsha.provision.upgrade import Database, File, Kind, Manifest, Save, State
 
 CONFIG = """
 node: sw2
@@ -38,19 +37,19 @@ def saved(tmp_path: Path) -> Save:
         path.parent.mkdir(exist_ok=True)
         path.write_text("one\ntwo\n")
         path.chmod(mode)
-        file = File(str(path), kind, os.getuid(), os.getgid(), mode, 8, manifest.digest(b"one\ntwo\n"))
+        file = File(str(path), kind, os.getuid(), os.getgid(), mode, 8, upgrade.digest(b"one\ntwo\n"))
         files.append(file)
         copy = Save(place, _manifest()).copy(file)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text("one\ntwo\n")
     made = Save(place, _manifest(*files))
-    (place / manifest.NAME).write_text(manifest.text(made.manifest))
+    (place / upgrade.NAME).write_text(upgrade.text(made.manifest))
     return made
 
 
 def _manifest(*files: File) -> Manifest:
     database = Database("hardware_vtep", "20261121T100000Z-term3-0123456789ab.db.gz", 7, 3, "1.7.0")
-    return Manifest(manifest.VERSION, "sw2", "rack7", "2026-11-21T10:00:00+00:00", "0.1.0", "", database, files)
+    return Manifest(upgrade.VERSION, "sw2", "rack7", "2026-11-21T10:00:00+00:00", "0.1.0", "", database, files)
 
 
 def live(saved: Save, number: int) -> Path:
@@ -58,45 +57,45 @@ def live(saved: Save, number: int) -> Path:
 
 
 def test_manifest_comes_back_as_it_was_written(saved: Save) -> None:
-    assert manifest.load(saved.place) == saved
-    assert manifest.find(saved.place.parent) == [saved.place]
+    assert upgrade.load(saved.place) == saved
+    assert upgrade.find_saves(saved.place.parent) == [saved.place]
 
 
 def test_nothing_differs_until_something_is_changed(saved: Save) -> None:
-    assert differences.find(saved) == []
+    assert upgrade.find_differences(saved) == []
     live(saved, 0).write_text("one\nthree\nfour\n")
-    (found,) = differences.find(saved)
+    (found,) = upgrade.find_differences(saved)
     assert (found.state, found.more, found.fewer, found.goes_back) == (State.CHANGED, 2, 1, False)
-    assert differences.lines(saved, found.file)[-2:] == ["+three", "+four"]
+    assert upgrade.lines(saved, found.file)[-2:] == ["+three", "+four"]
     live(saved, 0).write_text("one\ntwo\n")
     live(saved, 0).chmod(0o600)
-    assert [each.state for each in differences.find(saved)] == [State.OWNER]
+    assert [each.state for each in upgrade.find_differences(saved)] == [State.OWNER]
 
 
 def test_nothing_of_a_key_is_shown(saved: Save) -> None:
     key = replace(saved.manifest.files[0], kind=Kind.KEY)
     live(saved, 0).write_text("another\n")
-    assert differences.lines(saved, key) == []
+    assert upgrade.lines(saved, key) == []
 
 
 def test_missing_setting_is_put_back_with_its_mode_and_a_missing_script_is_not(saved: Save) -> None:
     for number in (0, 1):
         live(saved, number).unlink()
-    found = differences.find(saved)
+    found = upgrade.find_differences(saved)
     assert [each.state for each in found] == [State.MISSING, State.MISSING]
     assert [each.file.kind for each in found if each.goes_back] == [Kind.SETTING]
     live(saved, 0).parent.rmdir()
-    differences.put_back(saved, [each for each in found if each.goes_back])
+    upgrade.put_back(saved, [each for each in found if each.goes_back])
     assert live(saved, 0).read_text() == "one\ntwo\n"
     assert live(saved, 0).stat().st_mode & 0o7777 == 0o640
 
 
 def test_damaged_copy_is_not_put_back(saved: Save) -> None:
     live(saved, 0).unlink()
-    found = replace(differences.Difference(saved.manifest.files[0], State.MISSING))
+    found = replace(upgrade.Difference(saved.manifest.files[0], State.MISSING))
     saved.copy(saved.manifest.files[0]).write_text("one\nTWO\n")
     with pytest.raises(DriverError, match="is not what was saved"):
-        differences.put_back(saved, [found])
+        upgrade.put_back(saved, [found])
     assert not live(saved, 0).exists()
 
 
@@ -113,14 +112,14 @@ def test_damaged_copy_is_not_put_back(saved: Save) -> None:
     ],
 )  # fmt: skip
 def test_manifest_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, content: str, says: str) -> None:
-    (tmp_path / manifest.NAME).write_text(content)
+    (tmp_path / upgrade.NAME).write_text(content)
     with pytest.raises(DriverError, match=says):
-        manifest.load(tmp_path)
+        upgrade.load(tmp_path)
 
 
 def test_place_without_a_manifest_is_no_save(tmp_path: Path) -> None:
     with pytest.raises(DriverError, match="nothing was saved there"):
-        manifest.load(tmp_path)
+        upgrade.load(tmp_path)
 
 
 def test_the_oldest_saves_go_but_never_the_one_that_is_needed(tmp_path: Path) -> None:
@@ -128,7 +127,7 @@ def test_the_oldest_saves_go_but_never_the_one_that_is_needed(tmp_path: Path) ->
     for name in names:
         (tmp_path / name).mkdir()
     (tmp_path / "elsewhere").mkdir()
-    save.prune(tmp_path, names[0])
+    upgrade.prune(tmp_path, names[0])
     assert sorted(path.name for path in tmp_path.iterdir()) == [names[0], *names[3:], "elsewhere"]
 
 

@@ -16,13 +16,11 @@ from pathlib import Path
 import pytest
 
 from made_up_pair import FOLLOWING, MEMORY, OUTSIDE, SERVING, lost
-from ovsha.core import side
+from ovsha.agent.urls import STUCK, Board, Published, Urls
+from ovsha.core import turn
 from ovsha.core.facts import Copy
 from ovsha.core.view import View
-from ovsha.drivers.answer import Answer
-from ovsha.drivers.web import Web
-from ovsha.drivers.webserver import MOST
-from ovsha.urls import STUCK, Board, Published, Urls
+from ovsha.host.http import MOST, Answer, Web
 
 HOST = "127.0.0.1"
 LIMIT = 20.0
@@ -57,7 +55,7 @@ class Told:
         self.web.close()
 
     def publish(self, view: View) -> None:
-        decision = side.turn(view, MEMORY)
+        decision = turn.turn(view, MEMORY)
         self.board.published, self.board.turned = Published(1.8e9, view.now, view, decision, OUTSIDE), view.now
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:

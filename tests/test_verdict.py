@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from ovsha.core.facts import Mode, Record
-from ovsha.core.verdict import CRITERIA, SETTLED, winner
+from ovsha.core.split_brain import CRITERIA, SETTLED, winner
 from views import NODE, PEER, a_peer, active_case, records
 
 ONE = Record(NODE, lapsed=False, preferred=None)

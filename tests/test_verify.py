@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from ovsha.divergence import compare as comparing
 from ovsha.errors import DriverError
-from ovsha.ledger import session, verify
-from ovsha.ledger.session import Session
+from ovsha.ovsdb import client
+from ovsha.ovsdb.client import Session
 
 SCHEMA: dict[str, Any] = {
     "name": "hardware_vtep",
@@ -41,8 +42,8 @@ class Side(Session):
         return results
 
 
-def compare(one: Side, other: Side) -> verify.Found:
-    return verify.compare(one, other, lambda done, total, what: None, pauses=(0.0, 0.0, 0.0))
+def compare(one: Side, other: Side) -> comparing.LiveDifference:
+    return comparing.compare_live(one, other, lambda done, total, what: None, pauses=(0.0, 0.0, 0.0))
 
 
 def test_equal_rows_are_equal() -> None:
@@ -75,7 +76,7 @@ def test_what_only_one_schema_has_is_named() -> None:
 
 
 def test_a_server_out_of_reach_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "CONNECT_LIMIT", 0.5)
+    monkeypatch.setattr(client, "CONNECT_LIMIT", 0.5)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         port, began = full.getsockname()[1], time.monotonic()
         # The queue of the listener is full, so that what comes next is dropped.

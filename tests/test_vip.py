@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ovsha.drivers import netlink
-from ovsha.drivers.vip import Vip
 from ovsha.errors import DriverError
+from ovsha.net import netlink
+from ovsha.net.vip import Vip
 
 
 @pytest.fixture

@@ -12,13 +12,12 @@ from pathlib import Path
 import pytest
 
 from ovsha import config
-from ovsha.bootstrap import environment, learn, options, rows, vendor, vtepd
-from ovsha.bootstrap.options import Options
-from ovsha.bootstrap.rows import Rows
-from ovsha.checks.net import Held
 from ovsha.errors import DriverError, UsageError
-from ovsha.setup import document
-from ovsha.setup.discover import Found
+from ovsha.net.routes import Held
+from ovsha.provision import config_file, server_options, vtep_options, vtep_plan, vtep_rows, vtep_tools
+from ovsha.provision.discover import Found
+from ovsha.provision.vtep_options import Options
+from ovsha.provision.vtep_rows import Rows
 
 HA = ["--db_ha_vip", "169.254.0.11:9998", "--db_ha_repl_sv", "169.254.0.9:9999"]
 PAGE = ["--db_ha", "active", *HA, "--controller_ip", "192.168.100.17"]
@@ -30,8 +29,8 @@ THERE = Found("peerlink.4094", "169.254.0.10", "169.254.0.9", "192.168.0.2", "19
 
 def read(*words: str) -> Options:
     parser = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
-    options.add(parser)
-    return options.read(parser.parse_args([*words, *PLACES]))
+    vtep_options.add(parser)
+    return vtep_options.read(parser.parse_args([*words, *PLACES]))
 
 
 def held(*addresses: str) -> list[Held]:
@@ -43,7 +42,7 @@ SW2 = held("lo 127.0.0.1/8", "peerlink.4094 169.254.0.10/29", "eth0 192.168.0.2/
 
 
 def configured(wanted: Options, found: Found, here: list[Held], older: config.Config | None = None) -> config.Config:
-    return config.parse(document.render(learn.pair(wanted, older, found, here, DATABASE)), "it")
+    return config.parse(config_file.render(vtep_plan.pair(wanted, older, found, here, DATABASE)), "it")
 
 
 def test_the_pages_words_are_understood() -> None:
@@ -148,7 +147,7 @@ def test_a_side_that_cannot_be_this_switch_is_refused(
 
 def test_names_paths_and_keys_of_an_older_file_are_kept() -> None:
     named = read(*PAGE, "--node", "leaf01", "--peer-name", "leaf02")
-    text = document.render(learn.pair(named, None, FOUND, SW1, DATABASE))
+    text = config_file.render(vtep_plan.pair(named, None, FOUND, SW1, DATABASE))
     older = config.parse(text.replace("192.168.0.2", "10.9.9.2"), "older")
     again = configured(read(*PAGE), FOUND, SW1, older)
     assert (again.node, again.peer, again.pair.preferred) == ("leaf01", "leaf02", "leaf01")
@@ -156,58 +155,58 @@ def test_names_paths_and_keys_of_an_older_file_are_kept() -> None:
 
 
 def test_a_switch_of_its_own_can_become_the_first_of_a_pair_and_not_the_other_way() -> None:
-    alone = config.parse(document.render(learn.alone(read(), None, DATABASE)), "it")
+    alone = config.parse(config_file.render(vtep_plan.alone(read(), None, DATABASE)), "it")
     assert alone.standalone
     paired = configured(read(*PAGE), FOUND, SW1, alone)
     assert (paired.node, paired.peer) == ("vtep7-1", "vtep7-2")
     with pytest.raises(UsageError, match="--db_ha: is missing, and vtep7-1 is one of a pair with vtep7-2"):
-        learn.alone(read(), paired, DATABASE)
+        vtep_plan.alone(read(), paired, DATABASE)
 
 
 WHOLE = Rows({"vtep7": (["172.16.20.157"], ["192.168.100.157"])}, ["ssl:192.168.100.17:6640"])
 
 
 def test_an_empty_database_gets_all_rows_in_one_transaction() -> None:
-    line = rows.command(rows.changes(read(*PAGE), Rows({}, [])), "unix:/s")
+    line = vtep_rows.command(vtep_rows.changes(read(*PAGE), Rows({}, [])), "unix:/s")
     assert line[:3] == ["vtep-ctl", "--db=unix:/s", "--timeout=30"]
     assert [part.split()[0] for part in " ".join(line[3:]).split("-- ")[1:]] == ["add-ps", "set-manager", "set", "set"]
 
 
 def test_what_is_there_is_not_made_again() -> None:
-    assert rows.command(rows.changes(read(*PAGE), WHOLE), "unix:/s") == []
+    assert vtep_rows.command(vtep_rows.changes(read(*PAGE), WHOLE), "unix:/s") == []
 
 
 def test_the_controllers_that_a_known_one_has_brought_stay() -> None:
     there = Rows(WHOLE.switches, [*WHOLE.managers, "ssl:192.168.100.50:6640"])
-    assert rows.command(rows.changes(read(*PAGE), there), "unix:/s") == []
-    (change,) = [each for each in rows.changes(read(*PAGE, "--controller_ip", "10.0.0.1"), there) if each.words]
+    assert vtep_rows.command(vtep_rows.changes(read(*PAGE), there), "unix:/s") == []
+    (change,) = [each for each in vtep_rows.changes(read(*PAGE, "--controller_ip", "10.0.0.1"), there) if each.words]
     assert "set-manager" not in change.words
     assert 'target="ssl:10.0.0.1:6640"' in change.words
 
 
 def test_a_strange_controller_takes_the_place_of_the_old_ones_and_says_so() -> None:
     words = [*PAGE[:-1], "10.0.0.1"]
-    (change,) = [each for each in rows.changes(read(*words), WHOLE) if each.words]
+    (change,) = [each for each in vtep_rows.changes(read(*words), WHOLE) if each.words]
     assert change.words == ("set-manager", "ssl:10.0.0.1:6640")
     assert change.note == "instead of ssl:192.168.100.17:6640"
 
 
 def test_a_second_physical_switch_is_refused() -> None:
     with pytest.raises(DriverError, match="has the physical switch vtep8, and vtep7 would be a second one"):
-        rows.changes(read(*PAGE), Rows({"vtep8": ([], [])}, []))
+        vtep_rows.changes(read(*PAGE), Rows({"vtep8": ([], [])}, []))
 
 
 def test_the_servers_other_options_are_kept_and_its_certificate_is_replaced() -> None:
     before = ["--ssl-protocols=TLSv1.2", "--certificate=/old", "--ca-cert=/ca"]
-    after = environment.words(read(*PAGE), before)
-    assert after == ["--ssl-protocols=TLSv1.2", *environment.tls(read(*PAGE))]
-    assert environment.words(read(*PAGE), after) == after
-    assert environment.words(read("--no_encryption"), after) == ["--ssl-protocols=TLSv1.2"]
+    after = server_options.words(read(*PAGE), before)
+    assert after == ["--ssl-protocols=TLSv1.2", *server_options.tls(read(*PAGE))]
+    assert server_options.words(read(*PAGE), after) == after
+    assert server_options.words(read("--no_encryption"), after) == ["--ssl-protocols=TLSv1.2"]
 
 
 def test_the_authority_is_put_where_the_server_may_write() -> None:
     for place, authority in (("/home/cumulus", "/home/cumulus"), ("/root", "/var/lib/openvswitch")):
-        told = environment.tls(read(*PAGE, "--credentials-path", place))
+        told = server_options.tls(read(*PAGE, "--credentials-path", place))
         assert told[-1] == f"--bootstrap-ca-cert={authority}/controller.cacert"
 
 
@@ -215,29 +214,29 @@ def test_the_vendors_program_gets_its_own_options_only() -> None:
     wanted = read(*PAGE, "--controller_ip", "10.0.0.1", "--node", "leaf01")
     paths = ["--credentials-path", str(wanted.credentials), "--pki-path", str(wanted.pki), *PLACES]
     controller = ["--controller_ip", "192.168.100.17", "--controller_port", "6640"]
-    assert vendor.arguments(wanted, pairs=False) == [*controller, *paths]
-    assert vendor.arguments(wanted, pairs=True) == ["--db_ha", "active", *HA, *controller, *paths]
+    assert vtep_tools.arguments(wanted, pairs=False) == [*controller, *paths]
+    assert vtep_tools.arguments(wanted, pairs=True) == ["--db_ha", "active", *HA, *controller, *paths]
 
 
 def test_the_vendors_program_is_not_run_where_it_would_do_harm() -> None:
-    assert vendor.hindrance(read(*PAGE), pairs=False, ours_runs=False) == ""
-    assert vendor.hindrance(read("--db_ha", "standby", *HA), pairs=True, ours_runs=False) == ""
-    assert "standby" in vendor.hindrance(read("--db_ha", "standby", *HA), pairs=False, ours_runs=False)
-    assert "already" in vendor.hindrance(read(*PAGE), pairs=True, ours_runs=True)
+    assert vtep_tools.hindrance(read(*PAGE), pairs=False, ours_runs=False) == ""
+    assert vtep_tools.hindrance(read("--db_ha", "standby", *HA), pairs=True, ours_runs=False) == ""
+    assert "standby" in vtep_tools.hindrance(read("--db_ha", "standby", *HA), pairs=False, ours_runs=False)
+    assert "already" in vtep_tools.hindrance(read(*PAGE), pairs=True, ours_runs=True)
 
 
 def test_ours_under_the_vendors_name_is_not_taken_for_the_vendors(tmp_path: Path) -> None:
     ours = tmp_path / "ovsha-vtep-bootstrap"
-    ours.write_text("#!/usr/bin/python3\nfrom ovsha.vtep_bootstrap import main\n")
+    ours.write_text("#!/usr/bin/python3\nfrom ovsha.cli.vtep_main import main\n")
     ours.chmod(0o755)
     (tmp_path / "vtep-bootstrap").symlink_to(ours)
     there = {"PATH": str(tmp_path)}
-    assert vendor.find(there) is None
+    assert vtep_tools.find(there) is None
     moved = tmp_path / "vtep-bootstrap.distrib"
     moved.write_text("#!/bin/sh\n")
     moved.chmod(0o755)
-    assert vendor.find(there) == str(moved)
-    assert vendor.find({**there, vendor.WITHIN: "1"}) is None
+    assert vtep_tools.find(there) == str(moved)
+    assert vtep_tools.find({**there, vtep_tools.WITHIN: "1"}) is None
 
 
 @pytest.mark.parametrize(
@@ -249,7 +248,7 @@ def test_ours_under_the_vendors_name_is_not_taken_for_the_vendors(tmp_path: Path
     ],
 )
 def test_the_mode_of_the_vtep_daemon_is_that_of_the_vendors_script(script: str, aware: bool) -> None:
-    assert vtepd.is_vlan_aware(script) == aware
+    assert vtep_tools.is_vlan_aware(script) == aware
 
 
 def test_the_vtep_daemon_connects_to_the_vip_or_to_the_own_server() -> None:
@@ -258,12 +257,12 @@ def test_the_vtep_daemon_connects_to_the_vip_or_to_the_own_server() -> None:
         (configured(read(*PAGE), FOUND, SW1), "tcp:169.254.0.11:9998"),
         (alone, "unix:/var/run/openvswitch/db.sock"),
     ):
-        assert f"ExecStart=/usr/bin/ovs-vtepd {server} -v" in vtepd.unit("/usr/bin/ovs-vtepd", made)
+        assert f"ExecStart=/usr/bin/ovs-vtepd {server} -v" in vtep_tools.unit("/usr/bin/ovs-vtepd", made)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_accepts_the_unit_of_the_vtep_daemon(tmp_path: Path) -> None:
-    file = tmp_path / vtepd.FILE.name
-    file.write_text(vtepd.unit("/bin/true", configured(read(*PAGE), FOUND, SW1)))
+    file = tmp_path / vtep_tools.FILE.name
+    file.write_text(vtep_tools.unit("/bin/true", configured(read(*PAGE), FOUND, SW1)))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", file], capture_output=True, text=True, check=False)
-    assert vtepd.UNIT not in done.stderr
+    assert vtep_tools.UNIT not in done.stderr

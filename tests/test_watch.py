@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from made_up_pair import FOLLOWING
-from ovsha.commands.status import _seconds
+from ovsha.cli.status import _seconds
 from small_agent import CONFIG, Running, SmallAgent, settings
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,6 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from ovsha.core import handover
-from ovsha.core.case import Case
 from ovsha.core.facts import (
     Ask,
     Clag,
@@ -32,8 +31,8 @@ from ovsha.core.facts import (
 )
 from ovsha.core.lineage import PARKED
 from ovsha.core.liveness import presence
-from ovsha.core.memory import Memory
-from ovsha.core.view import Settings, View
+from ovsha.core.situation import Situation
+from ovsha.core.view import Memory, Settings, View
 
 NODE, PEER = "sw1", "sw2"
 SOURCE = "tcp:169.254.0.10:9999"
@@ -110,9 +109,9 @@ memories = st.builds(
 )  # fmt: skip
 
 
-def judged(view: View, memory: Memory) -> Case:
+def judged(view: View, memory: Memory) -> Situation:
     """Return the case with the presence that the view shows."""
-    return Case(view, memory, presence(view, memory))
+    return Situation(view, memory, presence(view, memory))
 
 
 cases = st.builds(judged, views, memories)
@@ -153,12 +152,12 @@ def an_idle_peer(**changed: object) -> Record:
     return replace(usual, **changed)  # type: ignore[arg-type]
 
 
-def backup_case(view: dict[str, object] | None = None, memory: dict[str, object] | None = None) -> Case:
+def backup_case(view: dict[str, object] | None = None, memory: dict[str, object] | None = None) -> Situation:
     """Return the case of a backup in its steady state, with what is named changed."""
     return _case(a_copy(), a_peer(), Vip(link_up=True), view, memory)
 
 
-def active_case(view: dict[str, object] | None = None, memory: dict[str, object] | None = None) -> Case:
+def active_case(view: dict[str, object] | None = None, memory: dict[str, object] | None = None) -> Situation:
     """Return the case of an active side in its steady state, with what is named changed."""
     follower = an_idle_peer(state=State.BACKUP, source=SOURCE, stamp=Stamp(3, NODE), in_sync_for=60.0)
     return _case(an_active(), follower, Vip(present=True, link_up=True), view, memory)
@@ -166,7 +165,7 @@ def active_case(view: dict[str, object] | None = None, memory: dict[str, object]
 
 def _case(
     server: Server, record: Record, vip: Vip, view: dict[str, object] | None, memory: dict[str, object] | None
-) -> Case:
+) -> Situation:
     other = Source(True, False, 0.0, 0.0, record.role, record.stamp, record.token, record.empty, role_age=0.0)
     usual = View(
         NOW, SETTINGS, server, vip, Clag(MlagRole.PRIMARY, MlagRole.SECONDARY, True, True, ""), other,
@@ -179,7 +178,7 @@ def _case(
     )
 
 
-def advanced(case: Case) -> Case:
+def advanced(case: Situation) -> Situation:
     """Return the case after the conversation was brought up to date."""
     return replace(case, memory=handover.advance(case))
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 
 from ovsha.core import lineage
 from ovsha.core.facts import Lack, Life, Presence, Record, Role, Server, Token
-from ovsha.core.memory import Memory, remember
-from ovsha.core.view import Settings, View
-from ovsha.core.words import span
+from ovsha.core.view import Memory, Settings, View, remember
+from ovsha.words import span
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ovsha.core import lineage
-from ovsha.core.case import Case
 from ovsha.core.facts import Proof, Record, Role, Server, Source, Stamp, Token, Written
-from ovsha.core.memory import Memory
+from ovsha.core.situation import Situation
 from ovsha.core.stamps import BELIEVED_END, LEAP, WRITTEN_END
-from ovsha.core.view import View
-from ovsha.core.words import span
+from ovsha.core.view import Memory, View
+from ovsha.words import span
 
 LAST_WORDS = 0.5
 """Seconds after the end of a source's session within which no other can have been copied (ovsdb-server waits for one),
@@ -63,7 +62,7 @@ def believed(view: View, memory: Memory) -> View:
     return replace(view, server=server, source=source)
 
 
-def proven(c: Case) -> Proof | None:
+def proven(c: Situation) -> Proof | None:
     """Return what our server's process is now known to hold; `c` is what is believed already."""
     server, proof = c.view.server, c.memory.proof
     if not server.process or not server.loaded or server.role is None:
@@ -86,7 +85,7 @@ def coherent(stamp: Stamp | None, token: Token | None) -> bool:
     return stamp is not None and token is not None and token[0] == stamp.term
 
 
-def above(c: Case) -> Token | None:
+def above(c: Situation) -> Token | None:
     """Return the token that follows all that were seen of our database's term, None when it has no stamp."""
     stamp = c.view.server.stamp
     if stamp is None:
@@ -175,7 +174,7 @@ LONGEST_PAUSE = 60.0
 """Seconds between two heals of a row that is overwritten again and again; they begin with one."""
 
 
-def healed(c: Case) -> bool:
+def healed(c: Situation) -> bool:
     """Tell whether there is nothing to write over what a client wrote, or it is too soon to do so again."""
     return c.view.server.written is None or c.view.now < c.memory.heal_after
 
@@ -186,7 +185,7 @@ def healing(memory: Memory, now: float) -> Memory:
     return replace(memory, heals=memory.heals + 1, heal_after=now + pause)
 
 
-def calmed(c: Case) -> Memory:
+def calmed(c: Situation) -> Memory:
     """Return the memory, without the heals when nobody has overwritten anything for long."""
     calm = c.memory.heals and c.view.server.written is None and c.view.now >= c.memory.heal_after + LONGEST_PAUSE
     return replace(c.memory, heals=0) if calm else c.memory

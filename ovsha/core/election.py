@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ovsha.core import guard, lineage
-from ovsha.core.case import Case
 from ovsha.core.facts import UNREAD, Life, Presence, Role
 from ovsha.core.lineage import term_of
+from ovsha.core.situation import Situation
 
 _SETTLING = 0.5
 """Seconds for which a side that begins to serve is not burdened with a copy."""
@@ -41,57 +41,57 @@ class Rule:
     """
 
     name: str
-    holds: Callable[[Case], bool]
+    holds: Callable[[Situation], bool]
     goal: Goal
     why: str
-    detail: Callable[[Case], str] | None = None
+    detail: Callable[[Situation], str] | None = None
     asks: float | None = None
     unasked: bool = False
 
-    def sentence(self, c: Case) -> str:
+    def sentence(self, c: Situation) -> str:
         """Return the whole clause that goes after "because"."""
         detail = self.detail(c) if self.detail else ""
         return f"{self.why}: {detail}" if detail else self.why
 
 
-def _life(*lives: Life) -> Callable[[Case], bool]:
+def _life(*lives: Life) -> Callable[[Situation], bool]:
     return lambda c: c.view.server.life in lives
 
 
-def _unread(c: Case) -> bool:
+def _unread(c: Situation) -> bool:
     return not c.view.server.loaded or c.view.server.role is None
 
 
-def _listening(c: Case) -> bool:
+def _listening(c: Situation) -> bool:
     return c.view.now - c.memory.awake < c.view.settings.dead_interval and not c.alive and not c.standalone
 
 
-def _split(won: bool) -> Callable[[Case], bool]:
-    def holds(c: Case) -> bool:
+def _split(won: bool) -> Callable[[Situation], bool]:
+    def holds(c: Situation) -> bool:
         return c.serving and c.peer_serving and (c.verdict[0] == c.view.settings.node) is won
 
     return holds
 
 
-def _resolved(c: Case) -> bool:
+def _resolved(c: Situation) -> bool:
     return c.keep == c.view.settings.node and c.presence in (Presence.DEAD, Presence.NEVER)
 
 
-def _forced(c: Case) -> bool:
+def _forced(c: Situation) -> bool:
     return c.memory.forced and c.keep == c.view.settings.node and not c.alive
 
 
-def _rolled_back(c: Case) -> bool:
+def _rolled_back(c: Situation) -> bool:
     return bool(c.rolled_back) and not c.peer_serving
 
 
-def _found_unstamped(c: Case) -> bool:
+def _found_unstamped(c: Situation) -> bool:
     """Tell whether a server serves that we did not open: we stamp a database before we open anything."""
     found = c.serving and c.memory.ordered is not Role.ACTIVE and not c.peer_serving
     return found and c.view.server.stamp is None and c.memory.term > 0 and c.keep != c.view.settings.node
 
 
-def _found_far_behind(c: Case) -> bool:
+def _found_far_behind(c: Situation) -> bool:
     """Tell whether somebody has opened a copy that is too far behind; what we opened ourselves bears our stamp."""
     stamp = c.view.server.stamp
     copied = stamp is not None and stamp.node != c.view.settings.node
@@ -99,65 +99,65 @@ def _found_far_behind(c: Case) -> bool:
     return found and copied and bool(c.too_far_behind)
 
 
-def _unknown_source(c: Case) -> bool:
+def _unknown_source(c: Situation) -> bool:
     """Tell whether we have not read what the peer serves now; what we read before its promotion is of no use."""
     read, served = c.view.source, c.peer.stamp
     outdated = read.stamp is not None and read.stamp.term < lineage.term_of(served)
     return c.peer_serving and not c.following and (not read.loaded or outdated)
 
 
-def _blocked(c: Case) -> bool:
+def _blocked(c: Situation) -> bool:
     return c.peer_serving and not c.following and guard.objection(c) is not None
 
 
-def _refused_in_silence(c: Case) -> bool:
+def _refused_in_silence(c: Situation) -> bool:
     """Tell whether a server that nobody watches serves what must not be copied."""
     unwatched = c.presence is Presence.SILENT and c.view.source.role is Role.ACTIVE and not c.following
     return unwatched and c.view.source.loaded and guard.objection(c) is not None
 
 
-def _newest_is_out_of_reach(c: Case) -> bool:
+def _newest_is_out_of_reach(c: Situation) -> bool:
     return bool(c.outdated) and c.presence in (Presence.DEAD, Presence.NEVER)
 
 
-def _lacking_is_out_of_reach(c: Case) -> bool:
+def _lacking_is_out_of_reach(c: Situation) -> bool:
     return bool(c.too_far_behind) and c.presence in (Presence.DEAD, Presence.NEVER)
 
 
-def _lacking_is_not_served(c: Case) -> bool:
+def _lacking_is_not_served(c: Situation) -> bool:
     """Tell whether our copy is too far behind a peer that does not serve what ours lacks."""
     read_only = c.presence is Presence.SILENT and c.view.source.role is Role.BACKUP
     return (c.alive or read_only) and bool(c.too_far_behind)
 
 
-def _settling(c: Case) -> bool:
+def _settling(c: Situation) -> bool:
     """Tell whether a copy would now compete with the dumps that the peer's new clients wait for."""
     age = c.peer.active_for
     return c.peer_serving and not c.following and age is not None and age < _SETTLING
 
 
-def _begun(c: Case) -> bool:
+def _begun(c: Situation) -> bool:
     begun = c.memory.ordered is Role.ACTIVE and c.view.server.role is Role.ACTIVE
     return begun and not (c.outdated or c.too_far_behind) and not c.peer_serving
 
 
-def _unasked(c: Case) -> bool:
+def _unasked(c: Situation) -> bool:
     """Tell whether this side would begin to serve now although the peer did not consent to it."""
     return any(rule.unasked and rule.holds(c) for rule in RULES)
 
 
-def _peer_cannot(c: Case) -> bool:
+def _peer_cannot(c: Situation) -> bool:
     return c.alive and c.peer.life in (Life.DOWN, Life.HUNG) and not c.peer.serving
 
 
-def _peer_barred(c: Case) -> bool:
+def _peer_barred(c: Situation) -> bool:
     """Tell whether the peer, which takes us for a stranger, knows that our data is newer and so never serves."""
     own, peer = term_of(c.view.server.stamp), c.peer
     knows = peer.estranged and peer.role is Role.BACKUP and peer.term >= own > term_of(peer.stamp)
     return c.alive and knows and not peer.serving
 
 
-def _peer_read_only(c: Case) -> bool:
+def _peer_read_only(c: Situation) -> bool:
     """Tell whether nobody serves behind a silent agent; where both sides may think so, the preferred goes first."""
     if c.view.estranged is not None and c.view.estranged.serving:
         return False
@@ -168,34 +168,34 @@ def _peer_read_only(c: Case) -> bool:
     return waited or c.preferred == c.view.settings.node
 
 
-def _copies_alone(c: Case) -> bool:
+def _copies_alone(c: Situation) -> bool:
     """Tell whether the server of a switch that stands alone still copies from one that answers, and may serve."""
     return c.standalone and c.view.server.role is Role.BACKUP and c.view.server.replicating
 
 
-def _lone_boot_over(c: Case) -> bool:
+def _lone_boot_over(c: Situation) -> bool:
     limit = c.view.settings.lone_boot
     return c.presence is Presence.NEVER and limit is not None and c.view.now - c.memory.awake >= limit
 
 
-def _being_granted(c: Case) -> bool:
+def _being_granted(c: Situation) -> bool:
     """Tell whether the peer drains for us; when its server goes meanwhile, ours must not copy what comes back."""
     return c.being_granted and not (c.following and c.view.source.closed)
 
 
-def _lost_source(c: Case) -> bool:
+def _lost_source(c: Situation) -> bool:
     return c.peer_serving and c.following and c.view.source.closed
 
 
-def _silence(c: Case) -> str:
+def _silence(c: Situation) -> str:
     age = c.view.heard_age
     return "" if age is None else f"{age:.2f} s without a heartbeat"
 
 
-def _with(detail: Callable[[Case], str]) -> Callable[[Case], str]:
+def _with(detail: Callable[[Situation], str]) -> Callable[[Situation], str]:
     """Return the detail, and what our copy lacks where it is served all the same."""
 
-    def said(c: Case) -> str:
+    def said(c: Situation) -> str:
         behind = c.behind
         lacks = "" if behind is None or behind.passing else f"our copy is served although {behind.text}"
         return "; ".join(each for each in (detail(c), lacks) if each)
@@ -203,7 +203,7 @@ def _with(detail: Callable[[Case], str]) -> Callable[[Case], str]:
     return said
 
 
-def _nothing(c: Case) -> str:
+def _nothing(c: Situation) -> str:
     return ""
 
 
@@ -279,6 +279,6 @@ RULES = (
 )  # fmt: skip
 
 
-def decide(c: Case) -> Rule:
+def decide(c: Situation) -> Rule:
     """Return the first rule that holds."""
     return next(rule for rule in RULES if rule.holds(c))

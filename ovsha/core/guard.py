@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ovsha.core import lineage
-from ovsha.core.case import Case
+from ovsha.core.situation import Situation
 
 GIVEN_UP = 3
 """Copies that ovsdb-server may give up in a row before we stop to ask it for more."""
@@ -22,11 +22,11 @@ class Guard:
     """One reason not to copy: `find` says what is wrong, "" when nothing; `final`: no operator can overrule it."""
 
     name: str
-    find: Callable[[Case], str]
+    find: Callable[[Situation], str]
     final: bool = False
 
 
-def _newer_schema(c: Case) -> str:
+def _newer_schema(c: Situation) -> str:
     own, theirs = c.view.server.schema, c.view.source.schema
     if not c.view.schema_gap or own is None or theirs is None:
         return ""
@@ -36,7 +36,7 @@ def _newer_schema(c: Case) -> str:
     )
 
 
-def _several(c: Case) -> str:
+def _several(c: Situation) -> str:
     others, node = c.view.server.others, c.view.settings.node
     if not others:
         return ""
@@ -46,14 +46,14 @@ def _several(c: Case) -> str:
     )
 
 
-def _collapsed(c: Case) -> str:
+def _collapsed(c: Situation) -> str:
     own, theirs, settings = c.view.server.cells, c.peer.cells, c.view.settings
     if own is None or theirs is None or own < settings.min_cells or theirs >= settings.min_share * own:
         return ""
     return f"the peer's database has shrunk to {theirs} cells (rows times columns), ours has {own}"
 
 
-def _given_up(c: Case) -> str:
+def _given_up(c: Situation) -> str:
     if c.memory.failed_copies < GIVEN_UP:
         return ""
     return f"ovsdb-server gave up copying it {c.memory.failed_copies} times and made itself active each time"
@@ -68,13 +68,13 @@ GUARDS = (
 )
 
 
-def objection(c: Case) -> Guard | None:
+def objection(c: Situation) -> Guard | None:
     """Return the first row that forbids the copy, None when nothing does."""
     overruled = c.keep == c.view.settings.peer and c.view.source.loaded
     return next((row for row in GUARDS if row.find(c) and not (overruled and not row.final)), None)
 
 
-def refusal(c: Case) -> str:
+def refusal(c: Situation) -> str:
     """Say why the peer's data must not be copied over ours, "" when it may be."""
     row = objection(c)
     return row.find(c) if row else ""

@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ovsha.core import belief, damping, lineage, ordered, resolve
-from ovsha.core.case import USABLE, Case
+from ovsha.core import belief, damping, lineage, operator_orders
 from ovsha.core.facts import Ask, Grant, Kind, Life, MlagRole, Presence, Record, Role, Stamp, Token
-from ovsha.core.memory import Memory, remember
+from ovsha.core.situation import USABLE, Situation
+from ovsha.core.view import Memory, remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +28,23 @@ class Wish:
     """One reason to ask for the service; the first that holds is asked for."""
 
     kind: Kind
-    holds: Callable[[Case], bool]
+    holds: Callable[[Situation], bool]
 
 
-def _kept_by_operator(c: Case) -> bool:
+def _kept_by_operator(c: Situation) -> bool:
     return c.keep == c.view.settings.node
 
 
-def _ordered_by_operator(c: Case) -> bool:
+def _ordered_by_operator(c: Situation) -> bool:
     ordered = c.memory.wanted is not None or c.peer.offer is not None
     return ordered and c.peer_serving and c.in_sync
 
 
-def _restore_by_operator(c: Case) -> bool:
+def _restore_by_operator(c: Situation) -> bool:
     return c.restore_ordered and _ordered_by_operator(c)
 
 
-def _cut_off_from_the_data_plane(c: Case) -> bool:
+def _cut_off_from_the_data_plane(c: Situation) -> bool:
     cut_for = c.link_cut_for
     if cut_for is None or cut_for < c.view.settings.link_cut_hold or not c.peer_serving:
         return False
@@ -54,7 +54,7 @@ def _cut_off_from_the_data_plane(c: Case) -> bool:
     return roles == (MlagRole.PRIMARY, MlagRole.SECONDARY) and not c.outdated
 
 
-def _due_for_restore(c: Case) -> bool:
+def _due_for_restore(c: Situation) -> bool:
     settings, synced = c.view.settings, c.view.copy.in_sync_for
     if not settings.restore_automatic or not c.peer_serving or not c.in_sync or synced is None:
         return False
@@ -65,7 +65,7 @@ def _due_for_restore(c: Case) -> bool:
     return c.preferred == settings.node and min(synced, preferred_for) >= settings.restore_delay
 
 
-def _nobody_serves(c: Case) -> bool:
+def _nobody_serves(c: Situation) -> bool:
     # The word of a side that takes no orders, that it does not serve, is no more than what its agent can see.
     there = c.peer.life in USABLE or (c.peer.undriven and not c.peer_seen_active)
     idle = not c.peer_serving and there and c.peer.grant is None
@@ -85,12 +85,12 @@ PLANNED = (Kind.SWITCHOVER, Kind.RESTORE)
 """The kinds that move a whole service, and so lose nothing."""
 
 
-def wish(c: Case) -> Kind | None:
+def wish(c: Situation) -> Kind | None:
     """Return why this side should ask for the service now, or None when it should not."""
     return None if c.idle or c.upgrading or (c.peer_idle and c.peer.serving) else reason_to_ask(c)
 
 
-def reason_to_ask(c: Case) -> Kind | None:
+def reason_to_ask(c: Situation) -> Kind | None:
     """Return why this side would ask for the service if both sides carried out what they decide, None for no reason."""
     if not c.alive or c.serving or c.view.server.life is not Life.UP or not c.view.server.loaded:
         return None
@@ -99,7 +99,7 @@ def reason_to_ask(c: Case) -> Kind | None:
     return next((row.kind for row in WISHES if row.holds(c)), None)
 
 
-def refusal(c: Case, kind: Kind) -> str:
+def refusal(c: Situation, kind: Kind) -> str:
     """Say why the service is not given to the peer that asks for it, "" when it is."""
     if c.idle and c.open:
         return f"this side is in mode {c.view.mode.value} and gives nothing away"
@@ -129,7 +129,7 @@ def refusal(c: Case, kind: Kind) -> str:
     return ""
 
 
-def _has_all_we_know(c: Case) -> bool:
+def _has_all_we_know(c: Situation) -> bool:
     """Tell whether the peer's data is at least as new as all that ours was ever seen with, though ours is not read."""
     memory, theirs = c.memory, c.peer.token
     if c.view.server.role is not Role.BACKUP or memory.held is None or theirs is None or c.peer.stamp is None:
@@ -138,14 +138,14 @@ def _has_all_we_know(c: Case) -> bool:
     return theirs >= known and lineage.term_of(c.peer.stamp) >= max(memory.term, lineage.term_of(c.known_stamp))
 
 
-def advance(c: Case) -> Memory:
+def advance(c: Situation) -> Memory:
     """Return the memory with the ask and the grant brought to where they stand now."""
     c = replace(c, memory=_operator(c))
     c = replace(c, memory=_grant(c))
     return _ask(c)
 
 
-def _operator(c: Case) -> Memory:
+def _operator(c: Situation) -> Memory:
     """Forget an operator's order once it is carried out or its time is over."""
     memory = c.memory
     if memory.keep is not None and (c.view.now >= memory.keep_until or _kept(c)):
@@ -154,7 +154,7 @@ def _operator(c: Case) -> Memory:
         memory = replace(memory, keep=None, forced=False)  # it was given for a peer that cannot be asked
     elif memory.keep is None and memory.stuck_since is not None and c.alive and c.peer.keep == c.view.settings.peer:
         # The other side may serve already, and so has nothing more to do: it is we who waited for this word.
-        memory = resolve.decided(c, c.view.settings.peer)
+        memory = operator_orders.resolve_ordered(c, c.view.settings.peer)
     late = c.view.now > memory.wanted_until
     if memory.wanted is not None and (late or c.serving):
         memory = replace(memory, wanted=None)
@@ -165,7 +165,7 @@ def _operator(c: Case) -> Memory:
     return memory
 
 
-def _kept(c: Case) -> bool:
+def _kept(c: Situation) -> bool:
     """Tell whether the data that the operator keeps is served, and copied by the other side if that is heard."""
     own = c.view.server.stamp
     if c.memory.keep == c.view.settings.peer:
@@ -174,7 +174,7 @@ def _kept(c: Case) -> bool:
     return served and (not c.alive or c.peer.in_sync_for is not None)
 
 
-def _grant(c: Case) -> Memory:
+def _grant(c: Situation) -> Memory:
     memory = c.memory
     if memory.grant is not None:
         if _grant_is_over(c):
@@ -188,7 +188,7 @@ def _grant(c: Case) -> Memory:
         return remember(memory, refusal=why_not)
     return replace(
         memory,
-        sent=ordered.kind(c, ask.kind) or memory.sent,
+        sent=damping.order_kind(c, ask.kind) or memory.sent,
         grant=_drained(c, Grant(ask.ident, ask.kind)),
         granted=ask.ident,
         grant_since=c.view.now,
@@ -200,7 +200,7 @@ def _grant(c: Case) -> Memory:
     )
 
 
-def _grant_is_over(c: Case) -> bool:
+def _grant_is_over(c: Situation) -> bool:
     grant = c.memory.grant
     if grant is None or c.presence is Presence.DEAD:
         return True
@@ -214,12 +214,12 @@ def _grant_is_over(c: Case) -> bool:
     return c.view.source.role is Role.BACKUP and silent_for > 2 * c.view.settings.handover_timeout
 
 
-def _newest_term(c: Case) -> int:
+def _newest_term(c: Situation) -> int:
     """Return the highest term that either database shows now; one above it is opened by the asker."""
     return lineage.term_of(lineage.newest(c.view.server.stamp, c.peer.stamp, c.view.source.stamp))
 
 
-def _drained(c: Case, grant: Grant) -> Grant:
+def _drained(c: Situation, grant: Grant) -> Grant:
     """Return the grant with its barrier set once nothing is open here, and drained once that is committed."""
     if grant.drained or c.open:
         return grant
@@ -254,7 +254,7 @@ def periodic_token(record: Record, opening: Stamp) -> Token | None:
     return following(record.token, own.term)
 
 
-def _ask(c: Case) -> Memory:
+def _ask(c: Situation) -> Memory:
     memory, settings, now = c.memory, c.view.settings, c.view.now
     if memory.grant is not None or c.idle or c.upgrading:
         return remember(memory, ask=None)
@@ -273,11 +273,11 @@ def _ask(c: Case) -> Memory:
     return replace(memory, ask=ask, asks=memory.asks + 1, ask_deadline=now + settings.handover_timeout)
 
 
-def _unable(c: Case) -> bool:
+def _unable(c: Situation) -> bool:
     """Tell whether our server has ended, and with it whatever it was ordered: the service is not coming here."""
     return c.view.server.life is Life.DOWN
 
 
-def _pointless(c: Case, ask: Ask) -> bool:
+def _pointless(c: Situation, ask: Ask) -> bool:
     """Tell whether the reason for the ask is gone while the peer has not begun to drain for it."""
     return c.alive and not c.being_granted and wish(c) is not ask.kind

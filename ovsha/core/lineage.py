@@ -1,14 +1,26 @@
-"""Say which of two databases is the newer one, and whether one may be copied over the other.
+"""Which of two databases is newer, whether one may be copied over the other, and how far a copy lags.
 
 Connecting an ovsdb-server as a backup erases it, so these questions are asked before
 every connect.  A database carries the *stamp* of the node that last opened it and the
 *token* that node last committed; a database without a stamp is of unknown lineage: it may
 be overwritten, but nothing that is known is ever overwritten by it.
+
+A backup whose schema lacks something of the active side's gives replication up and makes
+itself active; the other way round it works (since ovsdb-server 2.13).
+
+"Replicating" is no evidence of being up to date, and there is no sequence number; but
+everything that was committed before a token is in the copy when the token is.
 """
 
 from __future__ import annotations
 
-from ovsha.core.facts import Server, Source, Stamp, Token
+import hashlib
+import json
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from ovsha.core.facts import Copy, Schema, Server, Source, Stamp, Token
 
 PARKED = "tcp:192.0.2.254:9999"
 """An address that cannot answer (TEST-NET-1, RFC 5737): a backup of it stays read-only and keeps its data."""
@@ -100,3 +112,58 @@ def lacking(own: Server, known: Token | None) -> int | None:
     if known is None or known[0] != own.token[0]:
         return 0
     return max(0, known[1] - own.token[1])
+
+
+def describe_schema(schema: Mapping[str, Any]) -> Schema:
+    """Return the name, version and checksum of a schema as get_schema of RFC 7047 section 4.1.2 gives it.
+
+    The checksum is over tables and columns; the one that stands in a schema is only what its author wrote there.
+    """
+    tables = json.dumps(schema.get("tables", {}), sort_keys=True)
+    digest = hashlib.sha256(tables.encode()).hexdigest()[:12]
+    return Schema(str(schema.get("name", "")), str(schema.get("version", "")), digest)
+
+
+def schema_gap(own: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+    """Say what `theirs` has and `own` lacks or has in another type, "" when nothing."""
+    here = own.get("tables", {})
+    for table, definition in theirs.get("tables", {}).items():
+        if table not in here:
+            return f"a table {table}"
+        columns = here[table].get("columns", {})
+        for column, kind in definition.get("columns", {}).items():
+            if column not in columns:
+                return f"a column {table}.{column}"
+            if columns[column].get("type") != kind.get("type"):
+                return f"another type of column {table}.{column}"
+    return ""
+
+
+class CopyWatch:
+    """Compare the tokens on both sides; seconds, on the clock that `look` is given."""
+
+    def __init__(self, max_lag: float, token_interval: float) -> None:
+        self._max_lag = max_lag
+        self._stale_after = 3 * token_interval + max_lag
+        self._waiting: deque[tuple[Token, float]] = deque()
+        self._seen: Token | None = None
+        self._seen_at = 0.0
+        self._since: float | None = None
+        self._lag: float | None = None
+
+    def look(self, now: float, own: Server, source: Source, following: bool) -> Copy:
+        """Return how the copy stands, given what both databases say now."""
+        if not following or not source.loaded or own.stamp is None or own.stamp != source.stamp:
+            self._waiting.clear()
+            self._seen = self._since = self._lag = None
+            return Copy()
+        if source.token is not None and source.token != self._seen:
+            self._seen, self._seen_at = source.token, now
+            self._waiting.append((source.token, now))
+        while self._waiting and own.token is not None and own.token >= self._waiting[0][0]:
+            self._lag = now - self._waiting.popleft()[1]
+            self._since = now if self._since is None else self._since
+        late = bool(self._waiting) and now - self._waiting[0][1] > self._max_lag
+        if late or now - self._seen_at > self._stale_after:
+            self._since = None
+        return Copy(None if self._since is None else now - self._since, self._lag)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from ovsha.core import echo
 from ovsha.core.facts import Presence
-from ovsha.core.memory import Memory
-from ovsha.core.view import View
+from ovsha.core.view import Memory, View
 
 
 def presence(view: View, memory: Memory) -> Presence:

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ovsha.core import belief, lineage
-from ovsha.core.case import Case
 from ovsha.core.election import Goal
 from ovsha.core.facts import Life, Role
+from ovsha.core.situation import Situation
 
 
 class Step(Enum):
@@ -49,10 +49,10 @@ class Row:
     """A step and the fact that shows it done."""
 
     step: Step
-    done: Callable[[Case], bool]
+    done: Callable[[Situation], bool]
 
 
-def opening_term(c: Case) -> int:
+def opening_term(c: Situation) -> int:
     """Return the term that this side serves in, or would open if it began to serve now."""
     memory, own, node = c.memory, c.view.server.stamp, c.view.settings.node
     if memory.claim is not None:
@@ -66,7 +66,7 @@ def opening_term(c: Case) -> int:
     return max(memory.term + 1, c.view.reserved)
 
 
-def _unsettled(c: Case) -> bool:
+def _unsettled(c: Situation) -> bool:
     """Tell whether the peer's server is active like ours and its agent is not heard yet.
 
     A higher term would now be answered by a still higher one; the split is settled, and the
@@ -75,36 +75,36 @@ def _unsettled(c: Case) -> bool:
     return c.serving and not c.alive and c.view.source.role is Role.ACTIVE
 
 
-def stamped(c: Case) -> bool:
+def stamped(c: Situation) -> bool:
     """Tell whether our database carries the stamp of the term that this side serves in."""
     own = c.view.server.stamp
     return own is not None and (own.term, own.node) == (opening_term(c), c.view.settings.node)
 
 
-def _harmless(c: Case) -> bool:
+def _harmless(c: Situation) -> bool:
     """Tell whether the server is a read-only copy that nothing but the peer can change."""
     server = c.view.server
     parked = server.role is Role.BACKUP and server.source == lineage.PARKED
     return parked or (c.following and not c.memory.severed)
 
 
-def _barrier_committed(c: Case) -> bool:
+def _barrier_committed(c: Situation) -> bool:
     grant = c.memory.grant
     return grant is None or grant.barrier is None or c.token_in_rows == grant.barrier
 
 
-def _fenced(c: Case) -> bool:
+def _fenced(c: Situation) -> bool:
     """Tell whether a server that does not answer can do no harm when it wakes up."""
     server = c.view.server
     return server.life is Life.DOWN or server.fenced or _harmless(c)
 
 
-def _kept_safe(c: Case) -> bool:
+def _kept_safe(c: Situation) -> bool:
     """Tell whether a connect can erase nothing that is not in a snapshot."""
     return c.following or c.view.server.saved or c.view.server.cells == 0
 
 
-def _no_vip(c: Case) -> bool:
+def _no_vip(c: Situation) -> bool:
     return not c.view.vip.present and not c.view.vip.astray
 
 
@@ -141,11 +141,11 @@ PLANS: dict[Goal, tuple[Row, ...]] = {
 }
 
 
-def next_step(goal: Goal, c: Case) -> Step | None:
+def next_step(goal: Goal, c: Situation) -> Step | None:
     """Return the next step towards `goal`, or None when it is reached."""
     return next((row.step for row in PLANS[goal] if not row.done(c)), None)
 
 
-def steps_left(goal: Goal, c: Case) -> tuple[Step, ...]:
+def steps_left(goal: Goal, c: Situation) -> tuple[Step, ...]:
     """Return all steps towards `goal` that are not done."""
     return tuple(row.step for row in PLANS[goal] if not row.done(c))
