@@ -177,6 +177,17 @@ def test_a_kernel_that_answers_holds_up_nothing_once_its_server_ended_or_hangs_o
         assert see(replace(view, kernel=replace(ANSWERS, paths=late)), silent_since=None) is Presence.DEAD
 
 
+def test_with_the_link_up_a_server_that_lets_nobody_in_holds_out_as_long_as_one_that_hangs() -> None:
+    def silent_for(seconds: float | None, kernel: Kernel = ANSWERS) -> Presence:
+        return see(moment(replace(kernel, packet_age=seconds), vip=UP, source=NO_SESSION), silent_since=None)
+
+    assert silent_for(STALL - 0.1) is Presence.SILENT
+    assert silent_for(STALL) is Presence.DEAD
+    assert silent_for(None) is Presence.SILENT, "it was never heard, so nobody knows for how long"
+    cut = replace(ON_BACKUP, paths=(replace(LINK, answered_age=DEAD), ON_BACKUP.paths[1]))
+    assert silent_for(STALL, cut) is Presence.SILENT, "only the backup path leads to it: clagd decides"
+
+
 def test_after_a_goodbye_the_silence_of_the_agent_is_no_sign_that_the_link_took_the_switch_along() -> None:
     view = parted(Kernel(), vip=Vip(link_up=False), heard_age=DEAD)
     decision = turn.turn(view, replace(HEARD.memory, silent_since=None))

@@ -284,6 +284,11 @@ MUTATIONS = (
         "test_echo.py::test_a_kernel_that_answers_holds_up_nothing_once_its_server_ended_or_hangs_or_it_is_silent",
     ),
     Mutation(
+        "5: a server that lets nobody in for the stall interval is gone, though its kernel answers", "core/liveness",
+        " and not echo.mute(view)", "",
+        "test_echo.py::test_with_the_link_up_a_server_that_lets_nobody_in_holds_out_as_long_as_one_that_hangs",
+    ),
+    Mutation(
         "5: a loop that slept has heard no silence", "core/echo",
         "late = self.pending(now) and now - self._looked_at > self._late", "late = False",
         "test_echo.py::test_a_loop_that_woke_late_begins_the_burst_anew",

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from ovs.poller import Poller
 
-from ovsha.agent.drivers import PEER_LINK, NoDuplicateWatch
+from ovsha.agent.drivers import NoDuplicateWatch
 from ovsha.config import Config
 from ovsha.core import belief
 from ovsha.core.election import Goal
-from ovsha.core.facts import Mode, Record, Role
+from ovsha.core.facts import PEER_LINK, Mode, Record, Role
 from ovsha.core.situation import Situation
 from ovsha.core.transition import Step
 from ovsha.core.turn import Decision

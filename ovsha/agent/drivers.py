@@ -8,15 +8,13 @@ from __future__ import annotations
 from ovs.poller import Poller
 
 from ovsha.config import Config
-from ovsha.core.facts import Clag, Source
+from ovsha.core.facts import BACKUP_PATH, PEER_LINK, Clag, Source
 from ovsha.core.view import Settings
 from ovsha.net.path_socket import Endpoint
 from ovsha.net.vip import Vip
 from ovsha.ovsdb import endpoints
 from ovsha.ovsdb.process import Places
 from ovsha.ovsdb.server import LocalServer
-
-PEER_LINK, BACKUP_PATH = "peer-link", "backup-path"
 
 
 def settings(config: Config) -> Settings:

@@ -15,11 +15,11 @@ from ovs.poller import Poller
 
 from ovsha.agent import drivers
 from ovsha.agent.conflicts import Rivals
-from ovsha.agent.drivers import PEER_LINK, NoAnnouncer, NoClag, NoDuplicateWatch, NoSource, NoVip
+from ovsha.agent.drivers import NoAnnouncer, NoClag, NoDuplicateWatch, NoSource, NoVip
 from ovsha.agent.peer_kernel import KernelWatch
 from ovsha.config import Config
 from ovsha.core import lineage as schemas
-from ovsha.core.facts import Record, Role, Vip
+from ovsha.core.facts import PEER_LINK, Record, Role, Vip
 from ovsha.core.lineage import CopyWatch
 from ovsha.core.view import Memory, View
 from ovsha.errors import DriverError

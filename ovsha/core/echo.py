@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ovsha.core.facts import EchoPath, Kernel
+from ovsha.core.facts import PEER_LINK, EchoPath, Kernel
 from ovsha.core.view import View
 
 BURST = 5
@@ -56,6 +56,14 @@ def answers(view: View) -> bool:
     """Tell whether the peer's kernel has answered an echo within the dead interval."""
     ages = (path.answered_age for path in view.kernel.paths)
     return any(age is not None and age < view.settings.dead_interval for age in ages)
+
+
+def mute(view: View) -> bool:
+    """Tell whether the peer's kernel answers on the peer link, and its server has not by that link for too long."""
+    link = next((path for path in view.kernel.paths if path.path == PEER_LINK), None)
+    if link is None or link.answered_age is None or link.answered_age >= view.settings.dead_interval:
+        return False
+    return view.kernel.packet_age is not None and view.kernel.packet_age >= view.settings.stall_interval
 
 
 def _ages(heard: float | None, packet: float | None, paths: Sequence[EchoPath]) -> Iterator[float]:

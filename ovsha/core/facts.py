@@ -210,6 +210,10 @@ class Source:
     role_age: float | None = None
 
 
+PEER_LINK, BACKUP_PATH = "peer-link", "backup-path"
+"""The two paths to the peer, as heartbeats and echoes name them."""
+
+
 @dataclass(frozen=True, slots=True)
 class EchoPath:
     """What the peer's kernel answers on one path when it is asked by ICMP echo.

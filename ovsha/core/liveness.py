@@ -80,4 +80,4 @@ def _kernel_answers(view: View) -> bool:
     """Tell whether the peer's kernel answers, and nothing says that its server has ended or hangs."""
     answer_age = view.source.answer_age
     stuck = answer_age is not None and answer_age >= view.settings.stall_interval
-    return echo.answers(view) and not view.kernel.ended and not stuck
+    return echo.answers(view) and not view.kernel.ended and not stuck and not echo.mute(view)
