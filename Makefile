@@ -34,8 +34,7 @@ PYTHON := /usr/bin/python3
 unexport PYTHONDONTWRITEBYTECODE
 
 # Tests of the core alone, which uses no package: they need not be run a second time for other packages.
-LAWS := collisions consent copywatch damping diagnosis election exploration force guard handover heartbeat lineage \
-    liveness mode mutations pair reach record safety scenarios status stories strangers trace transition traps verdict
+LAWS := core protocol sim model project/test_mutations.py project/test_layers.py
 PYTEST_ARGS ?=
 EXPLORE_ARGS ?= --faults 2 --late 0 --states 1000000
 COUNT ?= 100
@@ -57,7 +56,7 @@ completion: deps-apt
 	$(PYTHON) scripts/completion.py
 
 explore: deps-apt
-	PYTHONPATH=. $(PYTHON) tests/exploration.py $(EXPLORE_ARGS)
+	PYTHONPATH=. $(PYTHON) tests/model/exploration.py $(EXPLORE_ARGS)
 
 bench: deps-apt
 	$(PYTHON) integration/bench.py
@@ -79,10 +78,10 @@ unit-debian: deps-apt
 	$(PYTHON) -m pytest tests -n 3 $(PYTEST_ARGS)
 
 unit-current: deps
-	.venv/bin/python -m pytest tests -n 3 $(LAWS:%=--ignore=tests/test_%.py) $(PYTEST_ARGS)
+	.venv/bin/python -m pytest tests -n 3 $(LAWS:%=--ignore=tests/%) $(PYTEST_ARGS)
 
 mutations: deps-apt
-	$(PYTHON) -m pytest tests/test_mutations.py -n 2 $(PYTEST_ARGS)
+	$(PYTHON) -m pytest tests/project/test_mutations.py -n 2 $(PYTEST_ARGS)
 
 lab-test: deps-apt
 	$(PYTHON) -m pytest integration -n 4 -m "not long" $(PYTEST_ARGS)

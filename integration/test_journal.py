@@ -29,7 +29,7 @@ read_it
 """
 TALK = """
 import logging, time
-from ovsha.journald import JournalHandler
+from ovsha.host.systemd import JournalHandler
 handler = JournalHandler()
 log = logging.Logger("ovsha")
 log.addHandler(handler)

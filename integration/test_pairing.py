@@ -211,7 +211,7 @@ def test_switch_that_lives_is_not_replaced(boxes: tuple[Box, Box]) -> None:
 
 KILLED = """
 import os, signal, sys
-from ovsha.cli import main
+from ovsha.cli.main import main
 
 step, real = sys.argv.pop(1), sys.stdout
 

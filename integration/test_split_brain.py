@@ -46,6 +46,7 @@ def part(pair: Lab) -> None:
         switch.run("nft", f"add table netdev split; add chain netdev split lost {DEAF}")
         switch.run("nft", "add rule netdev split lost udp dport 5344 drop")
         switch.run("nft", "add rule netdev split lost icmp type { echo-request, echo-reply } drop")
+        switch.run("nft", "add rule netdev split lost icmpv6 type { echo-request, echo-reply } drop")
     pair.network.cut("peer link")
     pair.wait_until(lambda: all(open_here(switch) == SERVICE for switch in pair.switches), LIMIT, "both sides serve")
     pair.wait_until(lambda: writer(pair) == pair.sw2.management_address, LIMIT, "the controller writes to sw2")

@@ -4,7 +4,7 @@ Each switch of the *pair* runs one agent.  The *active* side's ovsdb-server is t
 *VIP* and alone talks to the *manager*; the other side's is its *backup*, a copy.  A *switchover* moves the service
 by order and a *failover* after a death, and each opens a new *term*, by which newer data is told from older.
 
-The rooms, from the top; each imports only what is below it, as tests/test_layers.py lists:
+The rooms, from the top; each imports only what is below it, as tests/project/test_layers.py lists:
 
     cli        what an operator types              report      what is told of a decision (pure)
     agent      loop, drivers, orders, telling      peer        the other agent: UDP, RPC

@@ -1,6 +1,6 @@
 """Write the completions of bash and zsh from the command line as argparse holds it.
 
-Run `python3 scripts/completion.py`, or `make completion`; tests/test_completion.py holds that
+Run `python3 scripts/completion.py`, or `make completion`; tests/project/test_completion.py holds that
 nothing would change.  Names of nodes are read from the configuration, those of ledgers and
 forensic bundles from the state directory, by the shell: no Python is started for a TAB.
 """

@@ -1,6 +1,6 @@
 """Write the man pages from the command line's help, the keys of the configuration, and scripts/manual.py.
 
-Run `python3 scripts/man.py`, or `make man`; tests/test_man.py holds that nothing would change.
+Run `python3 scripts/man.py`, or `make man`; tests/project/test_man.py holds that nothing would change.
 """
 
 from __future__ import annotations

@@ -237,7 +237,7 @@ class Switch:
             except TooLarge:
                 continue
             return
-        raise AssertionError("a record without its texts fits a packet, as tests/test_record.py holds")
+        raise AssertionError("a record without its texts fits a packet, as tests/protocol/test_record.py holds")
 
     def say_goodbye(self, record: Record, now: float) -> None:
         """Tell the peer that this agent ends and its server stays; more than once, because a packet may be lost."""

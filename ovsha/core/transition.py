@@ -3,7 +3,7 @@
 For each goal one table lists the steps in the order in which they are carried out, each
 with the fact that shows it done.  The first step that is not done is the next one, so an
 agent that lost its way, or was started anew, goes on from whatever is there.  The laws,
-held by tests/test_transition.py:
+held by tests/core/test_transition.py:
 
 * the VIP and its listener come only after the managers, and these after the stamp;
 * writers are shut out before the VIP goes, and the token is committed after both;

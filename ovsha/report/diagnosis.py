@@ -3,7 +3,7 @@
 One table.  Its rows are searched from the top; what the first of them finds is the verdict
 of `ovsha sync-status`, and `ovsha status` shows all.  A row is BROKEN when the pair is not
 what it should be: one side active, the other in sync with it.  DEGRADED is what has not
-broken the pair yet.  Each law is held by tests/test_status.py:
+broken the pair yet.  Each law is held by tests/report/test_status.py:
 
 * a pair that is not in sync has a problem that is BROKEN, whatever its facts are;
 * a pair that is in sync has none.

@@ -4,7 +4,7 @@ A sample is its labels and its value.  What is not known has none, so that it is
 
 Each row is a metric: its name with its unit, what it is, and where its samples come from.
 Every number and every yes or no of the document is in one of them, which
-tests/test_metrics.py holds.  What is not known has no sample, so that it is not taken for
+tests/report/test_metrics.py holds.  What is not known has no sample, so that it is not taken for
 a zero.  Each sample says by `pair` and `node` whose agent tells it; where it is about one
 side of the pair, `side` names that and `whose` says whether it is the teller's own.
 """
