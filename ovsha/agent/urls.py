@@ -1,6 +1,6 @@
 """What each URL of the agent shows, of what its loop last published.
 
-/metrics   for Prometheus
+    /metrics   for Prometheus
     /healthz   200 while the agent's loop turns
     /active    200 on the side that serves
     /backup    200 on a backup that is in sync

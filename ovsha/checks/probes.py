@@ -2,7 +2,7 @@
 
 An ARP probe has no sender's address, so that nobody learns anything from it; the probe of
 IPv6 is a neighbour solicitation from the unspecified address.  Nothing leaves the link, and
-the address is put on no interface.  Needs CAP_NET_RAW.
+the address is put on no interface.
 
 The kernel of the other switch answers, so nothing has to run there.  Arrivals are stamped by our kernel (SO_TIMESTAMPNS
 of socket(7)), so that a busy processor here is not taken for a slow path.  Needs CAP_NET_RAW.  The packets are those of

@@ -1,8 +1,6 @@
 """The actions of `ovsha ledger` that read and settle, and what they share with the replay.
 
 Raises DriverError and ConfigError, as commands do.
-
-Raises DriverError and ConfigError, as commands do.
 """
 
 from __future__ import annotations

@@ -1,18 +1,21 @@
 """Each operator order: why it is refused, and what it does to what the side remembers.
 
-It may be said on either side.  The side whose data is kept asks for the service, which the
-other side then gives whatever the state of the copies is; the other side takes a snapshot of
-its own data and follows.
+*Switchover* and *restore*: the side that shall serve asks for the service, with both sides alive and in sync.
 
-It is the last resort: the pair itself never does this, because a side that is silent is not known to be dead.
+*Resolve* may be said on either side.  The side whose data is kept asks for the service, which the other side then gives
+whatever the state of the copies is; the other side takes a snapshot of its own data and follows.
 
-That the second one has not joined yet is an operator's word, given once.  It is remembered on disk, holds through
-restarts and reboots, and ends for good when the peer is heard for the first time: from then on two sides may hold data,
-and a side that hears nobody no longer knows that nobody else serves.
+*Failover* by force is the last resort: the pair itself never does this, because a side that is silent is not known to
+be dead.
 
-An upgrade of the system replaces the database by a blank one, and the script that starts its server by one that makes
-it active and writable.  So a side that was prepared for an upgrade follows the peer, even where it is the preferred
-one, asks for nothing and takes nothing over, until an operator has the upgrade finished, which needs a copy in sync.
+*Found*: that the second one has not joined yet is an operator's word, given once.  It is remembered on disk, holds
+through restarts and reboots, and ends for good when the peer is heard for the first time: from then on two sides may
+hold data, and a side that hears nobody no longer knows that nobody else serves.
+
+*Upgrade*: one of the system replaces the database by a blank one, and the script that starts its server by one that
+makes it active and writable.  So a side that was prepared for an upgrade follows the peer, even where it is the
+preferred one, asks for nothing and takes nothing over, until an operator has the upgrade finished, which needs a copy
+in sync.
 """
 
 from __future__ import annotations

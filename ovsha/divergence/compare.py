@@ -54,7 +54,7 @@ class Entry:
 def difference(
     base: Mapping[str, Mapping[str, str]], ours: Mapping[str, Mapping[str, str]]
 ) -> Iterator[Entry]:
-    """Yield what was done to `base` to make it `ours`, by table and uuid; both as `content.of_file` returns them."""
+    """Yield what was done to `base` to make it `ours`, by table and uuid; both as `contents.of_file` returns them."""
     for table in sorted(base.keys() | ours.keys()):
         before, after = base.get(table, {}), ours.get(table, {})
         for uuid in sorted(before.keys() | after.keys()):

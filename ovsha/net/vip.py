@@ -5,7 +5,7 @@ only wakes us up, and what it says is never taken for the state, which is read a
 Raises DriverError with the kernel's word and the interface's name.
 
 What was made here says so in its alias (ip link show), by which it is known after the agent was started anew; an
-interface that somebody else made is used as it is, and stays.  Raises NetlinkError and OSError.
+interface that somebody else made is used as it is, and stays.
 """
 
 from __future__ import annotations
@@ -321,7 +321,10 @@ MARK = "made by ovsha for the VIP"
 
 
 def make(route: IPRoute, name: str, kind: str) -> int:
-    """Make the interface, up and marked, and return its index; one that came meanwhile is taken as it is."""
+    """Make the interface, up and marked, and return its index; one that came meanwhile is taken as it is.
+
+    Raises NetlinkError and OSError, as the others here do.
+    """
     try:
         route.link("add", ifname=name, kind=kind, state="up")
     except NetlinkError as error:

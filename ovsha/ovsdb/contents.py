@@ -148,7 +148,7 @@ def row_uuids(session: Session, table: str) -> set[str]:
 
 
 def rows_in_slices(session: Session, table: str, columns: Sequence[str], wanted: Sequence[str]) -> dict[str, str]:
-    """Return those rows of `wanted` that are there, each as the text that `content` makes of it."""
+    """Return those rows of `wanted` that are there, each as the text that `line` makes of it."""
     one = {"op": "select", "table": table, "columns": ["_uuid", *columns]}
     results = session.transact([{**one, "where": [["_uuid", "==", ["uuid", uuid]]]} for uuid in wanted])
     found = [row for result in results for row in _rows(result)]

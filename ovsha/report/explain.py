@@ -1,6 +1,6 @@
 """Explain one recorded decision: its facts, the rules that were asked, and what would have changed it.
 
-`explain` gives JSON values; `ovsha.report.explain` prints them.  Nothing is kept of a
+`explain` gives JSON values, and `text` prints them.  Nothing is kept of a
 decision but what it was taken on: the same core is asked again, so that an explanation by
 another release says what that one decides, and whether it is the same.
 """

@@ -1,6 +1,6 @@
 """The table of metrics: each with its unit, its meaning, and where its samples come from.
 
-A sample is its labels and its value.  What is not known has none, so that it is not taken for a zero.
+A sample is its labels and its value.
 
 Each row is a metric: its name with its unit, what it is, and where its samples come from.
 Every number and every yes or no of the document is in one of them, which

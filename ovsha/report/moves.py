@@ -18,10 +18,8 @@ the side that takes:
 On the side that gives: `fence` until nothing was served here, `barrier` until the token for
 the other side was committed, `peer` until the other side was heard to serve.
 
-`ovsha.report.moves` follows the moves and measures them.
-
-Times come from the agent's monotonic clock, which is asked when a step ends; a phase takes
-in what happened between two steps.  Nothing here reads a clock.
+`MoveTracker` follows the moves and measures them.  Times come from the agent's monotonic clock, which is asked when a
+step ends; a phase takes in what happened between two steps.  Nothing here reads a clock.
 """
 
 from __future__ import annotations

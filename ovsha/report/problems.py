@@ -1,8 +1,6 @@
 """Find what is wrong with the parts that a pair is made of, and on the wires between the two sides.
 
 Each function yields what it found and what to do, for the rows of ovsha.report.diagnosis.
-
-Each function yields what it found and what to do, for the rows of ovsha.report.diagnosis.
 """
 
 from __future__ import annotations

@@ -1,10 +1,6 @@
 """Find what is wrong with who serves and with the copy, in peace and while the peer is not heard.
 
 Each function yields what it found and what to do, for the rows of ovsha.report.diagnosis.
-
-Each function yields what it found and what to do, for the rows of ovsha.report.diagnosis.
-
-Each function yields what it found and what to do, for the rows of ovsha.report.diagnosis.
 """
 
 from __future__ import annotations

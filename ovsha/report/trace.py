@@ -1,6 +1,6 @@
 """Decisions that are kept, chosen for the disk, and taken again.
 
-An entry holds all that `side.turn` was given, and what it made of it; the same release
+An entry holds all that `turn.turn` was given, and what it made of it; the same release
 comes to the same decision again, which `replay` shows.
 
 Those that differ from the one before are, with the last one before them and one in
