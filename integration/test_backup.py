@@ -132,6 +132,12 @@ def test_a_backup_is_restored_into_the_file_of_a_stopped_server_and_is_followed(
             stopped.stop()
         refused = pair.sw1.ovsha(*words)
         assert (refused.returncode, running in refused.stderr) == (1, True), refused.stderr
+    for remote in pair.sw1.remotes():
+        pair.sw1.appctl("ovsdb-server/remove-remote", remote)
+    pair.sw1.socket.unlink(missing_ok=True)
+    refused = pair.sw1.ovsha(*words)
+    assert refused.returncode == 1, "what answers nowhere has the file open all the same"
+    assert "ovsdb-server of sw1 runs" in refused.stderr
     pair.sw1.server.stop()
     done = pair.sw1.ovsha(*words, limit=90.0)
     assert done.returncode == 0, done.stderr

@@ -25,7 +25,7 @@ from ovsha.divergence import compare
 from ovsha.divergence.compare import Entry
 from ovsha.errors import DriverError
 from ovsha.host import state_file
-from ovsha.ovsdb import contents
+from ovsha.ovsdb import contents, own_server
 from ovsha.ovsdb.client import Session
 from ovsha.ovsdb.endpoints import own_database, peer_server_remote
 from ovsha.peer import rpc_client
@@ -192,12 +192,9 @@ def _need_stopped(options: argparse.Namespace, config: Config) -> None:
         raise DriverError(f"the agent of {config.node} runs and would fail over: {how}")
     if not config.standalone:
         _need_peer_stopped(config, how)
-    try:
-        with Session(own_database(config), config.server.database, _LOOK_LIMIT):
-            pass
-    except DriverError:
-        return
-    raise DriverError(f"ovsdb-server of {config.node} runs: {how}")
+    holder = own_server.holder(config)
+    if holder:
+        raise DriverError(f"ovsdb-server of {config.node} runs ({holder}): {how}")
 
 
 def _need_peer_stopped(config: Config, how: str) -> None:

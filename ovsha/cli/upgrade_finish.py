@@ -23,6 +23,7 @@ from ovsha.divergence import compare
 from ovsha.divergence.compare import LiveDifference
 from ovsha.errors import ConfigError, DriverError, UsageError
 from ovsha.host.state_file import UPGRADE_MARK, UPGRADES
+from ovsha.ovsdb import own_server
 from ovsha.ovsdb.client import Session
 from ovsha.ovsdb.endpoints import own_database, peer_server_remote
 from ovsha.provision import upgrade
@@ -332,10 +333,7 @@ def _need_nobody(config: Config) -> None:
             raise DriverError(f"{config.peer} may be alive: {error}") from None
     else:
         raise DriverError(f"ovsdb-server of {config.peer} answers, so {config.peer} is not lost: its data is copied")
-    try:
-        with Session(own_database(config), config.server.database, _LOOK_LIMIT):
-            pass
-    except DriverError:
-        return
-    how = "`systemctl stop ovsha-ovsdb-server`, then run this again"
-    raise DriverError(f"ovsdb-server of {config.node} runs and has the file open: {how}")
+    holder = own_server.holder(config)
+    if holder:
+        how = "`systemctl stop ovsha-ovsdb-server`, then run this again"
+        raise DriverError(f"ovsdb-server of {config.node} runs and has the file open ({holder}): {how}")

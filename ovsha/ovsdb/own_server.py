@@ -104,6 +104,13 @@ def look_at(places: Server) -> OwnServer:
         return OwnServer(pid, words, trouble=str(error), stranger=sight.stranger)
 
 
+def holder(config: Config) -> str:
+    """Say who has our database file open, or may have, whether it answers or not; "" when nobody has for sure."""
+    places = config.server
+    sight = process.find(process.Places(places.file, places.pidfile, places.socket))
+    return sight.unsure if sight.pid is None else f"process {sight.pid}"
+
+
 def _missing(pidfile: Path, pid: int | None) -> str:
     """Say why a pidfile leads to no server, "" when it leads to one."""
     if pid is None:
