@@ -91,7 +91,7 @@ BROKEN = {
         "transition", "        Row(Step.SNAPSHOT, _kept_safe),\n", "", "law 2",
     ),
     "a planned move does not wait for the barrier": Broken(
-        "case", "return self.token_in_rows == grant.barrier or opened", "return True", "law 4",
+        "situation", "return self.token_in_rows == grant.barrier or opened", "return True", "law 4",
     ),
     "nobody takes over from a dead side": Broken(
         "election", 'Rule("peer-dead", lambda c: c.presence is Presence.DEAD,', 'Rule("peer-dead", lambda c: False,',

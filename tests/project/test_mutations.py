@@ -139,7 +139,7 @@ MUTATIONS = (
     Mutation(
         "1: the server of another switch or container is not ours", "ovsdb/process",
         "return is_open(pid, file) or (was_open(pid, file) and not _in_another_namespace(pid))",
-        "return lockfile.has_open(pid, file)",
+        "return has_open(pid, file)",
         "test_process.py::test_same_path_in_another_network_namespace_is_another_server",
     ),
     Mutation(
