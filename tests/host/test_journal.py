@@ -152,7 +152,7 @@ def test_what_waits_for_a_disk_is_bounded_and_what_is_dropped_is_the_oldest(
     (tmp_path / "journal").write_text("")
     here = journal()
     write(here, *range(3000))
-    assert here.dropped >= 500
+    until(lambda: here.dropped >= 500)  # those on their way to the disk come back first
     (tmp_path / "journal").unlink()
     here.append("events", lambda: {"number": 3000})
     until(lambda: not here.trouble and not here._waiting)
