@@ -156,9 +156,7 @@ def take(config: Config, *, prune: bool = True) -> Taken:
         disk.require({directory: size}, disk.SPARE)
         with tempfile.TemporaryDirectory(prefix=".new-", dir=directory) as place:
             part = Path(place) / "backup.db"
-            target, limit = endpoints.own_database(config), f"--timeout={LIMIT:.0f}"
-            how = [limit, *endpoints.client_options(config, target), "backup", target]
-            contents.save(part, LIMIT, "ovsdb-client", *how, config.server.database)
+            contents.save(part, LIMIT, *endpoints.backup_command(config, LIMIT))
             taken = _keep(config, part)
     except OSError as error:
         raise DriverError(f"{directory}: a backup cannot be written: {error.strerror}") from None

@@ -149,7 +149,6 @@ def _not_asked(ground: PreflightContext) -> Finding:
 INTERFACES = Path("/etc/network/interfaces")
 _WORD = re.compile(r"^\s*(clagd-[a-z-]+)\s+(.*?)\s*$", re.MULTILINE)
 _RESERVED = re.compile("44:38:39:(ff|be):", re.IGNORECASE)
-_DEFAULT_PRIORITY = 32768
 
 
 def setup(ground: PreflightContext) -> Finding:

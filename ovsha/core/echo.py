@@ -54,16 +54,19 @@ def _unanswered(path: EchoPath, patience: float) -> bool:
 
 def answers(view: View) -> bool:
     """Tell whether the peer's kernel has answered an echo within the dead interval."""
-    ages = (path.answered_age for path in view.kernel.paths)
-    return any(age is not None and age < view.settings.dead_interval for age in ages)
+    return any(_lately(path, view) for path in view.kernel.paths)
 
 
 def mute(view: View) -> bool:
     """Tell whether the peer's kernel answers on the peer link, and its server has not by that link for too long."""
-    link = next((path for path in view.kernel.paths if path.path == PEER_LINK), None)
-    if link is None or link.answered_age is None or link.answered_age >= view.settings.dead_interval:
-        return False
-    return view.kernel.packet_age is not None and view.kernel.packet_age >= view.settings.stall_interval
+    reached = any(path.path == PEER_LINK and _lately(path, view) for path in view.kernel.paths)
+    silent = view.kernel.packet_age
+    return reached and silent is not None and silent >= view.settings.stall_interval
+
+
+def _lately(path: EchoPath, view: View) -> bool:
+    """Tell whether the kernel has answered on that path within the dead interval."""
+    return path.answered_age is not None and path.answered_age < view.settings.dead_interval
 
 
 def _ages(heard: float | None, packet: float | None, paths: Sequence[EchoPath]) -> Iterator[float]:

@@ -338,9 +338,7 @@ def _database(config: Config) -> Files:
     with tempfile.TemporaryDirectory(prefix="ovsha-collect-") as place:
         part = Path(place) / "database.db"
         try:
-            target, limit = endpoints.own_database(config), f"--timeout={_LONG:.0f}"
-            how = [limit, *endpoints.client_options(config, target), "backup", target]
-            contents.save(part, _LONG, "ovsdb-client", *how, config.server.database)
+            contents.save(part, _LONG, *endpoints.backup_command(config, _LONG))
             yield "database.db", part.read_bytes()
         except DriverError:
             # Without a server there is still its file.

@@ -43,8 +43,15 @@ def own_database(config: Config) -> str:
     return elsewhere if strange else home
 
 
-def client_options(config: Config, target: str) -> list[str]:
-    """Return what ovsdb-client(1) needs to reach `target` beside its name."""
+def backup_command(config: Config, limit: float) -> list[str]:
+    """Return the command that prints our whole database, by ovsdb-client(1), which gives up after `limit` seconds."""
+    target = own_database(config)
+    reach = _client_options(config, target)
+    return ["ovsdb-client", f"--timeout={limit:.0f}", *reach, "backup", target, config.server.database]
+
+
+def _client_options(config: Config, target: str) -> list[str]:
+    """Return what ovsdb-client needs to reach `target` beside its name."""
     files = credentials(config) if target.startswith("ssl:") else None
     if files is None:
         return []
